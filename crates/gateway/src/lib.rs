@@ -1,0 +1,1 @@
+//! Listeners and sessions: WebSocket and HTTP JSON-RPC.

@@ -1,0 +1,1 @@
+//! A segmented, checksummed, group-committed log with an opaque payload.

@@ -1,0 +1,1 @@
+//! The topic state machine: priorities, dedupe, expiry, acknowledgement time-outs; pure.

@@ -1,0 +1,1 @@
+//! Calls, promises, workers and the handler registry, over any engine.
