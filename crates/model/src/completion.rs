@@ -1,0 +1,236 @@
+use crate::{CallOutcome, Error, Mailbox, MessageId, PeekedMessage, TopicInfo, Wake};
+use bytes::Bytes;
+use smallvec::SmallVec;
+use std::{future::Future, sync::Arc};
+
+/// What a batch did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// Identity of every published message, in order; for a `publish_id` that the topic
+    /// had seen, the first one's.
+    pub ids: SmallVec<[MessageId; 1]>,
+    /// Deliveries settled by acks.
+    pub acked: u64,
+    /// Deliveries returned or dropped by nacks.
+    pub nacked: u64,
+    /// Deliveries whose ack time-out was extended.
+    pub extended: u64,
+    /// Deliveries that were no longer held and so were left alone.
+    pub skipped: u64,
+}
+
+/// How a command ended well.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// A batch is as durable as promised.
+    Done(Receipt),
+    /// A topic is defined, or an alteration is durable.
+    Defined {
+        /// Whether it was not there before.
+        created: bool,
+    },
+    /// A subscription is there.
+    Subscribed {
+        /// Whether it was not there before.
+        created: bool,
+        /// Messages kept for a first subscription that it did not want.
+        released: u64,
+    },
+    /// A topic or subscription is gone, or messages were purged: how many messages that freed.
+    Removed {
+        /// Messages that left the subscription or topic.
+        messages: u64,
+    },
+    /// One topic in detail.
+    Topic(Box<TopicInfo>),
+    /// Topics, by name.
+    Topics(Vec<TopicInfo>),
+    /// Messages looked at.
+    Peeked(Vec<PeekedMessage>),
+    /// A channel message was handed to so many listeners; `None` if the engine can't know.
+    Reached(Option<u64>),
+    /// Progress of a call that is still running: comes any number of times before
+    /// [`Outcome::Answered`], with the call's token.
+    Progress(Bytes),
+    /// A call has its answer.
+    Answered(CallOutcome),
+}
+
+/// One finished command in a [`CompletionQueue`].
+#[derive(Debug)]
+pub struct Completed {
+    /// The token given at submission.
+    pub token: u64,
+    /// How it ended.
+    pub result: Result<Outcome, Error>,
+}
+
+/// Where a connection finds what its commands came to: one queue and one wake-up, however
+/// many commands end together.
+#[derive(Debug)]
+pub struct CompletionQueue(Mailbox<Completed>);
+
+impl CompletionQueue {
+    /// An empty queue that wakes `wake`.
+    pub fn new(wake: Wake) -> Arc<Self> {
+        Arc::new(Self(Mailbox::new(wake)))
+    }
+
+    /// Takes everything that is finished, in order of completion, into an empty vector.
+    pub fn drain_into(&self, into: &mut Vec<Completed>) {
+        self.0.drain_into(into);
+    }
+
+    /// Adds finished commands with at most one wake-up: for engines that finish many of
+    /// one connection at once.
+    pub fn extend(&self, completed: impl IntoIterator<Item = Completed>) {
+        self.0.extend(completed);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wants {
+    Everything,
+    Errors,
+}
+
+/// The right to say, once, how a command ended. It needs no future and no allocation.
+///
+/// Dropping the receiving queue cancels nothing. Dropping a completion that was not used
+/// reports [`ErrorCode::Internal`](crate::ErrorCode::Internal), so that no command ends in
+/// silence.
+#[derive(Debug)]
+pub struct Completion {
+    queue: Option<Arc<CompletionQueue>>,
+    token: u64,
+    wants: Wants,
+}
+
+impl Completion {
+    /// Reports to `queue` under `token`.
+    pub fn new(queue: Arc<CompletionQueue>, token: u64) -> Self {
+        Self {
+            queue: Some(queue),
+            token,
+            wants: Wants::Everything,
+        }
+    }
+
+    /// Reports to `queue` only if the command fails.
+    pub fn on_error(queue: Arc<CompletionQueue>, token: u64) -> Self {
+        Self {
+            queue: Some(queue),
+            token,
+            wants: Wants::Errors,
+        }
+    }
+
+    /// Nobody waits.
+    pub const fn ignored() -> Self {
+        Self {
+            queue: None,
+            token: 0,
+            wants: Wants::Errors,
+        }
+    }
+
+    /// Whether somebody waits for success, so that the engine should hurry: an ack that
+    /// nobody waits for never starts a flush of its own.
+    pub fn is_awaited(&self) -> bool {
+        self.queue.is_some() && self.wants == Wants::Everything
+    }
+
+    /// The receiving queue and token, for an engine that completes many at once through
+    /// [`CompletionQueue::extend`]; `None` if this result is not wanted.
+    pub fn into_parts(
+        mut self,
+        result: Result<Outcome, Error>,
+    ) -> Option<(Arc<CompletionQueue>, Completed)> {
+        let queue = self.queue.take()?;
+        (self.wants == Wants::Everything || result.is_err()).then_some((
+            queue,
+            Completed {
+                token: self.token,
+                result,
+            },
+        ))
+    }
+
+    /// Says how the command ended.
+    pub fn complete(self, result: Result<Outcome, Error>) {
+        if let Some((queue, completed)) = self.into_parts(result) {
+            queue.0.push(completed);
+        }
+    }
+
+    /// Reports progress of a call; the completion stays usable.
+    pub fn progress(&self, value: Bytes) {
+        if let Some(queue) = &self.queue {
+            queue.0.push(Completed {
+                token: self.token,
+                result: Ok(Outcome::Progress(value)),
+            });
+        }
+    }
+}
+
+impl Drop for Completion {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            queue.0.push(Completed {
+                token: self.token,
+                result: Err(Error::internal()),
+            });
+        }
+    }
+}
+
+/// A completion and the future of its result, for code that does one thing at a time.
+/// Progress of calls is skipped.
+pub fn oneshot() -> (
+    Completion,
+    impl Future<Output = Result<Outcome, Error>> + Send + 'static,
+) {
+    let wake = Wake::new();
+    let queue = CompletionQueue::new(wake.clone());
+    let completion = Completion::new(queue.clone(), 0);
+    let future = async move {
+        let mut completed = Vec::new();
+        loop {
+            queue.drain_into(&mut completed);
+            for Completed { result, .. } in completed.drain(..) {
+                if !matches!(result, Ok(Outcome::Progress(_))) {
+                    return result;
+                }
+            }
+            wake.woken().await;
+        }
+    };
+    (completion, future)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn results(queue: &CompletionQueue) -> Vec<(u64, bool)> {
+        let mut completed = Vec::new();
+        queue.drain_into(&mut completed);
+        completed
+            .iter()
+            .map(|c| (c.token, c.result.is_ok()))
+            .collect()
+    }
+
+    #[test]
+    fn reports_once_and_never_stays_silent() {
+        let queue = CompletionQueue::new(Wake::new());
+        Completion::new(queue.clone(), 1).complete(Ok(Outcome::Removed { messages: 0 }));
+        drop(Completion::new(queue.clone(), 2));
+        Completion::on_error(queue.clone(), 3).complete(Ok(Outcome::Removed { messages: 0 }));
+        Completion::on_error(queue.clone(), 4).complete(Err(Error::shutting_down()));
+        Completion::ignored().complete(Err(Error::shutting_down()));
+        assert_eq!(results(&queue), [(1, true), (2, false), (4, false)]);
+    }
+}

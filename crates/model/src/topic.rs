@@ -1,0 +1,475 @@
+use crate::{ByteSize, Priority, Span, Timestamp, TopicName, limits};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// When a publish is confirmed, and what a confirmed message survives.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Durability {
+    /// Never in the journal, bounded, gone at restart.
+    Memory,
+    /// After the write, synced within an interval: survives kill -9, not power loss.
+    Interval,
+    /// After `fdatasync`: survives power loss.
+    #[default]
+    Commit,
+}
+
+/// What a second message with a key does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Dedupe {
+    /// Nothing special.
+    #[default]
+    Off,
+    /// Replaces the undelivered one.
+    Latest,
+    /// Is dropped within a window.
+    First,
+}
+
+/// What a publish to a full topic does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Overflow {
+    /// Fails with -32003.
+    #[default]
+    Reject,
+    /// Drops the least urgent, then the oldest, never one in flight.
+    DropOldest,
+}
+
+/// How a consumer is fed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DeliveryMode {
+    /// Up to `credit` unacknowledged deliveries.
+    #[default]
+    Stream,
+    /// The next batch only after the whole previous one is settled.
+    Batch,
+}
+
+/// What happens to a message of a topic without subscriptions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsubscribed {
+    /// Kept for the first subscription, inside the topic's bounds.
+    #[default]
+    Keep,
+    /// Dropped and counted.
+    Drop,
+    /// The publish is refused.
+    Reject,
+}
+
+/// Where a new subscription starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StartFrom {
+    /// With everything that the topic still holds.
+    All,
+    /// With the next message.
+    New,
+}
+
+/// How long a returned message waits before it is available again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Retry {
+    /// Wait after the first failure; doubles with each further one.
+    pub min: Span,
+    /// Longest wait.
+    pub max: Span,
+}
+
+/// The options of a topic as somebody asks for them: what is absent is not asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicSettings {
+    /// Number of priorities, 1 ..= 256; default 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priorities: Option<u16>,
+    /// Priority of a message that names none; default half of `priorities`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_priority: Option<Priority>,
+    /// What a second message with a key does; default `off`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedupe: Option<Dedupe>,
+    /// How long `dedupe: first` remembers a key; default 2 min.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedupe_window: Option<Span>,
+    /// Time to live of a message that names none; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ttl: Option<Span>,
+    /// Time after which an unacknowledged delivery returns; 0 = never, the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_timeout: Option<Span>,
+    /// Deliveries of one message before it is a dead letter; 0 = unlimited, the default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// Topic that takes dead letters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<TopicName>,
+    /// Wait before a returned message is available again; default none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+    /// Most stored messages; default unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<u64>,
+    /// Most stored payload bytes; default unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<ByteSize>,
+    /// What a publish to a full topic does; default `reject`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<Overflow>,
+    /// When a publish is confirmed; default `commit`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub durability: Option<Durability>,
+    /// How consumers are fed; default `stream`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryMode>,
+    /// What happens to messages while there is no subscription; default `keep`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unsubscribed: Option<Unsubscribed>,
+    /// How long a `publish_id` is remembered; default 2 min.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publish_id_window: Option<Span>,
+    /// The definition itself lives in memory only: Trunkline's own queues.
+    #[serde(skip)]
+    pub transient: bool,
+}
+
+/// The options of a topic, resolved.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TopicOptions {
+    /// Number of priorities.
+    pub priorities: u16,
+    /// Priority of a message that names none.
+    pub default_priority: Priority,
+    /// What a second message with a key does.
+    pub dedupe: Dedupe,
+    /// How long `dedupe: first` remembers a key.
+    pub dedupe_window: Span,
+    /// Time to live of a message that names none.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ttl: Option<Span>,
+    /// Time after which an unacknowledged delivery returns; 0 = never.
+    pub ack_timeout: Span,
+    /// Deliveries of one message before it is a dead letter; 0 = unlimited.
+    pub max_attempts: u32,
+    /// Topic that takes dead letters.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub dead_letter: Option<TopicName>,
+    /// Wait before a returned message is available again.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub retry: Option<Retry>,
+    /// Most stored messages.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_messages: Option<u64>,
+    /// Most stored payload bytes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub max_bytes: Option<ByteSize>,
+    /// What a publish to a full topic does.
+    pub overflow: Overflow,
+    /// When a publish is confirmed.
+    pub durability: Durability,
+    /// How consumers are fed.
+    pub delivery: DeliveryMode,
+    /// What happens to messages while there is no subscription.
+    pub unsubscribed: Unsubscribed,
+    /// How long a `publish_id` is remembered.
+    pub publish_id_window: Span,
+    /// The definition lives in memory only.
+    #[serde(skip)]
+    pub transient: bool,
+}
+
+impl Default for TopicOptions {
+    fn default() -> Self {
+        const TWO_MINUTES: Span = Span(Duration::from_secs(120));
+        Self {
+            priorities: 1,
+            default_priority: Priority(0),
+            dedupe: Dedupe::Off,
+            dedupe_window: TWO_MINUTES,
+            ttl: None,
+            ack_timeout: Span::default(),
+            max_attempts: 0,
+            dead_letter: None,
+            retry: None,
+            max_messages: None,
+            max_bytes: None,
+            overflow: Overflow::Reject,
+            durability: Durability::Commit,
+            delivery: DeliveryMode::Stream,
+            unsubscribed: Unsubscribed::Keep,
+            publish_id_window: TWO_MINUTES,
+            transient: false,
+        }
+    }
+}
+
+/// One option that two declarations of a topic or subscription disagree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionConflict {
+    /// Name of the option.
+    pub option: &'static str,
+    /// What is in effect, as JSON.
+    pub current: String,
+    /// What was asked for, as JSON.
+    pub asked: String,
+}
+
+macro_rules! for_each_option {
+    ($apply:ident!($($arg:tt)*)) => {
+        $apply!($($arg)* plain: priorities, default_priority, dedupe, dedupe_window, ack_timeout,
+            max_attempts, overflow, durability, delivery, unsubscribed, publish_id_window;
+            optional: ttl, dead_letter, retry, max_messages, max_bytes)
+    };
+}
+
+impl TopicSettings {
+    /// The names of all options.
+    pub const MEMBERS: &'static [&'static str] = &[
+        "priorities",
+        "default_priority",
+        "dedupe",
+        "dedupe_window",
+        "ttl",
+        "ack_timeout",
+        "max_attempts",
+        "dead_letter",
+        "retry",
+        "max_messages",
+        "max_bytes",
+        "overflow",
+        "durability",
+        "delivery",
+        "unsubscribed",
+        "publish_id_window",
+    ];
+
+    /// Fills what is absent with the defaults and checks the bounds.
+    ///
+    /// # Errors
+    /// A sentence that names the option, its value and its bounds.
+    pub fn resolve(&self) -> Result<TopicOptions, String> {
+        let mut options = TopicOptions::default();
+        if let Some(priorities) = self.priorities {
+            options.default_priority = Priority(u8::try_from(priorities / 2).unwrap_or(u8::MAX));
+        }
+        macro_rules! fill {
+            (plain: $($plain:ident),*; optional: $($optional:ident),*) => {
+                $(if let Some(value) = &self.$plain { options.$plain = value.clone(); })*
+                $(if self.$optional.is_some() { options.$optional = self.$optional.clone(); })*
+            };
+        }
+        for_each_option!(fill!());
+        options.transient = self.transient;
+        options.check()?;
+        Ok(options)
+    }
+
+    /// Every option that is asked for and differs from what is in effect.
+    pub fn conflicts(&self, current: &TopicOptions) -> Vec<OptionConflict> {
+        fn json(value: &impl Serialize) -> String {
+            serde_json::to_string(value).unwrap_or_default()
+        }
+        let mut conflicts = Vec::new();
+        macro_rules! compare {
+            (plain: $($plain:ident),*; optional: $($optional:ident),*) => {
+                $(if let Some(asked) = &self.$plain && *asked != current.$plain {
+                    conflicts.push(OptionConflict {
+                        option: stringify!($plain),
+                        current: json(&current.$plain),
+                        asked: json(asked),
+                    });
+                })*
+                $(if self.$optional.is_some() && self.$optional != current.$optional {
+                    conflicts.push(OptionConflict {
+                        option: stringify!($optional),
+                        current: json(&current.$optional),
+                        asked: json(&self.$optional),
+                    });
+                })*
+            };
+        }
+        for_each_option!(compare!());
+        conflicts
+    }
+}
+
+impl TopicOptions {
+    fn check(&self) -> Result<(), String> {
+        let (priorities, max) = (self.priorities, limits::PRIORITIES_MAX);
+        if !(1..=max).contains(&priorities) {
+            return Err(format!("priorities is {priorities}; it must be 1 to {max}"));
+        }
+        let Priority(default) = self.default_priority;
+        if u16::from(default) >= priorities {
+            return Err(format!(
+                "default_priority is {default}; with {priorities} priorities it must be at most {}",
+                priorities - 1
+            ));
+        }
+        if self.max_messages == Some(0) || self.max_bytes == Some(ByteSize(0)) {
+            return Err(
+                "max_messages and max_bytes must be at least 1; leave them out for no bound".into(),
+            );
+        }
+        if let Some(retry) = self.retry
+            && retry.min > retry.max
+        {
+            return Err(format!(
+                "retry.min is {}, more than retry.max {}",
+                retry.min, retry.max
+            ));
+        }
+        Ok(())
+    }
+
+    /// When a message published at `now` without an expiry of its own expires.
+    pub fn default_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        self.ttl.map(|ttl| now.after(ttl.0))
+    }
+}
+
+/// What a subscription can override of its topic, as asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SubscriptionSettings {
+    /// See [`TopicSettings::ack_timeout`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_timeout: Option<Span>,
+    /// See [`TopicSettings::max_attempts`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// See [`TopicSettings::dead_letter`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter: Option<TopicName>,
+    /// See [`TopicSettings::delivery`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<DeliveryMode>,
+    /// See [`TopicSettings::retry`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub retry: Option<Retry>,
+}
+
+/// The options in effect for a subscription.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SubscriptionOptions {
+    /// Time after which an unacknowledged delivery returns; 0 = never.
+    pub ack_timeout: Span,
+    /// Deliveries of one message before it is a dead letter; 0 = unlimited.
+    pub max_attempts: u32,
+    /// Topic that takes dead letters.
+    pub dead_letter: Option<TopicName>,
+    /// How consumers are fed.
+    pub delivery: DeliveryMode,
+    /// Wait before a returned message is available again.
+    pub retry: Option<Retry>,
+}
+
+impl SubscriptionSettings {
+    /// The names of all options.
+    pub const MEMBERS: &'static [&'static str] = &[
+        "ack_timeout",
+        "max_attempts",
+        "dead_letter",
+        "delivery",
+        "retry",
+    ];
+
+    /// What is in effect on `topic`.
+    pub fn resolve(&self, topic: &TopicOptions) -> SubscriptionOptions {
+        SubscriptionOptions {
+            ack_timeout: self.ack_timeout.unwrap_or(topic.ack_timeout),
+            max_attempts: self.max_attempts.unwrap_or(topic.max_attempts),
+            dead_letter: self
+                .dead_letter
+                .clone()
+                .or_else(|| topic.dead_letter.clone()),
+            delivery: self.delivery.unwrap_or(topic.delivery),
+            retry: self.retry.or(topic.retry),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_and_bounds() {
+        let settings: TopicSettings =
+            serde_json::from_str(r#"{"priorities":10,"ttl":"1h","dedupe":"latest"}"#).unwrap();
+        let options = settings.resolve().unwrap();
+        assert_eq!(
+            (options.default_priority, options.dedupe),
+            (Priority(5), Dedupe::Latest)
+        );
+        assert_eq!(
+            TopicSettings::default().resolve().unwrap(),
+            TopicOptions::default()
+        );
+        for (bad, says) in [
+            (
+                r#"{"priorities":0}"#,
+                "priorities is 0; it must be 1 to 256",
+            ),
+            (
+                r#"{"priorities":257}"#,
+                "priorities is 257; it must be 1 to 256",
+            ),
+            (
+                r#"{"priorities":2,"default_priority":2}"#,
+                "default_priority is 2; with 2 priorities it must be at most 1",
+            ),
+        ] {
+            let settings: TopicSettings = serde_json::from_str(bad).unwrap();
+            assert_eq!(settings.resolve().unwrap_err(), says);
+        }
+    }
+
+    #[test]
+    fn conflicts_name_only_what_was_asked_and_differs() {
+        let current = TopicOptions {
+            priorities: 3,
+            ..TopicOptions::default()
+        };
+        let asked: TopicSettings =
+            serde_json::from_str(r#"{"priorities":3,"durability":"memory","max_messages":5}"#)
+                .unwrap();
+        let conflicts = asked.conflicts(&current);
+        let names: Vec<_> = conflicts.iter().map(|c| c.option).collect();
+        assert_eq!(names, ["durability", "max_messages"]);
+        assert_eq!(
+            (conflicts[0].current.as_str(), conflicts[0].asked.as_str()),
+            ("\"commit\"", "\"memory\"")
+        );
+    }
+
+    #[test]
+    fn members_are_the_fields() {
+        let serde_json::Value::Object(fields) = serde_json::to_value(TopicOptions {
+            ttl: Some(Span::default()),
+            dead_letter: Some("d".parse().unwrap()),
+            retry: Some(Retry::default()),
+            max_messages: Some(1),
+            max_bytes: Some(ByteSize(1)),
+            ..TopicOptions::default()
+        })
+        .unwrap() else {
+            panic!("options are an object")
+        };
+        let mut names: Vec<_> = fields.keys().map(String::as_str).collect();
+        let mut members = TopicSettings::MEMBERS.to_vec();
+        names.sort_unstable();
+        members.sort_unstable();
+        assert_eq!(names, members);
+    }
+}
