@@ -1,7 +1,7 @@
 use crate::{CallOutcome, Error, Mailbox, MessageId, PeekedMessage, TopicInfo, Wake};
 use bytes::Bytes;
 use smallvec::SmallVec;
-use std::{future::Future, sync::Arc};
+use std::{fmt, future::Future, sync::Arc};
 
 /// What a batch did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +50,9 @@ pub enum Outcome {
     Peeked(Vec<PeekedMessage>),
     /// A channel message was handed to so many listeners; `None` if the engine can't know.
     Reached(Option<u64>),
+    /// A worker has taken a call: comes at most once per attempt, before its progress and
+    /// its answer, with the call's token. Whoever offers calls to others keeps it to itself.
+    Taken,
     /// Progress of a call that is still running: comes any number of times before
     /// [`Outcome::Answered`], with the call's token.
     Progress(Bytes),
@@ -66,26 +69,63 @@ pub struct Completed {
     pub result: Result<Outcome, Error>,
 }
 
+/// Takes finished commands in the very thread that finishes them, for a part that only
+/// passes them on. It must not block, and may be called from inside the call that submitted
+/// the command.
+pub trait CompletionSink: Send + Sync {
+    /// Takes one finished command, or one step of it (progress of a call).
+    fn completed(&self, completed: Completed);
+}
+
 /// Where a connection finds what its commands came to: one queue and one wake-up, however
 /// many commands end together.
-#[derive(Debug)]
-pub struct CompletionQueue(Mailbox<Completed>);
+pub struct CompletionQueue(Target);
+
+enum Target {
+    Mailbox(Mailbox<Completed>),
+    Sink(Arc<dyn CompletionSink>),
+}
 
 impl CompletionQueue {
     /// An empty queue that wakes `wake`.
     pub fn new(wake: Wake) -> Arc<Self> {
-        Arc::new(Self(Mailbox::new(wake)))
+        Arc::new(Self(Target::Mailbox(Mailbox::new(wake))))
+    }
+
+    /// A queue that keeps nothing: `sink` gets everything at once.
+    pub fn relay(sink: Arc<dyn CompletionSink>) -> Arc<Self> {
+        Arc::new(Self(Target::Sink(sink)))
     }
 
     /// Takes everything that is finished, in order of completion, into an empty vector.
     pub fn drain_into(&self, into: &mut Vec<Completed>) {
-        self.0.drain_into(into);
+        if let Target::Mailbox(mailbox) = &self.0 {
+            mailbox.drain_into(into);
+        }
     }
 
     /// Adds finished commands with at most one wake-up: for engines that finish many of
-    /// one connection at once.
+    /// one connection at once. Like a sink, it is never called with a lock held.
     pub fn extend(&self, completed: impl IntoIterator<Item = Completed>) {
-        self.0.extend(completed);
+        match &self.0 {
+            Target::Mailbox(mailbox) => mailbox.extend(completed),
+            Target::Sink(sink) => completed.into_iter().for_each(|one| sink.completed(one)),
+        }
+    }
+
+    fn push(&self, completed: Completed) {
+        self.extend([completed]);
+    }
+}
+
+impl fmt::Debug for CompletionQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("CompletionQueue")
+            .field(match &self.0 {
+                Target::Mailbox(mailbox) => mailbox,
+                Target::Sink(_) => &"relay",
+            })
+            .finish()
     }
 }
 
@@ -160,14 +200,14 @@ impl Completion {
     /// Says how the command ended.
     pub fn complete(self, result: Result<Outcome, Error>) {
         if let Some((queue, completed)) = self.into_parts(result) {
-            queue.0.push(completed);
+            queue.push(completed);
         }
     }
 
     /// Reports progress of a call; the completion stays usable.
     pub fn progress(&self, value: Bytes) {
         if let Some(queue) = &self.queue {
-            queue.0.push(Completed {
+            queue.push(Completed {
                 token: self.token,
                 result: Ok(Outcome::Progress(value)),
             });
@@ -178,7 +218,7 @@ impl Completion {
 impl Drop for Completion {
     fn drop(&mut self) {
         if let Some(queue) = self.queue.take() {
-            queue.0.push(Completed {
+            queue.push(Completed {
                 token: self.token,
                 result: Err(Error::internal()),
             });
@@ -187,7 +227,7 @@ impl Drop for Completion {
 }
 
 /// A completion and the future of its result, for code that does one thing at a time.
-/// Progress of calls is skipped.
+/// That a call was taken, and its progress, are skipped.
 pub fn oneshot() -> (
     Completion,
     impl Future<Output = Result<Outcome, Error>> + Send + 'static,
@@ -200,7 +240,7 @@ pub fn oneshot() -> (
         loop {
             queue.drain_into(&mut completed);
             for Completed { result, .. } in completed.drain(..) {
-                if !matches!(result, Ok(Outcome::Progress(_))) {
+                if !matches!(result, Ok(Outcome::Taken | Outcome::Progress(_))) {
                     return result;
                 }
             }
@@ -232,5 +272,22 @@ mod tests {
         Completion::on_error(queue.clone(), 4).complete(Err(Error::shutting_down()));
         Completion::ignored().complete(Err(Error::shutting_down()));
         assert_eq!(results(&queue), [(1, true), (2, false), (4, false)]);
+    }
+
+    #[test]
+    fn relays_in_the_completing_thread() {
+        struct Seen(std::sync::Mutex<Vec<u64>>);
+        impl CompletionSink for Seen {
+            fn completed(&self, completed: Completed) {
+                self.0.lock().unwrap().push(completed.token);
+            }
+        }
+        let seen = Arc::new(Seen(std::sync::Mutex::default()));
+        let queue = CompletionQueue::relay(seen.clone());
+        let completion = Completion::new(queue.clone(), 1);
+        completion.progress(Bytes::new());
+        completion.complete(Ok(Outcome::Removed { messages: 0 }));
+        drop(Completion::new(queue, 2));
+        assert_eq!(*seen.0.lock().unwrap(), [1, 1, 2]);
     }
 }

@@ -51,6 +51,32 @@ impl ErrorCode {
     pub const fn number(self) -> i32 {
         self as i32
     }
+
+    /// The code with this number on the wire.
+    pub fn from_number(number: i32) -> Option<Self> {
+        const ALL: [ErrorCode; 19] = [
+            ErrorCode::Parse,
+            ErrorCode::InvalidRequest,
+            ErrorCode::MethodNotFound,
+            ErrorCode::InvalidParams,
+            ErrorCode::Internal,
+            ErrorCode::HandlerFailed,
+            ErrorCode::Timeout,
+            ErrorCode::WorkerLost,
+            ErrorCode::Overloaded,
+            ErrorCode::Cancelled,
+            ErrorCode::Unauthenticated,
+            ErrorCode::Forbidden,
+            ErrorCode::TooLarge,
+            ErrorCode::Unavailable,
+            ErrorCode::NotFound,
+            ErrorCode::Unsupported,
+            ErrorCode::RateLimited,
+            ErrorCode::ShuttingDown,
+            ErrorCode::Conflict,
+        ];
+        ALL.into_iter().find(|code| code.number() == number)
+    }
 }
 
 /// An error that can be shown to a client: a code for programs, a message for people that
@@ -142,6 +168,8 @@ mod tests {
     fn carries_code_message_and_data() {
         let error = Error::not_found("topic", "orders").with("hint", 1);
         assert_eq!(error.code().number(), -32009);
+        assert_eq!(ErrorCode::from_number(-32009), Some(ErrorCode::NotFound));
+        assert_eq!(ErrorCode::from_number(-1), None);
         assert_eq!(error.to_string(), "no topic orders");
         assert_eq!(error.data(), Some(&json!({"topic": "orders", "hint": 1})));
     }

@@ -43,7 +43,9 @@ pub use channel::{
     ChannelMessage, ListenHandle, ListenPolicy, ListenerEvent, ListenerQueue, ListenerSink, Overrun,
 };
 pub use clock::{Clock, ClockRules, ManualClock, SystemClock};
-pub use completion::{Completed, Completion, CompletionQueue, Outcome, Receipt, oneshot};
+pub use completion::{
+    Completed, Completion, CompletionQueue, CompletionSink, Outcome, Receipt, oneshot,
+};
 pub use deadline::DeadlineQueue;
 pub use delivery::{ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Source};
 pub use engine::{Admin, Batch, Command, Engine, Health, PeekFrom};
