@@ -10,6 +10,20 @@
 //! Start at [`parse`], which makes an [`Incoming`] of a frame; then [`encode_result`] and its
 //! neighbours, which make frames. [`parse_params`] reads the params of a method, [`PayloadMembers`]
 //! and [`write_payload`] are the payload rule, [`openrpc`] is the document of `rpc.discover`.
+//!
+//! ```
+//! use trunkline_jsonrpc::{Incoming, Item, Limits, encode_result, parse};
+//!
+//! let frame = br#"{"jsonrpc": "2.0", "id": 1e3, "method": "echo", "params": [1.0, "a"]}"#;
+//! let Incoming::Single(Item::Request(request)) = parse(frame, &Limits::default())? else {
+//!     unreachable!("the frame is one request");
+//! };
+//! let (id, params) = (request.id.expect("it has one"), request.params.expect("it has some"));
+//! let mut answer = Vec::new();
+//! encode_result(&mut answer, id, params.get().as_bytes());
+//! assert_eq!(answer, br#"{"jsonrpc":"2.0","id":1e3,"result":[1.0, "a"]}"#);
+//! # Ok::<(), trunkline_jsonrpc::ParseError>(())
+//! ```
 
 mod base64;
 mod batch;

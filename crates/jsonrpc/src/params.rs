@@ -74,11 +74,14 @@ fn explain(text: &str, error: &serde_json::Error) -> ParamsError {
     let whole = error.to_string();
     let place = format!(" at line {} column {}", error.line(), error.column());
     let message = whole.strip_suffix(&place).unwrap_or(&whole);
-    if let Some(name) = message
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.strip_suffix('`'))
-    {
-        return ParamsError::new(path, format!("member \"{name}\" is missing"));
+    for (prefix, problem) in [
+        ("missing field `", "is missing"),
+        ("duplicate field `", "is there twice"),
+    ] {
+        let name = message.strip_prefix(prefix);
+        if let Some(name) = name.and_then(|rest| rest.strip_suffix('`')) {
+            return ParamsError::new(path, format!("member \"{name}\" {problem}"));
+        }
     }
     for (prefix, noun) in [
         ("unknown field `", "member"),
@@ -195,7 +198,10 @@ mod tests {
                 r#"/from: unknown value "al"; did you mean "all"?"#,
             ),
             (r#"["t"]"#, "params must be an object"),
-            (r#"{"topic":"t","topic":"u"}"#, "duplicate field `topic`"),
+            (
+                r#"{"topic":"t","topic":"u"}"#,
+                r#"member "topic" is there twice"#,
+            ),
         ] {
             assert_eq!(refusal(params), text, "{params}");
         }
