@@ -58,7 +58,7 @@ pub use message::{
     When,
 };
 pub use name::{ChannelName, HandlerName, NameError, Pattern, SubscriptionName, TopicName};
-pub use time::Timestamp;
+pub use time::{ParseTimeError, Timestamp};
 pub use topic::{
     Dedupe, DeliveryMode, Durability, OptionConflict, Overflow, Retry, StartFrom,
     SubscriptionOptions, SubscriptionSettings, TopicOptions, TopicSettings, Unsubscribed,
