@@ -1,1 +1,21 @@
-//! The topic state machine: priorities, dedupe, expiry, acknowledgement time-outs; pure.
+//! The topic state machine: positions, priorities, subscriptions, competing consumers,
+//! deduplication, publish ids, expiry and ack time-outs (DESIGN.md §4).
+//!
+//! A [`Core`] holds all topics of a store. It takes commands and *now* and returns
+//! [`Effects`]: records to log, bodies to keep or free, deliveries to make. Replaying the
+//! records gives the same state again.
+//!
+//! **Invariant:** no clock, file, socket, lock or randomness, and no payload: of a message it
+//! keeps where its body is, not what it says. Nothing depends on the iteration order of a
+//! hash table. After [`Core::check`] says yes, [`Core::apply`] cannot fail.
+//!
+//! Start reading at [`Core`], then `topic` and `subscription` (the state), `publish`,
+//! `settle` and `pump` (what happens to it), `record` (what is remembered of it).
+
+mod core;
+mod effects;
+mod record;
+
+pub use crate::core::{Core, CoreConfig, Peeked};
+pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
+pub use record::{Record, RecordError, ReplayError, decode_message};
