@@ -1,0 +1,69 @@
+//! The cases, grouped. A case is one entry of its group's table and one function.
+
+mod acks;
+mod admin;
+mod batches;
+mod bounds;
+mod channels;
+mod dedupe;
+mod flow;
+mod lifecycle;
+mod order;
+mod subscriptions;
+mod timing;
+
+use crate::run::{Case, Need};
+
+/// All groups in the order in which they run.
+pub(crate) const GROUPS: &[(&str, &[Case])] = &[
+    ("order", order::CASES),
+    ("acks", acks::CASES),
+    ("timing", timing::CASES),
+    ("dedupe", dedupe::CASES),
+    ("subscriptions", subscriptions::CASES),
+    ("flow", flow::CASES),
+    ("batches", batches::CASES),
+    ("admin", admin::CASES),
+    ("channels", channels::CASES),
+    ("bounds", bounds::CASES),
+    ("lifecycle", lifecycle::CASES),
+];
+
+/// One entry of a table: what is promised, what it needs, the function that checks it.
+macro_rules! case {
+    ($name:literal, [$($need:ident),*], $check:ident) => {
+        $crate::run::Case {
+            name: $name,
+            needs: &[$($crate::cases::$need),*],
+            run: |lab| Box::pin($check(lab)),
+        }
+    };
+}
+use case;
+
+macro_rules! needs {
+    ($($need:ident = $name:literal, $met:expr;)*) => {
+        $(const $need: Need = Need { name: $name, met: $met };)*
+    };
+}
+
+needs! {
+    ACK_TIMEOUT = "ack_timeout", |c, _| c.ack_timeout;
+    ATOMIC = "atomic", |c, _| c.atomic == trunkline_model::Atomicity::All;
+    ATTEMPTS = "attempts", |c, _| c.attempts;
+    DEDUPE_LATEST = "dedupe_latest", |c, _| c.dedupe_latest;
+    EXTEND = "extend", |c, _| c.extend;
+    FROM_ALL = "from_all", |c, _| c.from_all;
+    FRONT = "front_redelivery", |c, _| c.front_redelivery;
+    LIMITS = "limits", |c, _| c.limits;
+    LIST = "list", |c, _| c.list;
+    NACK_DELAY = "nack_delay", |c, _| c.nack_delay;
+    PATTERNS = "patterns", |c, _| c.patterns;
+    PEEK = "peek", |c, _| c.peek;
+    PRIORITIES = "4 priorities", |c, _| c.priorities >= 4;
+    PUBLISH_ID = "publish_id", |c, _| c.publish_id;
+    PURGE = "purge", |c, _| c.purge;
+    RECEIVER_COUNTS = "receiver_counts", |c, _| c.receiver_counts;
+    RESTART = "a restart", |_, factory| factory.restarts();
+    TTL = "ttl", |c, _| c.ttl;
+}
