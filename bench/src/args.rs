@@ -1,0 +1,53 @@
+//! What was typed.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Measures a Trunkline server next to what the machine alone can do.
+///
+/// Without --url it starts the server of $TRUNKLINE_BIN for every workload of every run, with an
+/// empty data directory that is removed afterwards.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "trunkline-bench", version)]
+pub struct Args {
+    /// The server's binary.
+    #[arg(long, env = "TRUNKLINE_BIN", value_name = "FILE")]
+    pub binary: Option<PathBuf>,
+
+    /// Measure the running server at this ws:// URL instead of starting one.
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+
+    /// The process of the server at --url, to see its CPU and memory.
+    #[arg(long, requires = "url", value_name = "PID")]
+    pub pid: Option<u32>,
+
+    /// Workloads or groups of them, separated by commas; all without this. See --list.
+    #[arg(long, value_delimiter = ',', value_name = "LIST")]
+    pub workloads: Vec<String>,
+
+    /// How often each workload runs; the table shows medians.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub runs: u32,
+
+    /// Short runs: a first impression, no figures to quote.
+    #[arg(long)]
+    pub quick: bool,
+
+    /// Messages of memory-message, instead of 200,000.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub backlog: Option<u64>,
+
+    /// Also write everything measured to this file.
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+
+    /// Where data directories are made. Must be on the disk that is to be measured, not on tmpfs.
+    #[arg(long, default_value = "target/bench", value_name = "DIR")]
+    pub data_root: PathBuf,
+
+    /// Print the workloads and end.
+    #[arg(long)]
+    pub list: bool,
+}

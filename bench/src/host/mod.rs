@@ -1,0 +1,20 @@
+//! The machine: its description, the server's process, and the kernel's counters.
+
+mod machine;
+mod meter;
+mod server;
+
+pub use machine::Machine;
+pub(crate) use meter::{Meter, Usage, resident_bytes};
+pub(crate) use server::{Launcher, Server};
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+
+/// Allows as many open files as the system lets us, for this process and the servers it starts:
+/// the usual 1,024 are too few for the connections of the memory workload.
+pub(crate) fn raise_open_files() {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // If that is refused, opening the connections will say so.
+    let _ = setrlimit(Resource::Nofile, limit);
+}

@@ -1,0 +1,25 @@
+//! The load generator: measures a server from outside, over its public wire, next to the floors
+//! of the machine in the same run.
+//!
+//! **Invariant**: it shares no code with the server, so that neither can flatter the other; it
+//! has no async runtime, and the loops that load a server allocate nothing per message.
+//!
+//! Start reading at [`run`], then `workloads/mod.rs` for what is measured and
+//! `load/closed_loop.rs` for how load is made. `docs/bench.md` says how to read the figures.
+
+mod args;
+mod host;
+mod load;
+mod measure;
+mod plan;
+mod report;
+mod rpc;
+mod runner;
+mod workloads;
+mod ws;
+
+pub use args::Args;
+pub use host::Machine;
+pub use measure::{Measure, Unit};
+pub use report::{Report, Summary};
+pub use runner::run;

@@ -1,0 +1,264 @@
+//! Medians and spreads, as a table for people and as JSON for programs.
+
+use std::fmt;
+
+use comfy_table::{CellAlignment, Table, presets};
+use serde::Serialize;
+
+use crate::host::Machine;
+use crate::measure::{Measure, Unit};
+use crate::rpc::PAYLOAD_BYTES;
+
+/// Everything that was measured, and what it was measured on.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    machine: Machine,
+    subject: Option<Subject>,
+    generator: &'static str,
+    payload_bytes: usize,
+    quick: bool,
+    workloads: Vec<Summary>,
+}
+
+/// The server, in its own words (`rpc.info`).
+#[derive(Debug, Serialize)]
+pub(crate) struct Subject {
+    /// What `trunkline version` prints, or where the server was found.
+    pub(crate) server: String,
+    pub(crate) version: String,
+    pub(crate) engine: String,
+    pub(crate) durability: String,
+}
+
+/// One workload over all its runs.
+#[derive(Debug, Serialize)]
+pub struct Summary {
+    name: &'static str,
+    about: &'static str,
+    unit: Unit,
+    median: f64,
+    min: f64,
+    max: f64,
+    p50_us: Option<f64>,
+    p99_us: Option<f64>,
+    server_cores: Option<f64>,
+    generator_cores: Option<f64>,
+    server_rss_bytes: Option<f64>,
+    flushes_per_thousand: Option<f64>,
+    runs: Vec<Measure>,
+}
+
+impl Report {
+    pub(crate) fn new(
+        machine: Machine,
+        subject: Option<Subject>,
+        quick: bool,
+        workloads: impl Iterator<Item = (&'static str, &'static str, Vec<Measure>)>,
+    ) -> Report {
+        Report {
+            machine,
+            subject,
+            generator: env!("CARGO_PKG_VERSION"),
+            payload_bytes: PAYLOAD_BYTES,
+            quick,
+            workloads: workloads
+                .filter_map(|(name, about, runs)| Summary::new(name, about, runs))
+                .collect(),
+        }
+    }
+}
+
+impl Summary {
+    /// `None` without runs.
+    fn new(name: &'static str, about: &'static str, runs: Vec<Measure>) -> Option<Summary> {
+        let unit = runs.first()?.unit;
+        let over = |member: fn(&Measure) -> Option<f64>| median(runs.iter().filter_map(member));
+        let values = || runs.iter().map(|run| run.value);
+        Some(Summary {
+            name,
+            about,
+            unit,
+            median: median(values())?,
+            min: values().fold(f64::INFINITY, f64::min),
+            max: values().fold(f64::NEG_INFINITY, f64::max),
+            p50_us: over(|run| run.p50_us),
+            p99_us: over(|run| run.p99_us),
+            server_cores: over(|run| run.usage.server_cores),
+            generator_cores: over(|run| {
+                (run.unit == Unit::PerSecond).then_some(run.usage.generator_cores)
+            }),
+            server_rss_bytes: over(|run| run.usage.server_rss_bytes.map(|bytes| bytes as f64)),
+            flushes_per_thousand: over(|run| run.flushes_per_thousand),
+            runs,
+        })
+    }
+}
+
+/// The middle value, or the mean of the two in the middle.
+fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    let upper = *values.get(middle)?;
+    if values.len() % 2 == 1 {
+        return Some(upper);
+    }
+    Some((values[middle - 1] + upper) / 2.0)
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let machine = &self.machine;
+        writeln!(
+            f,
+            "machine    {} × {}, {} GiB, Linux {}",
+            machine.cores,
+            machine.cpu,
+            machine.memory_bytes >> 30,
+            machine.kernel
+        )?;
+        writeln!(f, "data on    {}", machine.data_file_system)?;
+        if let Some(subject) = &self.subject {
+            writeln!(f, "server     {} ({})", subject.server, subject.version)?;
+            writeln!(
+                f,
+                "engine     {}, durability {}",
+                subject.engine, subject.durability
+            )?;
+        }
+        writeln!(
+            f,
+            "payload    {} B, one message a request",
+            self.payload_bytes
+        )?;
+        if self.quick {
+            writeln!(f, "quick      too short to be quoted")?;
+        }
+        write!(f, "\n{}", self.table())
+    }
+}
+
+impl Report {
+    fn table(&self) -> Table {
+        let mut table = Table::new();
+        table.load_style(presets::ASCII_MARKDOWN);
+        table.set_header([
+            "workload",
+            "what",
+            "median",
+            "spread",
+            "p50 µs",
+            "p99 µs",
+            "server cores",
+            "generator cores",
+            "server MiB",
+            "flushes / 1,000",
+        ]);
+        for summary in &self.workloads {
+            table.add_row(summary.cells());
+        }
+        for column in table.column_iter_mut().skip(2) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+        table
+    }
+}
+
+impl Summary {
+    fn cells(&self) -> [String; 10] {
+        let spread = (self.max - self.min) / self.median * 100.0;
+        [
+            self.name.to_owned(),
+            self.about.to_owned(),
+            format!("{} {}", grouped(self.median), self.unit),
+            format!("{spread:.0} %"),
+            optional(self.p50_us, grouped),
+            optional(self.p99_us, grouped),
+            optional(self.server_cores, |cores| format!("{cores:.2}")),
+            optional(self.generator_cores, |cores| format!("{cores:.2}")),
+            optional(self.server_rss_bytes, |bytes| {
+                format!("{:.1}", bytes / f64::from(1 << 20))
+            }),
+            optional(self.flushes_per_thousand, |flushes| {
+                if flushes < 10.0 {
+                    format!("{flushes:.1}")
+                } else {
+                    grouped(flushes)
+                }
+            }),
+        ]
+    }
+}
+
+fn optional(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
+    value.map_or_else(|| "–".to_owned(), format)
+}
+
+/// Thousands separated; one decimal below 100.
+fn grouped(value: f64) -> String {
+    if value.abs() < 100.0 {
+        return format!("{value:.1}");
+    }
+    let digits = format!("{value:.0}");
+    let (sign, digits) = match digits.strip_prefix('-') {
+        Some(rest) => ("-", rest),
+        None => ("", digits.as_str()),
+    };
+    let mut text = sign.to_owned();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn medians() {
+        for (values, expected) in [
+            (&[][..], None),
+            (&[3.0], Some(3.0)),
+            (&[9.0, 1.0, 5.0], Some(5.0)),
+            (&[4.0, 1.0, 2.0, 9.0], Some(3.0)),
+        ] {
+            assert_eq!(median(values.iter().copied()), expected);
+        }
+    }
+
+    #[test]
+    fn numbers_for_people() {
+        for (value, text) in [
+            (0.25, "0.2"),
+            (99.94, "99.9"),
+            (100.0, "100"),
+            (1_234.4, "1,234"),
+            (1_234_567.0, "1,234,567"),
+            (-4_321.0, "-4,321"),
+        ] {
+            assert_eq!(grouped(value), text);
+        }
+    }
+
+    #[test]
+    fn a_summary_takes_the_median_of_each_column() {
+        let run = |value: f64, p50: f64| Measure {
+            p50_us: Some(p50),
+            ..Measure::of_value(Unit::PerSecond, value)
+        };
+        let runs = vec![run(100.0, 9.0), run(300.0, 7.0), run(200.0, 8.0)];
+        let summary = Summary::new("name", "about", runs).unwrap();
+        assert_eq!(
+            (summary.median, summary.min, summary.max),
+            (200.0, 100.0, 300.0)
+        );
+        assert_eq!(summary.p50_us, Some(8.0));
+        assert_eq!(summary.p99_us, None);
+        assert_eq!(summary.cells()[2..4], ["200 /s", "100 %"]);
+        assert!(Summary::new("name", "about", Vec::new()).is_none());
+    }
+}

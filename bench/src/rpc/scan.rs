@@ -1,0 +1,94 @@
+//! Finding the few members that matter in JSON text, without parsing the rest.
+//!
+//! Only for what a generator knows beforehand: every payload on the wire is its own and holds
+//! neither quotes nor escapes, so the first `"id":` in an answer is the id.
+
+use anyhow::{Context, Result, bail};
+use memchr::memmem;
+
+use super::request::slot_of_id;
+use crate::load::Slot;
+
+/// The slot that `text` answers. An error answer is an error here.
+pub(crate) fn answered_slot(text: &[u8]) -> Result<Slot> {
+    if memmem::find(text, br#""error":"#).is_some() {
+        bail!("the server answered {}", String::from_utf8_lossy(text));
+    }
+    member_number(text, br#""id":"#)
+        .and_then(slot_of_id)
+        .with_context(|| format!("not an answer: {}", String::from_utf8_lossy(text)))
+}
+
+/// The number that follows the first `name` (written as `"name":`).
+pub(crate) fn member_number(text: &[u8], name: &[u8]) -> Option<u64> {
+    number(&text[memmem::find(text, name)? + name.len()..])
+}
+
+/// The numbers that follow each `"tag":`, in order.
+pub(crate) fn tags(text: &[u8]) -> impl Iterator<Item = u64> {
+    const NAME: &[u8] = br#""tag":"#;
+    memmem::find_iter(text, NAME).filter_map(|at| number(&text[at + NAME.len()..]))
+}
+
+/// The text of the first `"id":` up to the member's end, quotes included.
+pub(crate) fn id_text(text: &[u8]) -> Option<&[u8]> {
+    const NAME: &[u8] = br#""id":"#;
+    let rest = &text[memmem::find(text, NAME)? + NAME.len()..];
+    let end = match rest.first()? {
+        b'"' => 2 + memchr::memchr(b'"', &rest[1..])?,
+        _ => memchr::memchr2(b',', b'}', rest)?,
+    };
+    Some(&rest[..end])
+}
+
+fn number(text: &[u8]) -> Option<u64> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let mut value = 0_u64;
+    for digit in &text[..digits] {
+        value = value
+            .checked_mul(10)?
+            .checked_add(u64::from(digit - b'0'))?;
+    }
+    (digits > 0).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_name_their_slot_in_either_order_of_members() {
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1000042,"result":{"ids":["7"]}}"#,
+            r#"{"jsonrpc":"2.0","result":{"ids":["7"]},"id":1000042}"#,
+        ] {
+            assert_eq!(answered_slot(text.as_bytes()).unwrap(), 42, "{text}");
+        }
+        for text in [
+            r#"{"jsonrpc":"2.0","id":1000042,"error":{"code":-32003,"message":"full"}}"#,
+            r#"{"jsonrpc":"2.0","id":null,"result":1}"#,
+            r#"{"jsonrpc":"2.0","method":"rpc.topic.deliver","params":{}}"#,
+        ] {
+            assert!(answered_slot(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tags_of_a_push() {
+        let text = br#"{"deliveries":[{"tag":1,"id":"a"},{"id":"b","tag":9007199254740991}]}"#;
+        assert_eq!(tags(text).collect::<Vec<_>>(), [1, 9_007_199_254_740_991]);
+        assert_eq!(tags(b"{}").count(), 0);
+    }
+
+    #[test]
+    fn ids_keep_their_quotes() {
+        for (text, id) in [
+            (r#"{"id":"a,b","method":"m"}"#, Some(r#""a,b""#)),
+            (r#"{"id":17,"method":"m"}"#, Some("17")),
+            (r#"{"method":"m","id":17}"#, Some("17")),
+            (r#"{"method":"m"}"#, None),
+        ] {
+            assert_eq!(id_text(text.as_bytes()), id.map(str::as_bytes), "{text}");
+        }
+    }
+}

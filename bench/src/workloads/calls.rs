@@ -1,0 +1,108 @@
+//! Calls to a worker that echoes its params: both at this end, the server between them.
+
+use std::thread;
+
+use anyhow::{Context as _, Result, ensure};
+use memchr::memmem;
+use serde_json::json;
+
+use super::Context;
+use crate::load;
+use crate::measure::Measure;
+use crate::rpc::{self, Request, Requester, scan};
+use crate::ws::{Closer, WebSocket};
+
+const HANDLER: &str = "bench";
+const METHOD: &str = "bench.echo";
+
+/// `connections` callers with `window` calls in flight each; one worker.
+pub(super) fn run(context: &Context<'_>, connections: u32, window: u32) -> Result<Measure> {
+    let params = format!("[{}]", rpc::payload());
+    let worker = Worker::start(context, connections * window)?;
+    let closer = worker.closer()?;
+    let working = thread::Builder::new()
+        .name("worker".to_owned())
+        .spawn(move || worker.work())?;
+
+    let load = callers(context, connections, &params).and_then(|callers| {
+        load::run_fleet(
+            callers,
+            window,
+            context.plan.warm_up,
+            context.plan.measure,
+            &context.meter_without_disk(),
+        )
+    });
+    closer.close();
+    let worked = working.join().expect("the worker returns its errors");
+    match (load, worked) {
+        (Ok(load), _) => Ok(Measure::of_load(&load)),
+        // What the worker saw comes first: the callers only saw that it was gone.
+        (Err(callers), Err(worker)) => {
+            Err(callers.context(format!("the worker ended: {worker:#}")))
+        }
+        (Err(callers), Ok(())) => Err(callers),
+    }
+}
+
+fn callers(context: &Context<'_>, connections: u32, params: &str) -> Result<Vec<Requester>> {
+    (0..connections)
+        .map(|_| {
+            Ok(Requester::new(
+                context.connect()?,
+                Request::new(METHOD, params),
+            ))
+        })
+        .collect()
+}
+
+/// Answers every call with the payload it brought.
+struct Worker {
+    socket: WebSocket,
+    payload: Vec<u8>,
+    answer: Vec<u8>,
+}
+
+impl Worker {
+    fn start(context: &Context<'_>, concurrency: u32) -> Result<Worker> {
+        let mut socket = context.connect()?;
+        let params = json!({
+            "handler": HANDLER,
+            "methods": [METHOD],
+            "concurrency": concurrency,
+        });
+        rpc::request(&mut socket, "rpc.worker.register", &params)?;
+        Ok(Worker {
+            socket,
+            payload: rpc::payload().into_bytes(),
+            answer: Vec::new(),
+        })
+    }
+
+    fn closer(&self) -> Result<Closer> {
+        self.socket.closer()
+    }
+
+    /// Works until the connection ends.
+    fn work(mut self) -> Result<()> {
+        loop {
+            self.socket.fill()?;
+            while let Some((call, outgoing)) = self.socket.next_text()? {
+                let id = scan::id_text(call).context("a call without an id")?;
+                ensure!(
+                    memmem::find(call, &self.payload).is_some(),
+                    "not the call that was made: {}",
+                    String::from_utf8_lossy(call)
+                );
+                self.answer.clear();
+                self.answer.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
+                self.answer.extend_from_slice(id);
+                self.answer.extend_from_slice(br#","result":"#);
+                self.answer.extend_from_slice(&self.payload);
+                self.answer.push(b'}');
+                outgoing.queue(&self.answer);
+            }
+            self.socket.flush()?;
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! One blocking client connection.
+
+use std::io::{self, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::ops::Range;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::buffer::ReadBuffer;
+use super::frame::{self, Opcode};
+use super::handshake;
+
+/// How long a read may wait. Nothing here takes that long, so a lost answer ends the run with an
+/// error instead of hanging it.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
+
+/// A WebSocket client: reads block, writes are gathered until [`flush`](WebSocket::flush).
+pub(crate) struct WebSocket {
+    stream: TcpStream,
+    incoming: ReadBuffer,
+    outgoing: Outgoing,
+}
+
+/// The frames that leave with the next flush.
+pub(crate) struct Outgoing {
+    bytes: Vec<u8>,
+    mask: u32,
+}
+
+impl WebSocket {
+    /// Connects to `url`, which is `ws://HOST:PORT/PATH`.
+    pub(crate) fn connect(url: &str) -> Result<WebSocket> {
+        let Some((authority, path)) = split_url(url) else {
+            bail!("{url} is no ws:// URL with a port, such as ws://127.0.0.1:7400/rpc");
+        };
+        let stream =
+            connect_tcp(authority).with_context(|| format!("connecting to {authority}"))?;
+        let mut socket = WebSocket {
+            stream,
+            incoming: ReadBuffer::new(),
+            outgoing: Outgoing {
+                bytes: Vec::new(),
+                mask: 0x9E37_79B9,
+            },
+        };
+        handshake::request(&mut socket.stream, &mut socket.incoming, authority, path)?;
+        Ok(socket)
+    }
+
+    /// Appends a text frame.
+    pub(crate) fn queue(&mut self, text: &[u8]) {
+        self.outgoing.queue(text);
+    }
+
+    /// Writes everything queued, in one `write` if the kernel takes it.
+    pub(crate) fn flush(&mut self) -> Result<()> {
+        if !self.outgoing.bytes.is_empty() {
+            self.stream
+                .write_all(&self.outgoing.bytes)
+                .context("writing to the server")?;
+            self.outgoing.bytes.clear();
+        }
+        Ok(())
+    }
+
+    /// Blocks until something has arrived.
+    pub(crate) fn fill(&mut self) -> Result<()> {
+        match self.incoming.fill(&mut self.stream) {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                bail!("no answer for {} s", SILENCE_MAX.as_secs())
+            }
+            Err(error) => Err(error).context("reading from the server"),
+        }
+    }
+
+    /// The next message that has arrived, with room for what it makes the caller queue; `None`
+    /// if the rest is still under way. Pings are answered, a close is an error.
+    pub(crate) fn next_text(&mut self) -> Result<Option<(&[u8], &mut Outgoing)>> {
+        Ok(match self.take_text()? {
+            Some(range) => Some((self.incoming.payload(range), &mut self.outgoing)),
+            None => None,
+        })
+    }
+
+    /// A second handle that ends the connection, and so whoever blocks on it.
+    pub(crate) fn closer(&self) -> Result<Closer> {
+        Ok(Closer(self.stream.try_clone()?))
+    }
+
+    fn take_text(&mut self) -> Result<Option<Range<usize>>> {
+        while let Some((opcode, range)) = self.incoming.take_frame()? {
+            match opcode {
+                Opcode::Text => return Ok(Some(range)),
+                Opcode::Pong => {}
+                Opcode::Ping => {
+                    let echo = self.incoming.payload(range);
+                    self.outgoing.encode(Opcode::Pong, echo);
+                }
+                Opcode::Close => bail!(
+                    "the server closed the connection: {}",
+                    describe_close(self.incoming.payload(range))
+                ),
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl Outgoing {
+    /// Appends a text frame.
+    pub(crate) fn queue(&mut self, text: &[u8]) {
+        self.encode(Opcode::Text, text);
+    }
+
+    fn encode(&mut self, opcode: Opcode, payload: &[u8]) {
+        // A new key per frame as RFC 6455 §5.3 wants it; a Weyl sequence is random enough for a
+        // peer that is no browser.
+        self.mask = self.mask.wrapping_add(0x9E37_79B9);
+        frame::encode(
+            &mut self.bytes,
+            opcode,
+            payload,
+            Some(self.mask.to_ne_bytes()),
+        );
+    }
+}
+
+/// Ends a connection from another thread.
+pub(crate) struct Closer(TcpStream);
+
+impl Closer {
+    pub(crate) fn close(&self) {
+        // An error means that it is already closed.
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+fn connect_tcp(authority: &str) -> io::Result<TcpStream> {
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in authority.to_socket_addrs()? {
+        match TcpStream::connect(address) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                stream.set_read_timeout(Some(SILENCE_MAX))?;
+                return Ok(stream);
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+/// `ws://HOST:PORT/PATH` → (`HOST:PORT`, `/PATH`).
+fn split_url(url: &str) -> Option<(&str, &str)> {
+    let rest = url.strip_prefix("ws://")?;
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, "/rpc"),
+    };
+    authority.contains(':').then_some((authority, path))
+}
+
+fn describe_close(payload: &[u8]) -> String {
+    match payload.split_first_chunk::<2>() {
+        None => "no code".to_owned(),
+        Some((code, reason)) => format!(
+            "code {} {}",
+            u16::from_be_bytes(*code),
+            String::from_utf8_lossy(reason)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls() {
+        assert_eq!(
+            split_url("ws://127.0.0.1:7400/rpc"),
+            Some(("127.0.0.1:7400", "/rpc"))
+        );
+        assert_eq!(split_url("ws://[::1]:80"), Some(("[::1]:80", "/rpc")));
+        assert_eq!(split_url("ws://localhost/rpc"), None);
+        assert_eq!(split_url("http://127.0.0.1:7400/rpc"), None);
+    }
+}
