@@ -1,1 +1,51 @@
 //! A segmented, checksummed, group-committed log with an opaque payload.
+//!
+//! Records go in as [`Group`]s, all or nothing; [`Journal::commit`] writes whatever waits with one vectored write and
+//! makes it durable with one `fdatasync`; [`Journal::open`] gives back every durable record in order, or says what is damaged.
+//! The bytes on disk, and why a crash at any moment is harmless, are in `docs/journal-format.md`.
+//!
+//! **Invariant:** knows no message, topic or subscription, only bytes. Formats and rules (`format`, `chain`, `schedule`) see
+//! no file and no clock: times are passed in, and all I/O goes through [`Disk`]. Only the threads of [`Journal::spawn_writer`]
+//! read a monotonic clock. After a failed write or sync no commit succeeds again.
+//!
+//! Start reading at [`Journal`], then `commit.rs` (the way down), `recovery.rs` (the way up) and `chain.rs` (what counts as the log).
+
+mod chain;
+mod commit;
+mod config;
+mod directory;
+mod disk;
+mod error;
+#[cfg(any(test, feature = "fault"))]
+pub mod fault;
+mod format;
+mod group;
+mod journal;
+mod lsn;
+mod offline;
+mod open;
+mod poison;
+mod progress;
+mod reader;
+mod recent;
+mod recovery;
+mod schedule;
+mod segments;
+mod tail;
+mod walk;
+mod writer;
+
+pub use commit::Committed;
+pub use config::{Class, Config, Urgency};
+pub use disk::{Disk, DiskFile, FileEntry, LockGuard, RealDisk};
+pub use error::{FreeError, OpenError, ReadError, Refused, ReplayError};
+pub use format::{BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use group::{Group, GroupTooLarge, Slot};
+pub use journal::{Appended, Journal, RecordBytes};
+pub use lsn::{Lsn, Place, RecordKind};
+pub use offline::{DumpEvent, SegmentReport, VerifyReport, dump, verify};
+pub use poison::Poison;
+pub use progress::Watermarks;
+pub use recovery::{RecoveryReport, Replayed, TornTail};
+pub use segments::{SegmentInfo, SegmentState};
+pub use writer::WriterHandle;

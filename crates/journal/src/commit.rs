@@ -1,0 +1,251 @@
+//! The way down: what waits is framed, written, and made durable.
+
+use std::io::IoSlice;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use crate::config::Urgency;
+use crate::disk::DiskFile;
+use crate::format::{BATCH_HEADER, BatchHeader, FLAG_CLOSING, FileName, Frame, padding};
+use crate::journal::Journal;
+use crate::lsn::{Lsn, Place};
+use crate::poison::Poison;
+use crate::progress::Watermarks;
+use crate::segments::{Segment, lock};
+use crate::tail::Pending;
+
+/// What a commit did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// How far the log is written and durable now.
+    pub watermarks: Watermarks,
+    /// Records written.
+    pub records: u64,
+    /// Bytes written, frames included.
+    pub bytes: u64,
+    /// Whether there was a sync at the end.
+    pub synced: bool,
+}
+
+/// What the committing thread knows about the disk.
+#[derive(Debug)]
+pub(crate) struct CommitSide {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) file: Arc<dyn DiskFile>,
+    /// Something in this segment is written and not synced.
+    pub(crate) unsynced: bool,
+}
+
+/// A batch on its way: it can't change any more.
+struct Outgoing {
+    place: Place,
+    header: BatchHeader,
+    /// With padding.
+    body: Bytes,
+}
+
+impl Journal {
+    /// One round: writes everything that waits, with one vectored write per segment, and makes it durable with one `fdatasync` if
+    /// something in it is [`Urgency::Commit`]. `None` if nothing waits.
+    ///
+    /// Any thread may lead a round. A second one waits for the first to end and then takes what came meanwhile.
+    ///
+    /// # Errors
+    /// The journal is poisoned, now or before. The watermarks stay where they are.
+    pub fn commit(&self) -> Result<Option<Committed>, Poison> {
+        self.note_poison(self.round(false))
+    }
+
+    /// A round that makes everything durable, whatever its urgency. `None` if everything is.
+    ///
+    /// # Errors
+    /// The journal is poisoned, now or before.
+    pub fn sync(&self) -> Result<Option<Committed>, Poison> {
+        self.note_poison(self.round(true))
+    }
+
+    /// Ends the log properly: refuses appends from now on, makes everything durable, and writes the closing batch. A second call does nothing.
+    ///
+    /// # Errors
+    /// The journal is poisoned, now or before.
+    pub fn close(&self) -> Result<(), Poison> {
+        if std::mem::replace(&mut lock(&self.tail).closed, true) {
+            return self.poison.check();
+        }
+        self.sync()?;
+        lock(&self.tail).append_closing();
+        self.sync()?;
+        Ok(())
+    }
+
+    fn round(&self, sync_all: bool) -> Result<Option<Committed>, Poison> {
+        let mut side = lock(&self.committing);
+        self.poison.check()?;
+        let (mut outgoing, urgency) = self.take();
+        if outgoing.is_empty() && !(sync_all && side.unsynced) {
+            return Ok(None);
+        }
+        let mut bytes = 0;
+        for run in outgoing.chunk_by_mut(|a, b| a.place.segment() == b.place.segment()) {
+            bytes += self.write_run(&mut side, run)?;
+        }
+        let synced = sync_all || urgency == Some(Urgency::Commit);
+        if synced {
+            self.sync_segment(&mut side)?;
+        }
+        let records = outgoing
+            .iter()
+            .map(|batch| u64::from(batch.header.count))
+            .sum();
+        drop(outgoing);
+        self.settle_cache();
+        Ok(Some(Committed {
+            watermarks: self.watermarks(),
+            records,
+            bytes,
+            synced,
+        }))
+    }
+
+    /// Takes what waits, and shows it to readers in its new place.
+    fn take(&self) -> (Vec<Outgoing>, Option<Urgency>) {
+        let mut tail = lock(&self.tail);
+        let (pending, urgency) = tail.take();
+        let mut recent = lock(&self.recent);
+        let outgoing = pending.into_iter().map(|batch| {
+            let (outgoing, capacity) = freeze(batch, self.generation);
+            recent.push(
+                outgoing.place,
+                outgoing.header.body,
+                outgoing.body.clone(),
+                capacity,
+            );
+            outgoing
+        });
+        (outgoing.collect(), urgency)
+    }
+
+    /// Writes batches of one segment, front to back.
+    fn write_run(&self, side: &mut CommitSide, run: &mut [Outgoing]) -> Result<u64, Poison> {
+        let (Some(first), Some(last)) = (run.first(), run.last()) else {
+            return Ok(0);
+        };
+        let segment = first.place.segment();
+        let end = last.place.advance(last.header.framed());
+        let last_lsn = Lsn(last.header.next_lsn().0 - 1);
+        let offset = u64::from(first.place.offset());
+        if segment != side.segment.number {
+            // Everything before the next segment is durable before anything in it is written: recovery counts on it.
+            self.sync_segment(side)?;
+            self.enter(side, segment)?;
+        }
+        let synced_lsn = self.watermarks().synced;
+        let headers: Vec<_> = run
+            .iter_mut()
+            .map(|batch| self.stamp(&side.segment, batch, synced_lsn))
+            .collect();
+        let parts: Vec<_> = headers
+            .iter()
+            .zip(&*run)
+            .flat_map(|(header, batch)| [IoSlice::new(header), IoSlice::new(&batch.body)])
+            .collect();
+        side.segment.keep_zeros_after(end.offset());
+        side.unsynced = true;
+        self.poison
+            .guard(side.file.write_at(offset, &parts), "writing", || {
+                FileName::Segment(segment).to_string()
+            })?;
+        self.progress.set_written(last_lsn, end);
+        let records: usize = run.iter().map(|batch| batch.header.body as usize).sum();
+        self.unwritten.fetch_sub(records, Ordering::Relaxed);
+        Ok(u64::from(end.offset()) - offset)
+    }
+
+    fn stamp(
+        &self,
+        segment: &Segment,
+        batch: &mut Outgoing,
+        synced_lsn: Lsn,
+    ) -> [u8; BATCH_HEADER as usize] {
+        batch.header.synced_lsn = synced_lsn;
+        let frame = Frame {
+            journal_id: self.journal_id,
+            segment: segment.number,
+            segment_bytes: segment.bytes,
+            offset: batch.place.offset(),
+        };
+        frame.encode(&batch.header, &batch.body[..batch.header.body as usize])
+    }
+
+    /// Syncs the segment and moves the durable watermark to what is written.
+    fn sync_segment(&self, side: &mut CommitSide) -> Result<(), Poison> {
+        if side.unsynced {
+            let segment = side.segment.number;
+            self.poison.guard(side.file.sync_data(), "syncing", || {
+                FileName::Segment(segment).to_string()
+            })?;
+            side.unsynced = false;
+            self.progress.set_synced(self.watermarks().written, segment);
+        }
+        Ok(())
+    }
+
+    fn enter(&self, side: &mut CommitSide, number: u32) -> Result<(), Poison> {
+        let name = || FileName::Segment(number).to_string();
+        let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let file = self
+            .segments
+            .file(number)
+            .and_then(|file| file.ok_or_else(gone));
+        side.file = self.poison.guard(file, "opening", name)?;
+        side.segment =
+            self.poison
+                .guard(self.segments.get(number).ok_or_else(gone), "opening", name)?;
+        Ok(())
+    }
+
+    /// Everything in `recent` is written: lets go what is too much, and keeps the buffers.
+    fn settle_cache(&self) {
+        let mut spare = Vec::new();
+        lock(&self.recent).written(|buffer| spare.push(buffer));
+        if !spare.is_empty() {
+            let mut tail = lock(&self.tail);
+            spare.into_iter().for_each(|buffer| tail.reuse(buffer));
+        }
+    }
+}
+
+/// Makes a batch immutable; also says what its buffer costs.
+fn freeze(batch: Pending, generation: u32) -> (Outgoing, usize) {
+    let Pending {
+        place,
+        mut body,
+        count,
+        first_lsn,
+        now,
+        closing,
+    } = batch;
+    let len = body.len() as u32;
+    body.resize((len + padding(len)) as usize, 0);
+    let flags = if closing { FLAG_CLOSING } else { 0 };
+    let header = BatchHeader {
+        flags,
+        body: len,
+        generation,
+        count,
+        first_lsn,
+        synced_lsn: Lsn::ZERO,
+        now,
+    };
+    let capacity = body.capacity();
+    (
+        Outgoing {
+            place,
+            header,
+            body: body.freeze(),
+        },
+        capacity,
+    )
+}

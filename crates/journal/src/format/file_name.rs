@@ -1,0 +1,73 @@
+//! Names in the journal's directory.
+
+use std::fmt;
+
+/// The name of the lock file.
+pub(crate) const LOCK_FILE: &str = "journal.lock";
+
+/// A file of the journal, by what its name says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum FileName {
+    /// Part of the log, or ready to be.
+    Segment(u32),
+    /// Space to be used again.
+    Free(u32),
+    /// Being made.
+    New(u32),
+}
+
+impl FileName {
+    /// Parses a name; `None` for anything that isn't exactly one of ours.
+    pub(crate) fn parse(name: &str) -> Option<FileName> {
+        let (digits, extension) = name.split_once('.')?;
+        if digits.len() != 10 || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            return None;
+        }
+        let number = digits.parse::<u32>().ok().filter(|&n| n > 0)?;
+        match extension {
+            "seg" => Some(FileName::Segment(number)),
+            "free" => Some(FileName::Free(number)),
+            "new" => Some(FileName::New(number)),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for FileName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FileName::Segment(n) => write!(f, "{n:010}.seg"),
+            FileName::Free(n) => write!(f, "{n:010}.free"),
+            FileName::New(n) => write!(f, "{n:010}.new"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_round_trip_and_foreign_names_are_nobody() {
+        for name in [
+            FileName::Segment(1),
+            FileName::Free(77),
+            FileName::New(u32::MAX),
+        ] {
+            assert_eq!(FileName::parse(&name.to_string()), Some(name));
+        }
+        for foreign in [
+            "",
+            ".",
+            "1.seg",
+            "0000000000.seg",
+            "9999999999.seg",
+            "0000000001.SEG",
+            "+000000001.seg",
+            LOCK_FILE,
+            "0000000001.seg.bak",
+        ] {
+            assert_eq!(FileName::parse(foreign), None, "{foreign}");
+        }
+    }
+}

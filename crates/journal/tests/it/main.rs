@@ -1,0 +1,12 @@
+//! The journal, from outside: crashes, damage, failing disks, and ordinary days.
+
+// Helpers of tests are tests, too.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod damage;
+mod failure;
+mod log;
+mod offline;
+mod real;
+mod roundtrip;
