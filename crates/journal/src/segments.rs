@@ -11,6 +11,7 @@ use crate::poison::{Poison, PoisonCell};
 
 /// One step of writing zeros ahead of the writer.
 const FILL_STEP: u32 = 1 << 20;
+const SYNCING_DIRECTORY: &str = "syncing the directory for";
 /// Files of older segments that stay open for readers.
 const OLD_FILES_MAX: usize = 32;
 
@@ -174,14 +175,15 @@ impl Segments {
             None => self.allocated(number)?,
         };
         let name = FileName::Segment(number).to_string();
-        self.publish(number, now, &file, &from, &name)
-            .map_err(|(operation, cause)| {
-                Refused::Poisoned(
-                    poison
-                        .guard::<()>(Err(cause), operation, || name.clone())
-                        .expect_err("it failed"),
-                )
-            })?;
+        if let Err((operation, cause)) = self.publish(number, now, &file, &from, &name) {
+            if is_full(&cause) && operation != SYNCING_DIRECTORY {
+                // A file system that copies on write. The file isn't part of the log yet, and its space is needed.
+                drop(self.disk.remove(&from));
+                return Err(Refused::DiskFull);
+            }
+            let failed = poison.guard::<()>(Err(cause), operation, || name.clone());
+            return Err(Refused::Poisoned(failed.expect_err("it failed")));
+        }
         let segment = Segment::new(number, self.segment_bytes, filled);
         let mut table = lock(&self.table);
         table.live.insert(number, segment.clone());
@@ -260,7 +262,7 @@ impl Segments {
             .map_err(|cause| ("renaming", cause))?;
         self.disk
             .sync_dir()
-            .map_err(|cause| ("syncing the directory for", cause))
+            .map_err(|cause| (SYNCING_DIRECTORY, cause))
     }
 
     /// Writes one step of zeros into the first segment from `active` on that needs them. False if none does.
@@ -332,7 +334,7 @@ impl Segments {
         };
         // Before anything else happens to the file: see "Freeing" in the format document.
         poison
-            .guard(self.disk.sync_dir(), "syncing the directory for", || {
+            .guard(self.disk.sync_dir(), SYNCING_DIRECTORY, || {
                 free_name.clone()
             })
             .map_err(FreeError::Poisoned)?;

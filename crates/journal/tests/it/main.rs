@@ -6,6 +6,7 @@
 mod crash;
 mod damage;
 mod failure;
+mod garbage;
 mod log;
 mod offline;
 mod real;
