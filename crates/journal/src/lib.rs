@@ -8,6 +8,28 @@
 //! no file and no clock: times are passed in, and all I/O goes through [`Disk`]. Only the threads of [`Journal::spawn_writer`]
 //! read a monotonic clock. After a failed write or sync no commit succeeds again.
 //!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! use std::sync::Arc;
+//! use trunkline_journal::{Class, Config, Group, Journal, RealDisk, RecordKind, Urgency};
+//!
+//! let disk = Arc::new(RealDisk::create(directory.path())?);
+//! let (journal, report) = Journal::open(disk, Config::default(), 0, &mut |_record| Ok(()))?;
+//! assert!(report.clean);
+//!
+//! let mut group = Group::new();
+//! let slot = group.push(RecordKind(1), &[b"hello, ", b"log"])?;
+//! journal.admit(group.byte_len(), Class::Growth)?;
+//! let appended = journal.append(&group, 0, Urgency::Commit)?;
+//! journal.commit()?;
+//! assert!(journal.watermarks().synced >= appended.last_lsn);
+//! assert_eq!(journal.read(appended.place(slot))?.payload, &b"hello, log"[..]);
+//! journal.close()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Start reading at [`Journal`], then `commit.rs` (the way down), `recovery.rs` (the way up) and `chain.rs` (what counts as the log).
 
 mod chain;

@@ -98,14 +98,18 @@ fn a_bad_last_batch_is_a_torn_tail_and_is_reported() {
 fn after_a_clean_stop_even_the_last_batch_cannot_go_unnoticed() {
     let disk = three();
     let opened = open(&disk).unwrap();
+    opened
+        .journal
+        .append(&group(&["lazy, until the stop"]), 0, Urgency::Lazy)
+        .unwrap();
     opened.journal.close().unwrap();
     drop(opened);
-    disk.flip(FIRST, 4352 + 70, 3);
+    disk.flip(FIRST, 4480 + 70, 3);
     assert!(matches!(
         open(&disk),
         Err(OpenError::Damaged {
-            offset: 4352,
-            lsn: Lsn(3),
+            offset: 4480,
+            lsn: Lsn(4),
             ..
         })
     ));
