@@ -1,0 +1,100 @@
+//! What was typed. What it means is decided in `commands`.
+
+mod call;
+mod channel;
+mod config;
+mod consume;
+mod demo;
+mod journal;
+mod publish;
+mod serve;
+mod subscription;
+mod topic;
+mod value;
+mod worker;
+
+pub(crate) use call::CallArgs;
+pub(crate) use channel::{ChannelCommand, ListenArgs, PublishArgs as ChannelPublishArgs};
+pub(crate) use config::{ConfigCommand, ConfigFormat};
+pub(crate) use consume::ConsumeArgs;
+pub(crate) use demo::DemoArgs;
+pub(crate) use journal::JournalCommand;
+pub(crate) use publish::{MessageArgs, PublishArgs};
+pub(crate) use serve::ServeArgs;
+pub(crate) use subscription::SubscriptionCommand;
+pub(crate) use topic::{PeekArgs, TopicCommand};
+pub(crate) use value::{KeyValue, StartAt};
+pub(crate) use worker::WorkerArgs;
+
+use clap::{Parser, Subcommand};
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 done, 1 the operation failed, 2 wrong usage or configuration,
+            3 can't connect, 4 timed out.
+
+Try it: trunkline demo";
+
+/// Calls, queues and channels in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "trunkline", version, after_help = EXIT_CODES, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Server to talk to
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TRUNKLINE_URL",
+        default_value = "ws://127.0.0.1:7400/rpc",
+        hide_env_values = true
+    )]
+    pub(crate) url: String,
+    /// Token to present, as `Authorization: Bearer`
+    #[arg(
+        long,
+        global = true,
+        value_name = "TOKEN",
+        env = "TRUNKLINE_TOKEN",
+        hide_env_values = true
+    )]
+    pub(crate) token: Option<String>,
+    /// Print one JSON object per line
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Serve(ServeArgs),
+    Demo(DemoArgs),
+    Call(CallArgs),
+    Worker(WorkerArgs),
+    Publish(PublishArgs),
+    Consume(ConsumeArgs),
+    /// Send to a channel, or listen to channels (transient: whoever listens now gets it)
+    #[command(subcommand)]
+    Channel(ChannelCommand),
+    /// Look at and manage topics
+    #[command(subcommand)]
+    Topic(TopicCommand),
+    /// Look at and manage durable subscriptions of a topic
+    #[command(subcommand)]
+    Subscription(SubscriptionCommand),
+    /// Check a configuration, or print the default one
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Offline tools for the embedded store
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Print the version
+    Version,
+}

@@ -1,0 +1,37 @@
+use std::{net::SocketAddr, path::PathBuf};
+
+const EXAMPLES: &str = "\
+Examples:
+  trunkline serve                                  durable, in ./trunkline-data
+  trunkline serve --engine memory:                 nothing on disk, gone at exit
+  trunkline serve --data /var/lib/trunkline --http 127.0.0.1:7401
+  trunkline serve --config trunkline.yaml          see `trunkline config default`
+
+With --json, one line on stdout tells that it is ready and where:
+  {\"event\":\"ready\",\"http\":\"127.0.0.1:7400\",\"url\":\"ws://127.0.0.1:7400/rpc\",…}
+
+Ctrl-C or SIGTERM drains and ends within 10 s; a second one ends at once.";
+
+/// Run the server
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct ServeArgs {
+    /// Configuration file (.yaml, .yml or .toml)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Engine: `embedded:PATH` or `memory:` [default: embedded:trunkline-data]
+    #[arg(long, value_name = "URL")]
+    pub(crate) engine: Option<String>,
+    /// Data directory of the embedded engine; short for --engine embedded:DIR
+    #[arg(long, value_name = "DIR", conflicts_with = "engine")]
+    pub(crate) data: Option<PathBuf>,
+    /// HTTP and WebSocket address; port 0 takes a free one [default: 127.0.0.1:7400]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+    /// STOMP address (not served by this version)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stomp: Option<SocketAddr>,
+    /// Allow an address that others can reach, although nobody has to log in
+    #[arg(long)]
+    pub(crate) insecure: bool,
+}

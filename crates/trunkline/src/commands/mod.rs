@@ -1,0 +1,24 @@
+//! One file per verb.
+
+mod call;
+mod channel;
+mod config;
+mod consume;
+mod exec;
+mod info;
+mod options;
+mod publish;
+mod subscription;
+mod topic;
+mod version;
+mod worker;
+
+pub(crate) use call::call;
+pub(crate) use channel::channel;
+pub(crate) use config::config;
+pub(crate) use consume::consume;
+pub(crate) use publish::publish;
+pub(crate) use subscription::subscription;
+pub(crate) use topic::topic;
+pub(crate) use version::version;
+pub(crate) use worker::worker;

@@ -1,0 +1,36 @@
+//! `--option K=V` to the options of a topic or subscription.
+
+use crate::{args::KeyValue, failure::Failure};
+use serde_json::{Map, Value};
+use trunkline_jsonrpc::nearest;
+
+/// An object of the options that were given; values are JSON where they are JSON, else text.
+pub(super) fn read(given: &[KeyValue], known: &[&str]) -> Result<Value, Failure> {
+    let mut options = Map::new();
+    for KeyValue { key, value } in given {
+        if !known.contains(&key.as_str()) {
+            let hint = match nearest(key, known) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known are {}", known.join(", ")),
+            };
+            return Err(Failure::usage(format!("unknown option `{key}`; {hint}")));
+        }
+        let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value.as_str()));
+        options.insert(key.clone(), value);
+    }
+    Ok(Value::Object(options))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_json_or_text() {
+        let given = ["a=1", "b=30s", "c={\"min\":\"1s\"}"].map(|text| text.parse().unwrap());
+        let options = read(&given, &["a", "b", "c"]).unwrap();
+        assert_eq!(options, json!({"a": 1, "b": "30s", "c": {"min": "1s"}}));
+        assert!(read(&given, &["a", "b"]).is_err());
+    }
+}

@@ -1,0 +1,209 @@
+use crate::{
+    args::{MessageArgs, PublishArgs},
+    failure::Failure,
+    payload::Payload,
+};
+use serde::{Serialize, Serializer, ser::SerializeMap};
+use serde_json::value::{RawValue, to_raw_value};
+
+/// Payloads that travel in one request, in order; one buffer for all.
+#[derive(Debug, Default)]
+pub(super) struct Chunk {
+    bytes: Vec<u8>,
+    /// Where each payload ends.
+    ends: Vec<usize>,
+}
+
+impl Chunk {
+    /// Most messages of a request: below the server's bound of a batch.
+    pub(super) const MESSAGES_MAX: usize = 512;
+    /// Payload bytes from which on a request is full: well below the largest message that a
+    /// server takes, with room for what JSON adds.
+    const BYTES_FULL: usize = 128 << 10;
+
+    pub(super) fn push(&mut self, payload: &[u8]) {
+        self.bytes.extend_from_slice(payload);
+        self.ends.push(self.bytes.len());
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.ends.len() >= Self::MESSAGES_MAX || self.bytes.len() >= Self::BYTES_FULL
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    pub(super) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = [0].into_iter().chain(self.ends.iter().copied());
+        begins
+            .zip(&self.ends)
+            .map(|(begin, end)| &self.bytes[begin..*end])
+    }
+}
+
+/// Makes the params of `rpc.topic.publish`.
+pub(super) struct Encoder {
+    topic: String,
+    common: MessageArgs,
+    /// What the publish ids of this run begin with, if it has any.
+    run: Option<String>,
+    /// Messages encoded so far.
+    number: u64,
+}
+
+/// The params of one request, ready to be sent again.
+pub(super) struct Encoded {
+    pub(super) params: Box<RawValue>,
+    pub(super) messages: u64,
+}
+
+impl Encoder {
+    pub(super) fn new(args: &PublishArgs, run: Option<String>) -> Self {
+        Self {
+            topic: args.topic.clone(),
+            common: args.message.clone(),
+            run,
+            number: 0,
+        }
+    }
+
+    pub(super) fn encode(&mut self, chunk: &Chunk) -> Result<Encoded, Failure> {
+        let mut messages = Vec::with_capacity(chunk.ends.len());
+        for payload in chunk.payloads() {
+            let payload = match self.common.json_payload {
+                true => Payload::json(payload).map_err(Failure::usage)?,
+                false => Payload::of(payload),
+            };
+            let publish_id = self
+                .run
+                .as_ref()
+                .map(|run| format!("{run}-{}", self.number));
+            self.number += 1;
+            messages.push(Message {
+                payload,
+                publish_id,
+                common: &self.common,
+            });
+        }
+        let params = to_raw_value(&Params {
+            topic: &self.topic,
+            messages: &messages,
+        })
+        .map_err(|error| Failure::failed(error.to_string()))?;
+        let messages = messages.len() as u64;
+        Ok(Encoded { params, messages })
+    }
+}
+
+#[derive(Serialize)]
+struct Params<'a> {
+    topic: &'a str,
+    messages: &'a [Message<'a>],
+}
+
+struct Message<'a> {
+    payload: Payload<'a>,
+    publish_id: Option<String>,
+    common: &'a MessageArgs,
+}
+
+impl Serialize for Message<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let MessageArgs {
+            json_payload: _,
+            key,
+            group,
+            priority,
+            ttl,
+            delay,
+            headers,
+        } = self.common;
+        let mut members = to.serialize_map(None)?;
+        self.payload.put(&mut members)?;
+        let texts = [
+            ("key", key),
+            ("group", group),
+            ("publish_id", &self.publish_id),
+        ];
+        for (name, text) in texts {
+            if let Some(text) = text {
+                members.serialize_entry(name, text)?;
+            }
+        }
+        if let Some(priority) = priority {
+            members.serialize_entry("priority", priority)?;
+        }
+        for (name, span) in [("ttl_ms", ttl), ("delay_ms", delay)] {
+            if let Some(span) = span {
+                members.serialize_entry(name, &(span.0.as_millis() as u64))?;
+            }
+        }
+        if !headers.is_empty() {
+            members.serialize_entry("headers", &HeaderMap(headers))?;
+        }
+        members.end()
+    }
+}
+
+struct HeaderMap<'a>(&'a [crate::args::KeyValue]);
+
+impl Serialize for HeaderMap<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.iter().map(|header| (&header.key, &header.value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(common: MessageArgs) -> PublishArgs {
+        PublishArgs {
+            topic: "t".to_owned(),
+            payload: Vec::new(),
+            lines: true,
+            retry: false,
+            message: common,
+        }
+    }
+
+    fn chunk(payloads: &[&str]) -> Chunk {
+        let mut chunk = Chunk::default();
+        payloads
+            .iter()
+            .for_each(|payload| chunk.push(payload.as_bytes()));
+        chunk
+    }
+
+    #[test]
+    fn a_chunk_becomes_one_request() {
+        let mut encoder = Encoder::new(&args(MessageArgs::default()), None);
+        let encoded = encoder.encode(&chunk(&["a", "", "b\""])).unwrap();
+        assert_eq!(
+            encoded.params.get(),
+            r#"{"topic":"t","messages":[{"payload_text":"a"},{"payload_text":""},{"payload_text":"b\""}]}"#
+        );
+        assert_eq!(encoded.messages, 3);
+    }
+
+    #[test]
+    fn options_go_with_every_message_and_ids_count_on() {
+        let common = MessageArgs {
+            json_payload: true,
+            key: Some("k".to_owned()),
+            priority: Some(2),
+            ttl: Some("2s".parse().unwrap()),
+            headers: vec!["h=v".parse().unwrap()],
+            ..MessageArgs::default()
+        };
+        let mut encoder = Encoder::new(&args(common), Some("run".to_owned()));
+        encoder.encode(&chunk(&["1"])).unwrap();
+        let encoded = encoder.encode(&chunk(&["{}"])).unwrap();
+        assert_eq!(
+            encoded.params.get(),
+            r#"{"topic":"t","messages":[{"payload":{},"key":"k","publish_id":"run-1","priority":2,"ttl_ms":2000,"headers":{"h":"v"}}]}"#
+        );
+        assert!(encoder.encode(&chunk(&["no"])).is_err());
+    }
+}

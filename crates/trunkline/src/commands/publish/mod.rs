@@ -1,0 +1,64 @@
+mod chunk;
+mod input;
+mod window;
+
+use crate::{args::PublishArgs, context::Context, failure::Failure, random, signal::Stop, text};
+use chunk::Encoder;
+use indicatif::{ProgressBar, ProgressStyle};
+use input::Input;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use window::{Outcome, Window};
+
+pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), Failure> {
+    let mut stop = Stop::listen()?;
+    let encoder = Encoder::new(&args, args.retry.then(random::name));
+    let listed = !args.lines;
+    let input = Input::of(&args)?;
+    let begin = Instant::now();
+    let connection = tokio::select! {
+        connection = context.connect() => connection?,
+        () = stop.asked() => return Err(Failure::failed("interrupted")),
+    };
+    // Nothing is pushed to a publisher.
+    let (client, _) = connection;
+    let mut window = Window::new(client, encoder, args.retry, progress_bar());
+    let outcome = window.run(context, input, &mut stop).await;
+    let Outcome {
+        confirmed,
+        sent,
+        ids,
+        ..
+    } = window.finish();
+    let elapsed = begin.elapsed();
+    let verdict = format!("confirmed {confirmed} of {sent}");
+    if let Err(failure) = outcome {
+        eprintln!("{verdict}");
+        return Err(failure);
+    }
+    if context.output.json {
+        context.output.object(&json!({
+            "topic": args.topic, "confirmed": confirmed, "sent": sent,
+            "first_id": ids.first, "last_id": ids.last,
+            "elapsed_ms": elapsed.as_secs_f64() * 1e3,
+        }))?;
+    } else if listed {
+        for id in &ids.all {
+            context.output.line(id)?;
+        }
+    } else {
+        let (time, rate) = (text::time(elapsed), text::rate(confirmed, elapsed));
+        eprintln!("{verdict} in {time} ({rate})");
+    }
+    Ok(())
+}
+
+/// Shown on a terminal only, and only if it takes a moment.
+fn progress_bar() -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{spinner} {human_pos} confirmed, {per_sec:.0}, {elapsed}")
+            .expect("the template is right");
+    let bar = ProgressBar::new_spinner().with_style(style);
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar
+}

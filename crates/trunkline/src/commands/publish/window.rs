@@ -1,0 +1,208 @@
+use super::{
+    chunk::{Encoded, Encoder},
+    input::Input,
+};
+use crate::{context::Context, failure::Failure, random, signal::Stop};
+use indicatif::ProgressBar;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::{collections::VecDeque, time::Duration};
+use tokio::time::sleep;
+use trunkline::{Client, Pending, RequestError};
+use trunkline_model::{Backoff, ErrorCode};
+
+const PUBLISH: &str = "rpc.topic.publish";
+/// Requests in flight: enough to keep a disk busy while the next ones travel.
+const REQUESTS_MAX: usize = 16;
+/// Ids that are kept to be printed.
+const IDS_MAX: usize = 10_000;
+const RECONNECT: Backoff = Backoff {
+    min: Duration::from_millis(50),
+    max: Duration::from_secs(2),
+};
+
+/// Publishes in flight, in the order of the input.
+pub(super) struct Window {
+    client: Client,
+    encoder: Encoder,
+    retry: bool,
+    bar: ProgressBar,
+    flying: VecDeque<Flight>,
+    outcome: Outcome,
+}
+
+/// A request, kept until it is confirmed.
+struct Flight {
+    encoded: Encoded,
+    answer: Result<Pending, RequestError>,
+}
+
+/// What came of it.
+#[derive(Default)]
+pub(super) struct Outcome {
+    /// Messages read from the input and sent.
+    pub(super) sent: u64,
+    /// Messages confirmed without a gap from the first one on.
+    pub(super) confirmed: u64,
+    pub(super) ids: Ids,
+}
+
+/// Ids of confirmed messages.
+#[derive(Default)]
+pub(super) struct Ids {
+    pub(super) first: Option<String>,
+    pub(super) last: Option<String>,
+    /// The first ones, all of them if there are not too many.
+    pub(super) all: Vec<String>,
+}
+
+impl Window {
+    pub(super) fn new(client: Client, encoder: Encoder, retry: bool, bar: ProgressBar) -> Self {
+        Self {
+            client,
+            encoder,
+            retry,
+            bar,
+            flying: VecDeque::new(),
+            outcome: Outcome::default(),
+        }
+    }
+
+    /// Publishes everything; ends once it is confirmed. What can't be read or encoded ends it
+    /// too, after everything before it is confirmed.
+    pub(super) async fn run(
+        &mut self,
+        context: &Context,
+        mut input: Input,
+        stop: &mut Stop,
+    ) -> Result<(), Failure> {
+        let mut end = None;
+        while end.is_none() || !self.flying.is_empty() {
+            tokio::select! {
+                // What is confirmed is counted before anything else goes wrong.
+                biased;
+                answer = first(&mut self.flying) => {
+                    if let Err(error) = self.settle(answer) {
+                        self.recover(context, stop, error).await?;
+                    }
+                }
+                chunk = input.next(), if end.is_none() && self.flying.len() < REQUESTS_MAX => {
+                    let encoded = match chunk {
+                        Some(Ok(chunk)) => self.encoder.encode(&chunk).map(Some),
+                        Some(Err(error)) => Err(error.into()),
+                        None => Ok(None),
+                    };
+                    match encoded {
+                        Ok(Some(encoded)) => self.send(encoded).await,
+                        Ok(None) => end = Some(Ok(())),
+                        Err(failure) => end = Some(Err(failure)),
+                    }
+                }
+                () = stop.asked() => return Err(Failure::failed("interrupted")),
+            }
+        }
+        end.unwrap_or(Ok(()))
+    }
+
+    pub(super) fn finish(self) -> Outcome {
+        self.bar.finish_and_clear();
+        self.outcome
+    }
+
+    /// A request that can't be sent any more fails in its turn, after those before it.
+    async fn send(&mut self, encoded: Encoded) {
+        self.outcome.sent += encoded.messages;
+        let answer = self.client.start(PUBLISH, &encoded.params).await;
+        self.flying.push_back(Flight { encoded, answer });
+    }
+
+    /// Counts the oldest request's answer.
+    fn settle(&mut self, answer: Result<Box<RawValue>, RequestError>) -> Result<(), RequestError> {
+        #[derive(Deserialize)]
+        struct Published {
+            ids: Vec<String>,
+        }
+        let answer = answer?;
+        let Some(Flight { encoded, .. }) = self.flying.pop_front() else {
+            return Ok(());
+        };
+        let published: Published = serde_json::from_str(answer.get())
+            .map_err(|error| RequestError::Unreadable(error.to_string().into()))?;
+        self.outcome.confirmed += encoded.messages;
+        self.outcome.ids.add(published.ids);
+        self.bar.set_position(self.outcome.confirmed);
+        Ok(())
+    }
+
+    /// Connects again and sends again what is not confirmed, if that was asked for and can help.
+    async fn recover(
+        &mut self,
+        context: &Context,
+        stop: &mut Stop,
+        error: RequestError,
+    ) -> Result<(), Failure> {
+        let mut cause = error;
+        for attempt in 0.. {
+            if !self.retry || !passes(&cause) {
+                return Err(cause.into());
+            }
+            if attempt == 0 {
+                self.bar.suspend(|| eprintln!("{cause}; connecting again"));
+            }
+            tokio::select! {
+                () = sleep(RECONNECT.delay(attempt, random::number())) => {}
+                () = stop.asked() => return Err(Failure::failed("interrupted")),
+            }
+            match self.reconnect(context).await {
+                Ok(()) => return Ok(()),
+                Err(Some(error)) => cause = error,
+                Err(None) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// `Err(None)`: nobody there yet.
+    async fn reconnect(&mut self, context: &Context) -> Result<(), Option<RequestError>> {
+        let (client, _) = context.connect().await.map_err(|_| None)?;
+        self.client = client;
+        for flight in &mut self.flying {
+            flight.answer = Ok(self.client.start(PUBLISH, &flight.encoded.params).await?);
+        }
+        Ok(())
+    }
+}
+
+/// The answer to the oldest request; never, if there is none.
+async fn first(flying: &mut VecDeque<Flight>) -> Result<Box<RawValue>, RequestError> {
+    match flying.front_mut().map(|flight| &mut flight.answer) {
+        Some(Ok(pending)) => pending.await,
+        Some(Err(error)) => Err(error.clone()),
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether waiting can help.
+fn passes(error: &RequestError) -> bool {
+    let codes = [ErrorCode::ShuttingDown, ErrorCode::Unavailable];
+    match error {
+        RequestError::Lost(_) => true,
+        RequestError::Answer(error) => codes
+            .iter()
+            .any(|code| i64::from(code.number()) == error.code),
+        _ => false,
+    }
+}
+
+impl Ids {
+    fn add(&mut self, ids: Vec<String>) {
+        if self.first.is_none() {
+            self.first = ids.first().cloned();
+        }
+        if let Some(last) = ids.last() {
+            self.last = Some(last.clone());
+        }
+        let room = IDS_MAX.saturating_sub(self.all.len());
+        self.all.extend(ids.into_iter().take(room));
+    }
+}

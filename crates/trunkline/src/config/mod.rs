@@ -1,0 +1,19 @@
+//! Configuration: one schema, YAML or TOML; later wins: file, environment, flag.
+//!
+//! [`load`] reads what was written, [`Config`] is what it means. Flags are applied by the
+//! commands; [`Config::check`] then says whether the whole makes sense.
+
+mod check;
+mod environment;
+mod error;
+mod explain;
+mod file;
+mod load;
+mod schema;
+
+pub use error::ConfigError;
+pub use load::load;
+pub use schema::{Config, EngineSection, HttpSection, LogSection, TopicsSection, VERSION};
+
+/// The default configuration with comments, in YAML: what `trunkline config default` prints.
+pub const DEFAULT_YAML: &str = include_str!("default.yaml");

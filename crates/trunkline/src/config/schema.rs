@@ -1,0 +1,121 @@
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, net::SocketAddr};
+use trunkline_model::{ByteSize, TopicName, TopicSettings};
+
+/// The version of the schema that this program reads and writes.
+pub const VERSION: u32 = 1;
+
+/// A server's configuration. What each key means, with its unit and bounds, is in
+/// `docs/configuration.md`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Version of the schema: [`VERSION`].
+    pub version: u32,
+    /// Where topics and channels live.
+    pub engine: EngineSection,
+    /// The HTTP and WebSocket listener.
+    pub http: HttpSection,
+    /// Topics that are there from the start, and what applies to all.
+    pub topics: TopicsSection,
+    /// The program's own messages, on stderr.
+    pub log: LogSection,
+}
+
+/// The engine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EngineSection {
+    /// `embedded:PATH` or `memory:`.
+    pub url: String,
+    /// Size of a journal segment, 256 KiB to 1 GiB.
+    pub segment_bytes: ByteSize,
+    /// Fresh payloads kept in memory, so that a consumer that keeps up reads no disk.
+    pub cache_bytes: ByteSize,
+}
+
+/// The HTTP and WebSocket listener.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSection {
+    /// Address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Allows an address that others can reach, although nobody has to log in.
+    pub insecure: bool,
+    /// Names besides `localhost` and IP addresses under which clients may reach the server.
+    pub hosts: Vec<String>,
+    /// Origins besides the server's own and loopback whose web pages may connect.
+    pub origins: Vec<String>,
+}
+
+/// Topics.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TopicsSection {
+    /// A publish or consumer may make the topic that it names.
+    pub auto_create: bool,
+    /// Options of topics that say nothing else.
+    pub defaults: TopicSettings,
+    /// Topics made at the start, with their options.
+    pub declare: BTreeMap<TopicName, TopicSettings>,
+}
+
+/// The program's own messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogSection {
+    /// What is told: `error`, `warn`, `info`, `debug`, `trace`, or by part, as in
+    /// `info,trunkline_gateway=debug`.
+    pub filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            version: VERSION,
+            engine: EngineSection::default(),
+            http: HttpSection::default(),
+            topics: TopicsSection::default(),
+            log: LogSection::default(),
+        }
+    }
+}
+
+impl Default for EngineSection {
+    fn default() -> Self {
+        Self {
+            url: "embedded:trunkline-data".to_owned(),
+            segment_bytes: ByteSize(64 << 20),
+            cache_bytes: ByteSize(16 << 20),
+        }
+    }
+}
+
+impl Default for HttpSection {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
+            insecure: false,
+            hosts: Vec::new(),
+            origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for TopicsSection {
+    fn default() -> Self {
+        Self {
+            auto_create: true,
+            defaults: TopicSettings::default(),
+            declare: BTreeMap::new(),
+        }
+    }
+}
+
+impl Default for LogSection {
+    fn default() -> Self {
+        Self {
+            filter: "info".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+use crate::{args::Global, failure::Failure, output::Output};
+use trunkline::{Client, Pushes, Target};
+
+/// What every command has at hand.
+pub(crate) struct Context {
+    global: Global,
+    pub(crate) output: Output,
+}
+
+impl Context {
+    pub(crate) fn new(global: Global) -> Self {
+        let output = Output { json: global.json };
+        Self { global, output }
+    }
+
+    /// The server that `--url` names.
+    pub(crate) fn target(&self) -> Result<Target, Failure> {
+        let target: Target = self
+            .global
+            .url
+            .parse()
+            .map_err(|error| Failure::usage(format!("--url: {error}")))?;
+        match &self.global.token {
+            Some(token) => target
+                .with_token(token)
+                .map_err(|error| Failure::usage(format!("--token: {error}"))),
+            None => Ok(target),
+        }
+    }
+
+    /// Connects to it.
+    pub(crate) async fn connect(&self) -> Result<(Client, Pushes), Failure> {
+        Ok(Client::connect(&self.target()?).await?)
+    }
+}

@@ -1,0 +1,149 @@
+use serde_json::{Value, json};
+use std::{fmt, io, process::ExitCode};
+use trunkline::{ConfigError, ConnectError, RequestError, RpcError};
+
+/// Why a command didn't do what it was asked for: an exit code and a text for people.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    message: String,
+    /// The error object of an answer.
+    answer: Option<RpcError>,
+}
+
+/// The exit codes of PROTOCOL §3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Exit {
+    /// Whoever read stdout doesn't read any more: they have what they wanted.
+    Unread = 0,
+    Failed = 1,
+    Usage = 2,
+    Unreachable = 3,
+    TimedOut = 4,
+}
+
+impl Failure {
+    pub(crate) fn failed(message: impl Into<String>) -> Self {
+        Self::new(Exit::Failed, message)
+    }
+
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, message)
+    }
+
+    pub(crate) fn timed_out(message: impl Into<String>) -> Self {
+        Self::new(Exit::TimedOut, message)
+    }
+
+    fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self {
+            exit,
+            message: message.into(),
+            answer: None,
+        }
+    }
+
+    /// Puts what was being done in front.
+    pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// Tells it on stderr and ends.
+    pub(crate) fn report(&self, json: bool) -> ExitCode {
+        if self.exit != Exit::Unread {
+            if json {
+                eprintln!("{}", json!({"error": self.object()}));
+            } else {
+                eprintln!("trunkline: {}", self.message);
+                if let Some(data) = self.answer.as_ref().and_then(|answer| answer.data.as_ref()) {
+                    eprint!("{}", details(data));
+                }
+            }
+        }
+        ExitCode::from(self.exit as u8)
+    }
+
+    fn object(&self) -> Value {
+        match &self.answer {
+            Some(answer) => json!(answer),
+            None => json!({"message": self.message, "exit": self.exit as u8}),
+        }
+    }
+}
+
+/// The data of an error, one member a line.
+fn details(data: &Value) -> String {
+    let Some(members) = data.as_object() else {
+        return format!("  {data}\n");
+    };
+    let text = |value: &Value| match value {
+        Value::String(text) => text.trim_end().replace('\n', "\n    "),
+        other => other.to_string(),
+    };
+    members
+        .iter()
+        .map(|(name, value)| format!("  {name}: {}\n", text(value)))
+        .collect()
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self::new(Exit::Unreachable, error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::Answer(answer) => Self {
+                exit: match answer.code {
+                    RpcError::TIMEOUT => Exit::TimedOut,
+                    _ => Exit::Failed,
+                },
+                message: answer.to_string(),
+                answer: Some(answer),
+            },
+            other => Self::failed(other.to_string()),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::usage(error.to_string())
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::BrokenPipe => Self::new(Exit::Unread, "nobody reads the output"),
+            _ => Self::failed(error.to_string()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_are_one_a_line() {
+        let data = json!({"stage": "running", "stderr": "a\nb\n"});
+        assert_eq!(details(&data), "  stage: running\n  stderr: a\n    b\n");
+    }
+
+    #[test]
+    fn a_timed_out_call_has_its_own_exit_code() {
+        let answer = RpcError {
+            code: -32001,
+            message: "too late".to_owned(),
+            data: None,
+        };
+        assert_eq!(
+            Failure::from(RequestError::from(answer)).exit,
+            Exit::TimedOut
+        );
+    }
+}
