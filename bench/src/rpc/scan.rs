@@ -11,6 +11,9 @@ use crate::load::Slot;
 
 /// The slot that `text` answers. An error answer is an error here.
 pub(crate) fn answered_slot(text: &[u8]) -> Result<Slot> {
+    if let Some(slot) = slot_of_usual_answer(text) {
+        return Ok(slot);
+    }
     if memmem::find(text, br#""error":"#).is_some() {
         bail!("the server answered {}", String::from_utf8_lossy(text));
     }
@@ -19,15 +22,26 @@ pub(crate) fn answered_slot(text: &[u8]) -> Result<Slot> {
         .with_context(|| format!("not an answer: {}", String::from_utf8_lossy(text)))
 }
 
+/// Without a search, for an answer whose members are in the usual order.
+fn slot_of_usual_answer(text: &[u8]) -> Option<Slot> {
+    let rest = text.strip_prefix(br#"{"jsonrpc":"2.0","id":"#)?;
+    let (id, rest) = leading_number(rest)?;
+    rest.starts_with(br#","result":"#).then(|| slot_of_id(id))?
+}
+
 /// The number that follows the first `name` (written as `"name":`).
 pub(crate) fn member_number(text: &[u8], name: &[u8]) -> Option<u64> {
-    number(&text[memmem::find(text, name)? + name.len()..])
+    let at = memmem::find(text, name)? + name.len();
+    Some(leading_number(&text[at..])?.0)
 }
 
 /// The numbers that follow each `"tag":`, in order.
 pub(crate) fn tags(text: &[u8]) -> impl Iterator<Item = u64> {
     const NAME: &[u8] = br#""tag":"#;
-    memmem::find_iter(text, NAME).filter_map(|at| number(&text[at + NAME.len()..]))
+    memmem::find_iter(text, NAME).filter_map(|at| {
+        let (tag, _) = leading_number(&text[at + NAME.len()..])?;
+        Some(tag)
+    })
 }
 
 /// The text of the first `"id":` up to the member's end, quotes included.
@@ -41,15 +55,14 @@ pub(crate) fn id_text(text: &[u8]) -> Option<&[u8]> {
     Some(&rest[..end])
 }
 
-fn number(text: &[u8]) -> Option<u64> {
+/// The digits at the start of `text`, and what follows them.
+fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    let mut value = 0_u64;
-    for digit in &text[..digits] {
-        value = value
-            .checked_mul(10)?
-            .checked_add(u64::from(digit - b'0'))?;
-    }
-    (digits > 0).then_some(value)
+    let (digits, rest) = text.split_at(digits);
+    let value = digits.iter().try_fold(0_u64, |value, digit| {
+        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })?;
+    (!digits.is_empty()).then_some((value, rest))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use memchr::memmem;
+use memchr::memmem::Finder;
 use serde_json::json;
 
 use super::Context;
@@ -59,7 +59,8 @@ fn callers(context: &Context<'_>, connections: u32, params: &str) -> Result<Vec<
 /// Answers every call with the payload it brought.
 struct Worker {
     socket: WebSocket,
-    payload: Vec<u8>,
+    /// Finds the payload that every call has to bring.
+    payload: Finder<'static>,
     answer: Vec<u8>,
 }
 
@@ -74,7 +75,7 @@ impl Worker {
         rpc::request(&mut socket, "rpc.worker.register", &params)?;
         Ok(Worker {
             socket,
-            payload: rpc::payload().into_bytes(),
+            payload: Finder::new(rpc::payload().as_bytes()).into_owned(),
             answer: Vec::new(),
         })
     }
@@ -90,7 +91,7 @@ impl Worker {
             while let Some((call, outgoing)) = self.socket.next_text()? {
                 let id = scan::id_text(call).context("a call without an id")?;
                 ensure!(
-                    memmem::find(call, &self.payload).is_some(),
+                    self.payload.find(call).is_some(),
                     "not the call that was made: {}",
                     String::from_utf8_lossy(call)
                 );
@@ -98,7 +99,7 @@ impl Worker {
                 self.answer.extend_from_slice(br#"{"jsonrpc":"2.0","id":"#);
                 self.answer.extend_from_slice(id);
                 self.answer.extend_from_slice(br#","result":"#);
-                self.answer.extend_from_slice(&self.payload);
+                self.answer.extend_from_slice(self.payload.needle());
                 self.answer.push(b'}');
                 outgoing.queue(&self.answer);
             }
