@@ -1,1 +1,29 @@
-//! Listeners and sessions: WebSocket and HTTP JSON-RPC.
+//! Listeners and sessions: JSON-RPC over WebSocket and `POST`, both ways.
+//!
+//! [`Gateway::bind`] checks that listening is safe, [`Gateway::run`] serves until it is told to
+//! stop, and drains. A session is one task: it reads every frame that is there, acts on them,
+//! turns what has completed meanwhile into frames, and writes all of them at once.
+//!
+//! **Invariant**: knows no engine, no file and no environment; decides nothing about topics and
+//! calls; no task, timer or channel per message; whatever waits for a client is bounded, and a
+//! client that takes nothing costs nobody else anything.
+//!
+//! Start reading at `session/mod.rs`, the life of a connection, then `dispatch/mod.rs`, what its
+//! frames do; `dispatch/route.rs` is the table of methods, `http/mod.rs` the HTTP edge.
+
+mod bind;
+mod config;
+mod counters;
+mod dispatch;
+mod gateway;
+mod http;
+mod outbox;
+mod services;
+mod session;
+mod shared;
+
+pub use bind::BindError;
+pub use config::{GatewayConfig, GatewayLimits, SlowListener};
+pub use counters::{Counter, Counters};
+pub use gateway::{Drained, Gateway};
+pub use services::Services;

@@ -1,0 +1,83 @@
+use super::error;
+use bytes::Bytes;
+use serde::{
+    Deserialize, Deserializer,
+    de::{SeqAccess, Visitor},
+};
+use serde_json::value::RawValue;
+use smallvec::SmallVec;
+use std::fmt;
+use trunkline_jsonrpc::parse_params;
+use trunkline_model::{ConsumerId, DeliveryTag, Error, limits};
+
+/// Parts of a frame smaller than this are copied: keeping them must not keep the frame, nor the
+/// buffer around it, in memory.
+const SHARED_BYTES_MIN: usize = 4 << 10;
+
+/// The params of a request, and the frame that they are in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Params<'a> {
+    pub(crate) raw: Option<&'a RawValue>,
+    pub(crate) frame: &'a Bytes,
+}
+
+impl<'a> Params<'a> {
+    /// The params as a type.
+    pub(crate) fn read<T: Deserialize<'a>>(self) -> Result<T, Error> {
+        parse_params(self.raw).map_err(error::params)
+    }
+
+    /// The params as their text, to pass on unchanged.
+    pub(crate) fn text(self) -> Option<Bytes> {
+        self.raw.map(|raw| self.keep(raw.get().as_bytes()))
+    }
+
+    /// A part of the frame to keep: shared if it makes up most of it, else copied.
+    pub(crate) fn keep(self, part: &[u8]) -> Bytes {
+        if part.len() >= SHARED_BYTES_MIN && part.len() >= self.frame.len() / 2 {
+            self.frame.slice_ref(part)
+        } else {
+            Bytes::copy_from_slice(part)
+        }
+    }
+}
+
+/// The tags of an ack, nack or extend.
+#[derive(Debug)]
+pub(crate) struct Tags(pub(crate) SmallVec<[DeliveryTag; 4]>);
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct TagsVisitor;
+        impl<'de> Visitor<'de> for TagsVisitor {
+            type Value = Tags;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an array of tags")
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tags, A::Error> {
+                let mut tags = SmallVec::new();
+                while let Some(tag) = seq.next_element()? {
+                    tags.push(DeliveryTag(tag));
+                }
+                Ok(Tags(tags))
+            }
+        }
+        from.deserialize_seq(TagsVisitor)
+    }
+}
+
+/// Reads a consumer's name as [`ConsumerId`] prints it.
+pub(crate) fn consumer_id(name: &str) -> Option<ConsumerId> {
+    name.strip_prefix('c')?.parse().ok().map(ConsumerId)
+}
+
+/// Checks a credit.
+pub(crate) fn credit(credit: u64) -> Result<u32, Error> {
+    u32::try_from(credit)
+        .ok()
+        .filter(|credit| *credit <= limits::CREDIT_MAX)
+        .ok_or_else(|| {
+            let text = format!("is {credit}; it must be at most {}", limits::CREDIT_MAX);
+            error::param("/credit", text).with("limit", limits::CREDIT_MAX)
+        })
+}

@@ -1,0 +1,142 @@
+use crate::{
+    BindError, Counters, GatewayConfig, Services, bind,
+    http::{self, Alive},
+    shared::{Phase, Shared},
+};
+use axum::Router;
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::Instant,
+};
+
+/// What a connection beyond the bound is told.
+const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\nconnection: close\r\nretry-after: 1\r\n\r\n\
+    {\"type\":\"about:blank\",\"title\":\"Service Unavailable\",\"status\":503,\
+    \"detail\":\"too many connections\"}";
+
+/// How a gateway ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Drained {
+    /// Everything that ran was finished and every connection was closed.
+    Cleanly,
+    /// The time was over before; what was left was cut off.
+    CutOff {
+        /// Connections that were still open.
+        connections: u64,
+    },
+}
+
+/// The HTTP listener and all its connections.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Gateway {
+    /// Listens on the configured address; nothing is accepted before [`Gateway::run`].
+    ///
+    /// # Errors
+    /// [`BindError`] says why not, and what to do.
+    pub async fn bind(config: GatewayConfig, services: Services) -> Result<Self, BindError> {
+        let listener = bind::listen(&config).await?;
+        let address = listener.local_addr().map_err(|source| BindError::Io {
+            address: config.http,
+            source,
+        })?;
+        Ok(Self {
+            shared: Shared::new(config, services),
+            listener,
+            address,
+        })
+    }
+
+    /// Where it listens: with the port that was taken, if port 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What happens at the gateway; stays readable after its end.
+    pub fn counters(&self) -> Arc<Counters> {
+        self.shared.counters.clone()
+    }
+
+    /// Serves until `shutdown` is ready, then drains: accepts nothing more, takes no new work,
+    /// lets running and queued calls finish, confirms what was published, and closes all
+    /// connections with 1001; all that within `drain_timeout`. The engine stays open.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
+        let router = http::router(self.shared.clone());
+        let (open, closed) = mpsc::channel(1);
+        tokio::select! {
+            () = shutdown => {}
+            () = accept(&self.listener, &self.shared, &router, &open) => {}
+        }
+        drop((self.listener, open));
+        drain(&self.shared, closed).await
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+    router: &Router,
+    open: &mpsc::Sender<()>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => admit(stream, address, shared, router, open),
+            Err(error) => survive(&error).await,
+        }
+    }
+}
+
+fn admit(
+    stream: TcpStream,
+    address: SocketAddr,
+    shared: &Arc<Shared>,
+    router: &Router,
+    open: &mpsc::Sender<()>,
+) {
+    let max = shared.config.limits.max_connections as u64;
+    if shared.counters.connections.get() >= max {
+        shared.counters.refused.add(1);
+        // The buffer of a fresh socket takes this; if not, the client sees the close alone.
+        let _ = stream.try_write(FULL);
+        return;
+    }
+    let alive = Alive::new(shared.clone(), open.clone());
+    tokio::spawn(http::serve(stream, address, router.clone(), alive));
+}
+
+/// A client that is gone already is no matter; without file descriptors there is nothing to do
+/// but wait until some are closed.
+async fn survive(error: &io::Error) {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    if !matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset
+    ) {
+        tracing::warn!(%error, "can't accept connections; trying again");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+async fn drain(shared: &Shared, mut closed: mpsc::Receiver<()>) -> Drained {
+    let deadline = Instant::now() + shared.config.drain_timeout.0;
+    shared.enter(Phase::Draining);
+    // A part of the time is kept for closing, which needs the clients' cooperation.
+    let for_calls = shared.config.drain_timeout.0 * 3 / 4;
+    shared.services.calls.drain(for_calls).await;
+    shared.enter(Phase::Closing);
+    match tokio::time::timeout_at(deadline, closed.recv()).await {
+        Ok(_) => Drained::Cleanly,
+        Err(_) => Drained::CutOff {
+            connections: shared.counters.connections.get(),
+        },
+    }
+}

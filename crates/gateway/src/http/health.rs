@@ -1,0 +1,35 @@
+//! `GET /healthz` and `GET /readyz` (PROTOCOL.md §2).
+
+use super::problem::problem;
+use crate::shared::{Phase, Shared};
+use axum::{
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use std::sync::Arc;
+use trunkline_model::Health;
+
+/// Alive: the process answers.
+pub(crate) async fn healthz() -> Response {
+    status("alive")
+}
+
+/// Able to serve, or 503 with the reason.
+pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
+    let health = shared.services.engine.health().borrow().clone();
+    let reason = match health {
+        _ if shared.phase() != Phase::Serving => "the server is shutting down".to_owned(),
+        Health::Ready => return status("ready"),
+        Health::Starting(what) => format!("the engine is starting: {what}"),
+        Health::ReadOnly(why) => format!("the engine takes no publishes: {why}"),
+        Health::Failed(why) => format!("the engine has failed: {why}"),
+        _ => "the engine is closed".to_owned(),
+    };
+    problem(StatusCode::SERVICE_UNAVAILABLE, &reason)
+}
+
+fn status(word: &str) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, format!("{{\"status\":\"{word}\"}}")).into_response()
+}

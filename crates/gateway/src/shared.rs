@@ -1,0 +1,96 @@
+use crate::{Counters, GatewayConfig, Services};
+use hashbrown::HashMap;
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU8, AtomicU64, Ordering},
+    },
+};
+use tokio::sync::Notify;
+use trunkline_model::{Caller, ConnectionId, Principal, Protocol, Wake};
+
+/// How far the gateway is on its way from start to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Everything is taken.
+    Serving = 0,
+    /// No new connection, call, publish or consumer; what runs goes on.
+    Draining = 1,
+    /// Connections finish what they have and close.
+    Closing = 2,
+}
+
+/// What all connections share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: GatewayConfig,
+    pub(crate) services: Services,
+    pub(crate) counters: Arc<Counters>,
+    phase: AtomicU8,
+    /// Wakes what is not a session: HTTP connections.
+    pub(crate) phase_changed: Notify,
+    last_connection: AtomicU64,
+    sessions: Mutex<HashMap<ConnectionId, Wake>>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: GatewayConfig, services: Services) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            services,
+            counters: Arc::default(),
+            phase: AtomicU8::new(Phase::Serving as u8),
+            phase_changed: Notify::new(),
+            last_connection: AtomicU64::new(0),
+            sessions: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        match self.phase.load(Ordering::Acquire) {
+            0 => Phase::Serving,
+            1 => Phase::Draining,
+            _ => Phase::Closing,
+        }
+    }
+
+    /// Moves on to `phase` and wakes everybody whom that concerns.
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+        self.phase_changed.notify_waiters();
+        for wake in self.sessions().values() {
+            wake.wake();
+        }
+    }
+
+    /// A caller on a connection of its own.
+    pub(crate) fn caller(&self, protocol: Protocol, peer: SocketAddr) -> Arc<Caller> {
+        let number = self.last_connection.fetch_add(1, Ordering::Relaxed) + 1;
+        Arc::new(Caller {
+            principal: Principal::Anonymous,
+            connection: ConnectionId(number),
+            protocol,
+            peer: Some(peer),
+            trace: None,
+        })
+    }
+
+    /// Has `wake` woken at every change of phase, until [`Shared::leave`].
+    pub(crate) fn join(&self, connection: ConnectionId, wake: Wake) {
+        self.counters.sessions.add(1);
+        self.sessions().insert(connection, wake);
+    }
+
+    pub(crate) fn leave(&self, connection: ConnectionId) {
+        self.counters.sessions.leave();
+        self.sessions().remove(&connection);
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<ConnectionId, Wake>> {
+        self.sessions
+            .lock()
+            .expect("no code panics while it holds the sessions")
+    }
+}
