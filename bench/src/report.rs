@@ -170,7 +170,7 @@ impl Summary {
         [
             self.name.to_owned(),
             self.about.to_owned(),
-            format!("{} {}", grouped(self.median), self.unit),
+            with_unit(self.median, self.unit),
             format!("{spread:.0} %"),
             optional(self.p50_us, grouped),
             optional(self.p99_us, grouped),
@@ -187,6 +187,16 @@ impl Summary {
                 }
             }),
         ]
+    }
+}
+
+/// Bytes in the unit that suits their number, everything else in its own.
+fn with_unit(value: f64, unit: Unit) -> String {
+    const KIB: f64 = 1024.0;
+    match unit {
+        Unit::Bytes if value >= KIB * KIB => format!("{} MiB", grouped(value / KIB / KIB)),
+        Unit::Bytes if value >= 10.0 * KIB => format!("{} KiB", grouped(value / KIB)),
+        _ => format!("{} {unit}", grouped(value)),
     }
 }
 
@@ -242,6 +252,19 @@ mod tests {
         ] {
             assert_eq!(grouped(value), text);
         }
+    }
+
+    #[test]
+    fn bytes_for_people() {
+        for (value, text) in [
+            (48.0, "48.0 B"),
+            (4_096.0, "4,096 B"),
+            (10_752.0, "10.5 KiB"),
+            (8.5 * 1_048_576.0, "8.5 MiB"),
+        ] {
+            assert_eq!(with_unit(value, Unit::Bytes), text);
+        }
+        assert_eq!(with_unit(2_048.0, Unit::PerSecond), "2,048 /s");
     }
 
     #[test]

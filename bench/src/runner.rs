@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{self, IsTerminal};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::args::Args;
@@ -138,7 +138,9 @@ impl Bench {
                     scratch: server.data(),
                     ..context
                 });
-                outcome.with_context(|| format!("the server's log ends:\n{}", server.log_tail()))
+                outcome.map_err(|error| {
+                    anyhow!("{error:#}; the server's log ends:\n{}", server.log_tail())
+                })
             }
             Source::Running { url, pid } => (workload.run)(&Context {
                 url,
