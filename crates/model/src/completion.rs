@@ -206,10 +206,33 @@ impl Completion {
 
     /// Reports progress of a call; the completion stays usable.
     pub fn progress(&self, value: Bytes) {
-        if let Some(queue) = &self.queue {
+        self.reporter().report(Outcome::Progress(value));
+    }
+
+    /// Reports steps while the completion itself stays where it is kept, so that no lock
+    /// on that place is held while reporting.
+    pub fn reporter(&self) -> Reporter {
+        Reporter {
+            queue: self.queue.clone(),
+            token: self.token,
+        }
+    }
+}
+
+/// Reports steps of a command that has not ended: [`Outcome::Taken`], [`Outcome::Progress`].
+#[derive(Debug)]
+pub struct Reporter {
+    queue: Option<Arc<CompletionQueue>>,
+    token: u64,
+}
+
+impl Reporter {
+    /// Reports one step.
+    pub fn report(self, step: Outcome) {
+        if let Some(queue) = self.queue {
             queue.push(Completed {
                 token: self.token,
-                result: Ok(Outcome::Progress(value)),
+                result: Ok(step),
             });
         }
     }

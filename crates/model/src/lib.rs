@@ -44,7 +44,7 @@ pub use channel::{
 };
 pub use clock::{Clock, ClockRules, ManualClock, SystemClock};
 pub use completion::{
-    Completed, Completion, CompletionQueue, CompletionSink, Outcome, Receipt, oneshot,
+    Completed, Completion, CompletionQueue, CompletionSink, Outcome, Receipt, Reporter, oneshot,
 };
 pub use deadline::DeadlineQueue;
 pub use delivery::{ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Source};
