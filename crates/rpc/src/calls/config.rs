@@ -1,0 +1,161 @@
+use compact_str::CompactString;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, time::Duration};
+use trunkline_model::{ByteSize, Span};
+
+/// How calls are run: the section `calls` of the configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CallsConfig {
+    /// The class of calls whose handler names none, and of methods that nobody offers.
+    pub default_category: CompactString,
+    /// The classes by name; the default one need not be listed.
+    pub categories: BTreeMap<CompactString, CategoryConfig>,
+    /// How often handlers are announced; one that was not announced for three times as
+    /// long is forgotten.
+    pub announce_every: Span,
+    /// How long, from the start, calls of methods that nobody offers wait for
+    /// announcements instead of failing at once.
+    pub ask_wait: Span,
+    /// How long the answer of a call with an `idempotency_key` is remembered.
+    pub idempotency_window: Span,
+    /// Most answers remembered; beyond, the oldest is forgotten.
+    pub idempotency_entries: usize,
+    /// Most bytes of params and answers remembered; beyond, the oldest is forgotten.
+    pub idempotency_bytes: ByteSize,
+}
+
+impl Default for CallsConfig {
+    fn default() -> Self {
+        Self {
+            default_category: CompactString::const_new("general"),
+            categories: BTreeMap::new(),
+            announce_every: Span(Duration::from_secs(5)),
+            ask_wait: Span(Duration::from_secs(1)),
+            idempotency_window: Span(Duration::from_secs(120)),
+            idempotency_entries: 100_000,
+            idempotency_bytes: ByteSize(64 << 20),
+        }
+    }
+}
+
+/// A class of calls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CategoryConfig {
+    /// How long a call may take if it doesn't say so itself; the worker sees the deadline.
+    pub timeout: Span,
+    /// The asker waits longer than the deadline by this part of the time-out, in percent.
+    pub extension_percent: u32,
+    /// And by this.
+    pub extension_offset: Span,
+    /// Most calls of this gateway that wait for a worker; beyond, calls fail with -32003.
+    pub max_waiting: u32,
+}
+
+impl Default for CategoryConfig {
+    fn default() -> Self {
+        Self {
+            timeout: Span(Duration::from_secs(30)),
+            extension_percent: 0,
+            extension_offset: Span::default(),
+            max_waiting: 10_000,
+        }
+    }
+}
+
+impl CategoryConfig {
+    /// How long the asker waits for a call with this time-out.
+    pub fn wait(&self, timeout: Duration) -> Duration {
+        let extension = timeout.saturating_mul(self.extension_percent) / 100;
+        timeout
+            .saturating_add(extension)
+            .saturating_add(self.extension_offset.0)
+    }
+}
+
+/// The classes, numbered.
+#[derive(Debug)]
+pub(crate) struct Categories {
+    all: Vec<Category>,
+    default: usize,
+}
+
+#[derive(Debug)]
+pub(crate) struct Category {
+    pub(crate) name: CompactString,
+    pub(crate) config: CategoryConfig,
+}
+
+impl Categories {
+    pub(crate) fn new(config: &CallsConfig) -> Self {
+        let mut named = config.categories.clone();
+        named.entry(config.default_category.clone()).or_default();
+        let all: Vec<Category> = named
+            .into_iter()
+            .map(|(name, config)| Category { name, config })
+            .collect();
+        let default = all
+            .iter()
+            .position(|category| category.name == config.default_category)
+            .expect("inserted above");
+        Self { all, default }
+    }
+
+    /// The number of a class.
+    pub(crate) fn number(&self, name: &str) -> Option<usize> {
+        self.all.iter().position(|category| category.name == name)
+    }
+
+    /// The number of the class of what names none.
+    pub(crate) fn default(&self) -> usize {
+        self.default
+    }
+
+    /// The class with a number that this gave out.
+    pub(crate) fn get(&self, number: usize) -> &Category {
+        &self.all[number]
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    /// Their names, for people.
+    pub(crate) fn names(&self) -> String {
+        let names: Vec<&str> = self.all.iter().map(|c| c.name.as_str()).collect();
+        names.join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_asker_waits_longer_than_the_deadline() {
+        let category = CategoryConfig {
+            extension_percent: 25,
+            extension_offset: Span(Duration::from_secs(10)),
+            ..CategoryConfig::default()
+        };
+        let secs = Duration::from_secs;
+        assert_eq!(category.wait(secs(4)), secs(15));
+        assert_eq!(CategoryConfig::default().wait(secs(4)), secs(4));
+        assert_eq!(category.wait(Duration::MAX), Duration::MAX);
+    }
+
+    #[test]
+    fn unknown_keys_are_errors_and_defaults_fill_up() {
+        let config: CallsConfig = serde_json::from_str(
+            r#"{"categories": {"slow": {"timeout": "5m", "max_waiting": 10}}}"#,
+        )
+        .unwrap();
+        let categories = Categories::new(&config);
+        assert_eq!(categories.names(), "general, slow");
+        let slow = categories.get(categories.number("slow").unwrap());
+        assert_eq!(slow.config.timeout.0, Duration::from_secs(300));
+        assert_eq!(categories.get(categories.default()).name, "general");
+        assert!(serde_json::from_str::<CallsConfig>(r#"{"category": {}}"#).is_err());
+    }
+}

@@ -1,0 +1,129 @@
+//! How calls end on the asking side.
+
+use super::{Calls, counters::count, idempotency::Key, outstanding::Entry};
+use crate::{errors::timed_out, lock::lock};
+use std::sync::{Arc, Weak, atomic::Ordering};
+use trunkline_model::{
+    CallOutcome, CallWire, Completed, CompletionSink, Error, ErrorCode, Outcome, Stage,
+};
+
+/// Hears from the wire, in the thread that brings the answer.
+pub(super) struct Relay(pub(super) Weak<Calls>);
+
+impl CompletionSink for Relay {
+    fn completed(&self, completed: Completed) {
+        if let Some(calls) = self.0.upgrade() {
+            calls.heard(completed);
+        }
+    }
+}
+
+impl Calls {
+    fn heard(&self, Completed { token: id, result }: Completed) {
+        match result {
+            Ok(Outcome::Taken) => lock(&self.outstanding).taken(id),
+            Ok(step @ Outcome::Progress(_)) => {
+                let reporter = lock(&self.outstanding).reporter(id);
+                if let Some(reporter) = reporter {
+                    reporter.report(step);
+                }
+            }
+            Ok(Outcome::Answered(outcome)) => self.end(id, outcome),
+            Ok(_) => self.end(id, CallOutcome::Failed(Error::internal())),
+            Err(error) => self.end(id, CallOutcome::Failed(error)),
+        }
+    }
+
+    /// The wire has an answer for a call.
+    fn end(&self, id: u64, outcome: CallOutcome) {
+        let entry = lock(&self.outstanding).remove(id);
+        if let Some(entry) = entry {
+            let remember = was_run(&outcome);
+            self.finish(id, entry, outcome, remember);
+        }
+    }
+
+    /// Ends a call whose time is over.
+    pub(super) fn time_out(&self, id: u64, entry: Entry) {
+        let stage = self.stop(&entry);
+        let outcome = CallOutcome::Failed(timed_out(stage));
+        self.finish(id, entry, outcome, stage == Stage::Running);
+    }
+
+    /// Ends a call with an error; false if it has ended.
+    pub(super) fn give_up(&self, id: u64, error: Error) -> bool {
+        let entry = lock(&self.outstanding).remove(id);
+        let Some(entry) = entry else {
+            return false;
+        };
+        let stage = self.stop(&entry);
+        let outcome = CallOutcome::Failed(error);
+        self.finish(id, entry, outcome, stage == Stage::Running);
+        true
+    }
+
+    /// Nobody waits for it any more: how far it had come.
+    fn stop(&self, entry: &Entry) -> Stage {
+        let stage = entry.sent.and_then(|sent| self.wire.cancel(sent));
+        stage.unwrap_or(if entry.taken {
+            Stage::Running
+        } else {
+            Stage::Queued
+        })
+    }
+
+    /// With `remember`, the call was or may have been run: repetitions of it get the same
+    /// outcome instead of running it again.
+    fn finish(&self, id: u64, entry: Entry, outcome: CallOutcome, remember: bool) {
+        self.count_end(&outcome);
+        if let Some(key) = &entry.key {
+            self.settle_key(key, id, &outcome, remember);
+        }
+        entry.completion.complete(Ok(Outcome::Answered(outcome)));
+        if self.draining.load(Ordering::Relaxed) {
+            self.quieter.notify_waiters();
+        }
+    }
+
+    /// Tells the calls that follow one with a key how it ended.
+    pub(super) fn settle_key(
+        &self,
+        key: &Arc<Key>,
+        id: u64,
+        outcome: &CallOutcome,
+        remember: bool,
+    ) {
+        let now = self.clock.now();
+        let followers = lock(&self.remembered).end(now, key, id, outcome, remember);
+        for follower in followers {
+            let entry = lock(&self.outstanding).remove(follower);
+            if let Some(entry) = entry {
+                let outcome = outcome.clone();
+                entry.completion.complete(Ok(Outcome::Answered(outcome)));
+            }
+        }
+    }
+
+    fn count_end(&self, outcome: &CallOutcome) {
+        let counters = &self.counters;
+        match outcome {
+            CallOutcome::Failed(error) => match error.code() {
+                ErrorCode::Timeout => count(&counters.timed_out),
+                ErrorCode::Cancelled => count(&counters.cancelled),
+                ErrorCode::MethodNotFound => count(&counters.not_offered),
+                _ => {}
+            },
+            _ => count(&counters.answered),
+        }
+    }
+}
+
+/// Whether a call that the wire ended like this was, or may have been, run.
+fn was_run(outcome: &CallOutcome) -> bool {
+    match outcome {
+        CallOutcome::Result(_) | CallOutcome::HandlerError(_) => true,
+        CallOutcome::Failed(error) => {
+            matches!(error.code(), ErrorCode::WorkerLost | ErrorCode::Internal)
+        }
+    }
+}

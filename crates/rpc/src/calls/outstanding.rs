@@ -1,0 +1,275 @@
+//! The calls of this gateway that have not ended: bounds and deadlines. Pure.
+
+use crate::calls::idempotency::Key;
+use compact_str::CompactString;
+use hashbrown::HashMap;
+use std::sync::Arc;
+use trunkline_model::{CallId, Completion, DeadlineQueue, Reporter, Timestamp};
+
+/// Calls that have not ended.
+#[derive(Debug)]
+pub(crate) struct Outstanding {
+    calls: HashMap<u64, Entry>,
+    deadlines: DeadlineQueue<u64>,
+    /// Calls that no worker has taken, by category.
+    waiting: Vec<u32>,
+    /// Calls of methods that nobody offers yet.
+    unoffered: Vec<(u64, CompactString)>,
+    /// When the timer will look next.
+    armed: Timestamp,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Who waits for it.
+    pub completion: Completion,
+    /// When it times out here.
+    pub deadline: Timestamp,
+    /// Its class.
+    pub category: usize,
+    /// What makes a repetition the same call.
+    pub key: Option<Arc<Key>>,
+    /// A worker has it.
+    pub taken: bool,
+    /// Its name on the wire, once it is sent.
+    pub sent: Option<CallId>,
+}
+
+impl Outstanding {
+    pub(crate) fn new(categories: usize) -> Self {
+        Self {
+            calls: HashMap::new(),
+            deadlines: DeadlineQueue::new(),
+            waiting: vec![0; categories],
+            unoffered: Vec::new(),
+            armed: Timestamp::MAX,
+        }
+    }
+
+    /// Adds a call. Says whether the timer must look earlier than it would.
+    ///
+    /// # Errors
+    /// Gives the entry back if its category has `waiting_max` waiting calls.
+    pub(crate) fn begin(
+        &mut self,
+        id: u64,
+        entry: Entry,
+        waiting_max: u32,
+    ) -> Result<bool, Box<Entry>> {
+        let waiting = &mut self.waiting[entry.category];
+        if *waiting >= waiting_max {
+            return Err(Box::new(entry));
+        }
+        *waiting += 1;
+        let earlier = entry.deadline < self.armed;
+        if earlier {
+            self.armed = entry.deadline;
+        }
+        self.deadlines.insert(entry.deadline, id);
+        self.calls.insert(id, entry);
+        Ok(earlier)
+    }
+
+    /// A call is on the wire; false if it has ended in between.
+    pub(crate) fn sent(&mut self, id: u64, wire: CallId) -> bool {
+        match self.calls.get_mut(&id) {
+            Some(entry) => {
+                entry.sent = Some(wire);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Nobody offers its method yet.
+    pub(crate) fn nobody_offers(&mut self, id: u64, method: CompactString) {
+        self.unoffered.push((id, method));
+    }
+
+    /// The calls that waited for somebody to offer their method, in order.
+    pub(crate) fn take_unoffered(&mut self) -> Vec<(u64, CompactString)> {
+        std::mem::take(&mut self.unoffered)
+    }
+
+    /// A worker has it.
+    pub(crate) fn taken(&mut self, id: u64) {
+        if let Some(entry) = self.calls.get_mut(&id)
+            && !std::mem::replace(&mut entry.taken, true)
+        {
+            self.waiting[entry.category] -= 1;
+        }
+    }
+
+    /// Whether no worker has it and it has not ended.
+    pub(crate) fn is_waiting(&self, id: u64) -> bool {
+        self.calls.get(&id).is_some_and(|entry| !entry.taken)
+    }
+
+    /// Where its progress goes.
+    pub(crate) fn reporter(&self, id: u64) -> Option<Reporter> {
+        Some(self.calls.get(&id)?.completion.reporter())
+    }
+
+    /// It has ended; `None` if it had before.
+    pub(crate) fn remove(&mut self, id: u64) -> Option<Entry> {
+        let entry = self.calls.remove(&id)?;
+        self.deadlines.remove(entry.deadline, id);
+        if !entry.taken {
+            self.waiting[entry.category] -= 1;
+        }
+        Some(entry)
+    }
+
+    /// Removes one whose time is over.
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<(u64, Entry)> {
+        let (_, id) = self.deadlines.pop_due(now)?;
+        Some((id, self.remove(id)?))
+    }
+
+    /// The timer will look at the next deadline, or at `latest`: when that is.
+    pub(crate) fn arm(&mut self, latest: Timestamp) -> Timestamp {
+        let next = self.deadlines.next().unwrap_or(Timestamp::MAX);
+        self.armed = next.min(latest);
+        self.armed
+    }
+
+    /// All calls, at the end.
+    pub(crate) fn ids(&self) -> Vec<u64> {
+        let mut ids: Vec<u64> = self.calls.keys().copied().collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    pub(crate) fn contains(&self, id: u64) -> bool {
+        self.calls.contains_key(&id)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.calls.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
+
+    fn at(ms: u64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn entry(deadline: u64, category: usize) -> Entry {
+        Entry {
+            completion: Completion::ignored(),
+            deadline: at(deadline),
+            category,
+            key: None,
+            taken: false,
+            sent: None,
+        }
+    }
+
+    #[test]
+    fn the_bound_is_on_calls_that_no_worker_has() {
+        let mut calls = Outstanding::new(2);
+        calls.begin(1, entry(10, 0), 2).unwrap();
+        calls.begin(2, entry(10, 0), 2).unwrap();
+        assert!(calls.begin(3, entry(10, 0), 2).is_err());
+        calls.begin(4, entry(10, 1), 2).unwrap();
+        calls.taken(1);
+        calls.taken(1);
+        calls.begin(5, entry(10, 0), 2).unwrap();
+        assert!(calls.begin(6, entry(10, 0), 2).is_err());
+        calls.remove(1);
+        assert!(calls.begin(6, entry(10, 0), 2).is_err(), "1 did not wait");
+        calls.remove(2);
+        calls.begin(6, entry(10, 0), 2).unwrap();
+    }
+
+    #[test]
+    fn the_timer_is_woken_only_for_an_earlier_deadline() {
+        let mut calls = Outstanding::new(1);
+        assert_eq!(calls.arm(at(100)), at(100));
+        let early = |calls: &mut Outstanding, id, ms| calls.begin(id, entry(ms, 0), 9).unwrap();
+        assert!(!early(&mut calls, 1, 200));
+        assert!(early(&mut calls, 2, 50));
+        assert!(!early(&mut calls, 3, 60));
+        assert_eq!(calls.pop_due(at(51)).unwrap().0, 2);
+        assert!(calls.pop_due(at(51)).is_none());
+        assert_eq!(calls.arm(at(100)), at(60));
+    }
+
+    #[derive(Clone, Debug)]
+    enum Step {
+        Begin(u64),
+        Taken(usize),
+        End(usize),
+        Time(u64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            (1..200u64).prop_map(Step::Begin),
+            (0..20usize).prop_map(Step::Taken),
+            (0..20usize).prop_map(Step::End),
+            (1..60u64).prop_map(Step::Time),
+        ];
+        proptest::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        /// Against a plain map: whoever is in ends once, by an answer or by its deadline.
+        #[test]
+        fn agrees_with_a_naive_table(steps in steps()) {
+            const WAITING_MAX: u32 = 8;
+            let mut calls = Outstanding::new(1);
+            let mut naive: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
+            let (mut now, mut last) = (0, 0);
+            for step in steps {
+                let nth = |n: usize| naive.keys().nth(n % naive.len().max(1)).copied();
+                match step {
+                    Step::Begin(span) => {
+                        last += 1;
+                        let waiting = naive.values().filter(|(_, taken)| !taken).count();
+                        let begun = calls.begin(last, entry(now + span, 0), WAITING_MAX);
+                        prop_assert_eq!(begun.is_ok(), waiting < WAITING_MAX as usize);
+                        if begun.is_ok() {
+                            naive.insert(last, (now + span, false));
+                        }
+                    }
+                    Step::Taken(n) => if let Some(id) = nth(n) {
+                        calls.taken(id);
+                        naive.insert(id, (naive[&id].0, true));
+                    }
+                    Step::End(n) => if let Some(id) = nth(n) {
+                        prop_assert!(calls.remove(id).is_some());
+                        prop_assert!(calls.remove(id).is_none());
+                        naive.remove(&id);
+                    }
+                    Step::Time(span) => {
+                        now += span;
+                        let mut due = Vec::new();
+                        while let Some((id, entry)) = calls.pop_due(at(now)) {
+                            due.push((entry.deadline, id));
+                        }
+                        let mut expected: Vec<_> = naive
+                            .iter()
+                            .filter(|(_, (deadline, _))| *deadline < now)
+                            .map(|(id, (deadline, _))| (at(*deadline), *id))
+                            .collect();
+                        expected.sort_unstable();
+                        naive.retain(|_, (deadline, _)| *deadline >= now);
+                        prop_assert_eq!(due, expected);
+                    }
+                }
+                prop_assert_eq!(calls.ids(), naive.keys().copied().collect::<Vec<_>>());
+            }
+        }
+    }
+}
