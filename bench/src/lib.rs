@@ -4,7 +4,7 @@
 //! **Invariant**: it shares no code with the server, so that neither can flatter the other; it
 //! has no async runtime, and the loops that load a server allocate nothing per message.
 //!
-//! Start reading at [`run`], then `workloads/mod.rs` for what is measured and
+//! Start reading at [`run`], then `workloads/catalog.rs` for what is measured and
 //! `load/closed_loop.rs` for how load is made. `docs/bench.md` says how to read the figures.
 
 mod args;

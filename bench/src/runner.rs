@@ -63,7 +63,7 @@ impl Bench {
         let mut chosen = workloads::choose(&args.workloads)?;
         let source = match (&args.url, &args.binary) {
             (Some(url), _) => {
-                chosen.retain(|workload| workload.needs != Needs::FreshServer);
+                chosen.retain(|workload| workload.needs() != Needs::FreshServer);
                 Source::Running {
                     url: url.clone(),
                     pid: args.pid,
@@ -72,7 +72,9 @@ impl Bench {
             (None, Some(binary)) => {
                 Source::Started(Launcher::new(binary.clone(), args.data_root.clone()))
             }
-            (None, None) if chosen.iter().all(|each| each.needs == Needs::Nothing) => Source::None,
+            (None, None) if chosen.iter().all(|each| each.needs() == Needs::Nothing) => {
+                Source::None
+            }
             (None, None) => bail!(
                 "no server to measure: run `cargo xtask bench`, or name one with --binary or --url"
             ),
@@ -129,9 +131,9 @@ impl Bench {
             server: None,
         };
         match &self.source {
-            Source::Started(launcher) if workload.needs != Needs::Nothing => {
+            Source::Started(launcher) if workload.needs() != Needs::Nothing => {
                 let server = launcher.start()?;
-                let outcome = (workload.run)(&Context {
+                let outcome = workload.run(&Context {
                     url: &server.url(),
                     pid: Some(server.pid()),
                     server: Some(&server),
@@ -142,12 +144,12 @@ impl Bench {
                     anyhow!("{error:#}; the server's log ends:\n{}", server.log_tail())
                 })
             }
-            Source::Running { url, pid } => (workload.run)(&Context {
+            Source::Running { url, pid } => workload.run(&Context {
                 url,
                 pid: *pid,
                 ..context
             }),
-            _ => (workload.run)(&context),
+            _ => workload.run(&context),
         }
     }
 

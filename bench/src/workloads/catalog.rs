@@ -1,0 +1,160 @@
+//! Which workloads there are.
+
+use anyhow::{Result, bail};
+
+use super::{Context, calls, end_to_end, fan_out, floor_echo, floor_sync, memory, publish, start};
+use crate::measure::Measure;
+
+/// One line of the table of results.
+#[derive(Clone, Copy)]
+pub(crate) struct Workload {
+    /// How it is chosen; what stands before the last `-` names its group.
+    pub(crate) name: &'static str,
+    /// What it does, in a few words.
+    pub(crate) about: &'static str,
+    work: Work,
+}
+
+/// What is done, and how much of it at once.
+#[derive(Clone, Copy)]
+enum Work {
+    FloorSync { records: usize },
+    FloorEcho { window: u32 },
+    Publish { publishers: u32, window: u32 },
+    EndToEnd { publishers: u32, window: u32 },
+    Calls { connections: u32, window: u32 },
+    FanOut { window: u32 },
+    MemoryIdle,
+    MemoryConnection,
+    MemoryMessage,
+    StartEmpty,
+}
+
+/// What a workload has to find.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// Only the machine: it is a floor.
+    Nothing,
+    /// A server, freshly started or given by URL.
+    Server,
+    /// A server that was just started by us.
+    FreshServer,
+}
+
+/// All workloads, in the order in which they run and are shown.
+#[rustfmt::skip] // One line each: this is a table.
+pub(crate) const ALL: &[Workload] = &[
+    workload("floor-sync-1", "overwrite + fdatasync, 1 record", Work::FloorSync { records: 1 }),
+    workload("floor-sync-512", "overwrite + fdatasync, 512 records", Work::FloorSync { records: 512 }),
+    workload("floor-echo-1", "bare WebSocket echo, 1 in flight", Work::FloorEcho { window: 1 }),
+    workload("floor-echo-64", "bare WebSocket echo, window 64", Work::FloorEcho { window: 64 }),
+    workload("publish-1", "durable publish, 1 in flight", Work::Publish { publishers: 1, window: 1 }),
+    workload("publish-512", "durable publish, window 512", Work::Publish { publishers: 1, window: 512 }),
+    workload("calls-1", "calls, 1 in flight", Work::Calls { connections: 1, window: 1 }),
+    workload("calls-64", "calls, 64 in flight, 1 connection", Work::Calls { connections: 1, window: 64 }),
+    workload("publish-16x256", "durable publish, 16 × window 256", Work::Publish { publishers: 16, window: 256 }),
+    workload("end-to-end-1", "publish → ack confirmed, 1 publisher", Work::EndToEnd { publishers: 1, window: 512 }),
+    workload("end-to-end-16", "publish → ack confirmed, 16 publishers", Work::EndToEnd { publishers: 16, window: 256 }),
+    workload("calls-1000", "calls, 1,000 in flight, 1 connection", Work::Calls { connections: 1, window: 1_000 }),
+    workload("calls-64x1", "calls, 64 connections × 1 in flight", Work::Calls { connections: 64, window: 1 }),
+    workload("fan-out-1000", "channel 1 → 100, window 1,000", Work::FanOut { window: 1_000 }),
+    workload("fan-out-20", "channel 1 → 100, window 20", Work::FanOut { window: 20 }),
+    workload("memory-idle", "resident, idle", Work::MemoryIdle),
+    workload("memory-connection", "resident per idle connection", Work::MemoryConnection),
+    workload("memory-message", "resident per waiting message", Work::MemoryMessage),
+    workload("start-empty", "ready, empty data directory", Work::StartEmpty),
+];
+
+const fn workload(name: &'static str, about: &'static str, work: Work) -> Workload {
+    Workload { name, about, work }
+}
+
+impl Workload {
+    pub(crate) fn needs(&self) -> Needs {
+        match self.work {
+            Work::FloorSync { .. } | Work::FloorEcho { .. } => Needs::Nothing,
+            Work::Publish { .. }
+            | Work::EndToEnd { .. }
+            | Work::Calls { .. }
+            | Work::FanOut { .. } => Needs::Server,
+            Work::MemoryIdle | Work::MemoryConnection | Work::MemoryMessage | Work::StartEmpty => {
+                Needs::FreshServer
+            }
+        }
+    }
+
+    pub(crate) fn run(&self, context: &Context<'_>) -> Result<Measure> {
+        match self.work {
+            Work::FloorSync { records } => floor_sync::run(context, records),
+            Work::FloorEcho { window } => floor_echo::run(context, window),
+            Work::Publish { publishers, window } => publish::run(context, publishers, window),
+            Work::EndToEnd { publishers, window } => end_to_end::run(context, publishers, window),
+            Work::Calls {
+                connections,
+                window,
+            } => calls::run(context, connections, window),
+            Work::FanOut { window } => fan_out::run(context, window),
+            Work::MemoryIdle => memory::idle(context),
+            Work::MemoryConnection => memory::per_connection(context),
+            Work::MemoryMessage => memory::per_message(context),
+            Work::StartEmpty => start::empty(context),
+        }
+    }
+}
+
+/// The workloads that `names` choose: by name or by group, all if there are none.
+pub(crate) fn choose(names: &[String]) -> Result<Vec<Workload>> {
+    for name in names {
+        if !ALL.iter().any(|workload| is_chosen(workload, name)) {
+            let known: Vec<&str> = ALL.iter().map(|workload| workload.name).collect();
+            bail!("no workload {name}; there are {}", known.join(", "));
+        }
+    }
+    Ok(ALL
+        .iter()
+        .filter(|workload| names.is_empty() || names.iter().any(|name| is_chosen(workload, name)))
+        .copied()
+        .collect())
+}
+
+fn is_chosen(workload: &Workload, name: &str) -> bool {
+    workload.name == name
+        || workload
+            .name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn chosen(names: &[&str]) -> Vec<&'static str> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        choose(&names)
+            .unwrap()
+            .iter()
+            .map(|workload| workload.name)
+            .collect()
+    }
+
+    #[test]
+    fn names_and_groups_choose() {
+        assert_eq!(chosen(&[]).len(), ALL.len());
+        assert_eq!(chosen(&["calls-1"]), ["calls-1"]);
+        assert_eq!(
+            chosen(&["floor-echo", "calls-64"]),
+            ["floor-echo-1", "floor-echo-64", "calls-64"]
+        );
+        assert_eq!(chosen(&["end-to-end"]), ["end-to-end-1", "end-to-end-16"]);
+        assert!(choose(&["call".to_owned()]).is_err());
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let mut names = chosen(&[]);
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ALL.len());
+    }
+}
