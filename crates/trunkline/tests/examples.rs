@@ -40,7 +40,9 @@ fn python_client_is_served_by_the_python_worker() {
 
     let client = run("client.py").output().unwrap();
     assert_eq!(
-        String::from_utf8_lossy(&client.stdout).lines().collect::<Vec<_>>(),
+        String::from_utf8_lossy(&client.stdout)
+            .lines()
+            .collect::<Vec<_>>(),
         [
             "text.upper: HELLO",
             "text.count: [1, 2, 3]",
@@ -59,15 +61,24 @@ fn python_client_is_served_by_the_python_worker() {
 
 #[test]
 fn the_page_checks_itself_in_a_browser() {
-    let (Some(python), Some(chromium)) =
-        (tool("TRUNKLINE_TEST_PYTHON"), tool("TRUNKLINE_TEST_CHROMIUM"))
-    else {
+    let (Some(python), Some(chromium)) = (
+        tool("TRUNKLINE_TEST_PYTHON"),
+        tool("TRUNKLINE_TEST_CHROMIUM"),
+    ) else {
         return;
     };
     let server = Server::start();
     let mut pages = Process::start(
         Command::new(python)
-            .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+            .args([
+                "-u",
+                "-m",
+                "http.server",
+                "0",
+                "--bind",
+                "127.0.0.1",
+                "--directory",
+            ])
             .arg(example("browser"))
             .stderr(Stdio::null()),
     );
@@ -84,7 +95,11 @@ fn the_shell_pipeline_counts_a_log() {
     let directory = TempDir::new().unwrap();
     let log = directory.path().join("dpkg.log");
     let lines = |verb: &str, count: usize| format!("2026-11-20 12:00:00 {verb} x\n").repeat(count);
-    fs::write(&log, lines("status", 300) + &lines("install", 20) + &lines("remove", 1)).unwrap();
+    fs::write(
+        &log,
+        lines("status", 300) + &lines("install", 20) + &lines("remove", 1),
+    )
+    .unwrap();
 
     let output = Command::new("sh")
         .arg(example("shell").join("pipeline.sh"))
@@ -121,7 +136,10 @@ fn tool(variable: &str) -> Option<OsString> {
     let found = env::var_os(variable);
     if found.is_none() {
         let required = env::var_os("CI").or(env::var_os("TRUNKLINE_TEST_REQUIRED"));
-        assert!(required.is_none(), "{variable} is not set: run cargo xtask test");
+        assert!(
+            required.is_none(),
+            "{variable} is not set: run cargo xtask test"
+        );
         eprintln!("skipped: run cargo xtask test, which sets {variable}");
     }
     found
@@ -135,7 +153,12 @@ fn example(name: &str) -> PathBuf {
 
 fn path_with(first: &Path) -> OsString {
     let rest = env::var_os("PATH").unwrap_or_default();
-    env::join_paths([first.to_owned()].into_iter().chain(env::split_paths(&rest))).unwrap()
+    env::join_paths(
+        [first.to_owned()]
+            .into_iter()
+            .chain(env::split_paths(&rest)),
+    )
+    .unwrap()
 }
 
 /// A server with a data directory of its own, on a free port.
@@ -213,7 +236,12 @@ impl Browser {
     fn open(chromium: OsString, page: &str) -> Browser {
         let profile = TempDir::new().unwrap();
         let mut child = Command::new(chromium)
-            .args(["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic"])
+            .args([
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-quic",
+            ])
             .args(["--no-first-run", "--disable-background-networking"])
             .args(["--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--remote-debugging-port=0"])
@@ -255,7 +283,12 @@ impl Browser {
 
     fn get(&self, path: &str) -> String {
         let mut stream = TcpStream::connect(&self.debugging).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n", self.debugging).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            self.debugging
+        )
+        .unwrap();
         let mut answer = BufReader::new(stream);
         let mut length = 0;
         loop {
