@@ -1,15 +1,29 @@
-use crate::{BodyRef, Cost, Effects, PutHandle, Record, ReplayError};
-use trunkline_model::{
-    Admin, Batch, ConsumeSpec, ConsumerId, Consuming, Error, MessageId, Outcome, PeekFrom, Receipt,
-    Timestamp, TopicInfo, TopicName, TopicSettings,
+use crate::{
+    BodyRef, Effects, PutHandle,
+    record::{Define, encode_pair, kind},
+    refusal,
+    slab::Slab,
+    topic::Topic,
+    traffic::Traffic,
+    work::Work,
 };
+use hashbrown::HashMap;
+use std::collections::BTreeMap;
+use trunkline_model::{Error, MessageId, TopicName, TopicOptions, TopicSettings};
+
+/// Topics whose definition is in memory only have numbers from here: they are never
+/// logged, so the next run gives them anew.
+pub(crate) const TRANSIENT_NUMBERS: u32 = 1 << 31;
+
+/// How many sequences the journal reserves at a time for messages that it never sees.
+pub(crate) const SEQUENCES_RESERVED: u64 = 1 << 20;
 
 /// How topics come to be.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CoreConfig {
     /// Whether publishing to or consuming from a topic that is not there makes it.
     pub auto_create: bool,
-    /// Options of topics made that way. The configuration has checked that they resolve.
+    /// Options of topics made that way. If they don't resolve, making one fails.
     pub defaults: TopicSettings,
 }
 
@@ -32,76 +46,184 @@ pub struct Peeked {
 }
 
 /// All topics of a store.
+///
+/// Commands come in two steps: a check that changes nothing and can fail, then, with the
+/// same *now* and nothing in between, the change that can't. The engine calls
+/// [`Core::tick`] whenever [`Core::next_deadline`] is reached, and [`Core::pump`] after
+/// everything that may have made deliveries possible.
 #[derive(Debug)]
 pub struct Core {
-    config: CoreConfig,
+    pub(crate) auto_create: bool,
+    /// Options of topics made on first use, or why none can be.
+    pub(crate) defaults: Result<TopicOptions, Error>,
+    pub(crate) topics: Slab<Topic>,
+    pub(crate) by_name: HashMap<TopicName, u32>,
+    pub(crate) in_order: BTreeMap<TopicName, u32>,
+    pub(crate) by_number: BTreeMap<u32, u32>,
+    pub(crate) next_number: u32,
+    pub(crate) next_transient: u32,
+    pub(crate) traffic: Traffic,
+    /// Where replayed changes leave effects that nobody needs.
+    pub(crate) scratch: Effects,
 }
 
-#[allow(missing_docs, unused_variables, clippy::missing_errors_doc)]
 impl Core {
+    /// Without topics.
     pub fn new(config: CoreConfig) -> Self {
-        Self { config }
+        Self {
+            auto_create: config.auto_create,
+            defaults: refusal::resolve(&config.defaults),
+            topics: Slab::default(),
+            by_name: HashMap::new(),
+            in_order: BTreeMap::new(),
+            by_number: BTreeMap::new(),
+            next_number: 1,
+            next_transient: TRANSIENT_NUMBERS,
+            traffic: Traffic::default(),
+            scratch: Effects::default(),
+        }
     }
-    pub fn check(&self, now: Timestamp, batch: &Batch) -> Result<Cost, Error> {
-        Err(Error::internal())
+
+    /// Says where the body of a message is that was just put.
+    pub fn set_body(&mut self, put: PutHandle, body: BodyRef) {
+        let topic = self.topics.get_mut(put.topic);
+        let slot = topic.and_then(|topic| topic.slots.get_mut(put.slot));
+        debug_assert!(slot.is_some(), "a put is listed only while it is stored");
+        if let Some(slot) = slot.filter(|slot| slot.sequence.get() == put.sequence) {
+            slot.body = body;
+        }
     }
-    pub fn apply(&mut self, now: Timestamp, batch: Batch, out: &mut Effects) -> Receipt {
-        Receipt::default()
-    }
-    pub fn check_admin(&self, now: Timestamp, command: &Admin) -> Result<Cost, Error> {
-        Err(Error::internal())
-    }
-    pub fn manage(&mut self, now: Timestamp, command: Admin, out: &mut Effects) -> Outcome {
-        Outcome::Removed { messages: 0 }
-    }
-    pub fn info(&self, topic: &str) -> Result<TopicInfo, Error> {
-        Err(Error::not_found("topic", topic))
-    }
-    pub fn list(&self, after: Option<&TopicName>, limit: usize) -> Vec<TopicInfo> {
-        Vec::new()
-    }
-    pub fn peek(
-        &self,
-        now: Timestamp,
-        topic: &str,
-        subscription: Option<&str>,
-        limit: usize,
-        from: PeekFrom,
-    ) -> Result<Vec<Peeked>, Error> {
-        Ok(Vec::new())
-    }
-    pub fn check_attach(&self, now: Timestamp, spec: &ConsumeSpec) -> Result<Cost, Error> {
-        Err(Error::internal())
-    }
-    pub fn attach(
-        &mut self,
-        now: Timestamp,
-        consumer: ConsumerId,
-        spec: ConsumeSpec,
-        out: &mut Effects,
-    ) -> Consuming {
-        Consuming::default()
-    }
-    pub fn start(&mut self, consumer: ConsumerId) {}
-    pub fn credit(&mut self, consumer: ConsumerId, credit: u32) {}
-    pub fn taken(&mut self, consumer: ConsumerId, bytes: u64) {}
-    pub fn detach(&mut self, now: Timestamp, consumer: ConsumerId, out: &mut Effects) -> u64 {
-        0
-    }
-    pub fn set_body(&mut self, put: PutHandle, body: BodyRef) {}
-    pub fn pump(&mut self, now: Timestamp, out: &mut Effects) {}
-    pub fn next_deadline(&self) -> Option<Timestamp> {
-        None
-    }
-    pub fn tick(&mut self, now: Timestamp, out: &mut Effects) {}
-    pub fn replay(&mut self, record: Record<'_>, body: BodyRef) -> Result<(), ReplayError> {
-        Ok(())
-    }
-    pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {}
-    /// After recovery: every live body with its payload bytes, for the engine's count of live puts a segment.
-    pub fn bodies(&self, visit: &mut dyn FnMut(BodyRef, u32)) {}
-    pub fn definitions(&self, out: &mut Effects) {}
+
+    /// Waiting or delivered messages that are logged, times the subscriptions that have not
+    /// settled them: so many acks may still have to be written.
     pub fn waiting_units(&self) -> u64 {
-        0
+        self.traffic.units
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(crate) fn work<'a>(&'a mut self, index: u32, out: &'a mut Effects) -> Work<'a> {
+        Work {
+            index,
+            topic: &mut self.topics[index],
+            traffic: &mut self.traffic,
+            out,
+        }
+    }
+
+    /// The options of a topic that is there or would be made.
+    ///
+    /// # Errors
+    /// `NotFound` if it is not there and none may be made.
+    pub(crate) fn options_of(&self, name: &str) -> Result<&TopicOptions, Error> {
+        match self.find(name) {
+            Some(index) => Ok(&self.topics[index].options),
+            None if self.auto_create => self.defaults.as_ref().map_err(Clone::clone),
+            None => Err(refusal::no_topic_made(name)),
+        }
+    }
+
+    /// A topic that is there, or is made as checked by [`Core::options_of`].
+    pub(crate) fn topic_or_make(&mut self, name: TopicName, out: &mut Effects) -> u32 {
+        match self.find(&name) {
+            Some(index) => index,
+            None => {
+                let options = self.defaults.clone().unwrap_or_default();
+                self.make_topic(name, options, out)
+            }
+        }
+    }
+
+    /// Makes and logs a topic.
+    pub(crate) fn make_topic(
+        &mut self,
+        name: TopicName,
+        options: TopicOptions,
+        out: &mut Effects,
+    ) -> u32 {
+        let counter = match options.transient {
+            true => &mut self.next_transient,
+            false => &mut self.next_number,
+        };
+        let number = *counter;
+        *counter += 1;
+        let mut topic = Topic::new(number, Some(name.clone()), options);
+        topic.reserve_sequences();
+        log_define(&topic, out);
+        self.insert_topic(topic)
+    }
+
+    pub(crate) fn insert_topic(&mut self, topic: Topic) -> u32 {
+        let (number, name) = (topic.number, topic.name.clone());
+        let index = self.topics.insert(topic);
+        self.by_number.insert(number, index);
+        if let Some(name) = name {
+            self.by_name.insert(name.clone(), index);
+            self.in_order.insert(name, index);
+        }
+        index
+    }
+
+    /// Removes a topic whose consumers were ended; returns how many messages it held.
+    pub(crate) fn remove_topic(&mut self, index: u32, out: &mut Effects) -> u64 {
+        let messages = self.topics[index].slots.len() as u64;
+        self.work(index, out).close_all();
+        if let Some(topic) = self.topics.remove(index) {
+            self.by_number.remove(&topic.number);
+            if let Some(name) = topic.name {
+                self.by_name.remove(&name);
+                self.in_order.remove(&name);
+            }
+        }
+        messages
+    }
+}
+
+/// Logs a topic's options and counters, unless its definition is in memory only.
+pub(crate) fn log_define(topic: &Topic, out: &mut Effects) {
+    let (true, Some(name)) = (topic.is_durable(), &topic.name) else {
+        return;
+    };
+    let define = Define {
+        topic: topic.number,
+        name: name.clone(),
+        settings: settings_of(&topic.options),
+        next_sequence: topic.next_sequence.max(topic.reserved),
+        next_subscription: topic.next_subscription,
+        counts: topic.counts,
+    };
+    out.log.push(kind::DEFINE, |bytes| define.encode(bytes));
+}
+
+/// Logs that topic numbers below `next_number` are taken.
+pub(crate) fn log_count(next_number: u32, out: &mut Effects) {
+    out.log.push(kind::COUNT, |bytes| {
+        encode_pair(bytes, next_number.into(), None)
+    });
+}
+
+/// Settings that ask for exactly these options.
+pub(crate) fn settings_of(options: &TopicOptions) -> TopicSettings {
+    let options = options.clone();
+    TopicSettings {
+        priorities: Some(options.priorities),
+        default_priority: Some(options.default_priority),
+        dedupe: Some(options.dedupe),
+        dedupe_window: Some(options.dedupe_window),
+        ttl: options.ttl,
+        ack_timeout: Some(options.ack_timeout),
+        max_attempts: Some(options.max_attempts),
+        dead_letter: options.dead_letter,
+        retry: options.retry,
+        max_messages: options.max_messages,
+        max_bytes: options.max_bytes,
+        overflow: Some(options.overflow),
+        durability: Some(options.durability),
+        delivery: Some(options.delivery),
+        unsubscribed: Some(options.unsubscribed),
+        publish_id_window: Some(options.publish_id_window),
+        transient: options.transient,
     }
 }

@@ -12,10 +12,38 @@
 //! Start reading at [`Core`], then `topic` and `subscription` (the state), `publish`,
 //! `settle` and `pump` (what happens to it), `record` (what is remembered of it).
 
+mod admin;
+mod apply;
+mod attach;
+mod check;
+mod consumer;
 mod core;
 mod effects;
+mod held;
+mod inspect;
+mod keys;
+mod lane;
+mod moves;
+mod publish;
+mod publish_ids;
+mod pump;
 mod record;
+mod refusal;
+mod replay;
+mod slab;
+mod subscribe;
+mod subscription;
+mod time;
+mod topic;
+mod traffic;
+mod waiting;
+mod work;
 
 pub use crate::core::{Core, CoreConfig, Peeked};
 pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
-pub use record::{Record, RecordError, ReplayError, decode_message};
+pub use record::{
+    Attempt, Backlog, Define, Delivered, Dropped, Item, List, Placement, Purged, Put, Reason,
+    Record, RecordError, Remember, RememberedId, ReplayError, Returned, Run, Settled, Subscribe,
+    SubscriptionCounts, TopicCounts, decode_message,
+    kind::{DELIVER as KIND_DELIVER, PUT as KIND_PUT, RETURN as KIND_RETURN},
+};

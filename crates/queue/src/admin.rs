@@ -1,0 +1,300 @@
+//! Defining, altering, removing and emptying topics and subscriptions.
+
+use crate::{
+    Core, Cost, Effects,
+    check::FRAME_BYTES,
+    core::{log_define, settings_of},
+    record::{Parts, encode_pair, kind},
+    refusal,
+};
+use trunkline_model::{
+    Admin, Durability, Error, Outcome, SubscriptionName, Timestamp, TopicName, TopicOptions,
+    TopicSettings,
+};
+
+impl Core {
+    /// Whether [`Core::manage`] can run a command, and what that may cost. For commands
+    /// that only look, it always can.
+    ///
+    /// # Errors
+    /// `NotFound`, `InvalidParams`, `Unsupported`; `Conflict` if something is declared
+    /// differently or can't change now.
+    pub fn check_admin(&self, now: Timestamp, command: &Admin) -> Result<Cost, Error> {
+        let _ = now;
+        let mut cost = Cost::default();
+        match command {
+            Admin::Define { topic, settings } => match self.find(topic) {
+                Some(index) => {
+                    let conflicts = settings.conflicts(&self.topics[index].options);
+                    if !conflicts.is_empty() {
+                        return Err(refusal::conflict(&format!("topic {topic}"), &conflicts)
+                            .with("topic", topic.as_str()));
+                    }
+                }
+                None => {
+                    let options = refusal::resolve(settings)?;
+                    self.cost_of_definition(topic.len(), &options, &mut cost);
+                }
+            },
+            Admin::Alter { topic, settings } => {
+                let options = self.altered(topic, settings)?;
+                self.cost_of_definition(topic.len(), &options, &mut cost);
+            }
+            Admin::Delete { topic } => {
+                let index = self.require(topic)?;
+                self.cost_of_removal(index, 0, &mut cost);
+            }
+            Admin::Subscribe {
+                topic,
+                subscription,
+                settings,
+                ..
+            } => {
+                let options = self.options_of(topic)?;
+                let effective = settings.resolve(options);
+                refusal::supported(&effective)?;
+                let index = self.find(topic);
+                if let Some(current) = index.and_then(|index| {
+                    let topic = &self.topics[index];
+                    Some(topic.subscription(*topic.names.get(subscription)?))
+                }) {
+                    let differ = refusal::subscription_conflicts(settings, &current.options);
+                    if !differ.is_empty() {
+                        let what = format!("subscription {subscription} of topic {topic}");
+                        return Err(refusal::conflict(&what, &differ));
+                    }
+                    return Ok(cost);
+                }
+                if index.is_none() {
+                    self.cost_of_definition(topic.len(), options, &mut cost);
+                }
+                self.cost_of_definition(subscription.len(), options, &mut cost);
+            }
+            Admin::Unsubscribe {
+                topic,
+                subscription,
+            } => {
+                let index = self.require(topic)?;
+                self.require_subscription(index, subscription)?;
+                self.cost_of_removal(index, 0, &mut cost);
+            }
+            Admin::Purge {
+                topic,
+                subscription,
+            } => {
+                let index = self.require(topic)?;
+                if let Some(name) = subscription {
+                    self.require_subscription(index, name)?;
+                }
+                let subscriptions = self.topics[index].subscriptions.values();
+                let in_flight = subscriptions.map(|s| s.flights.len()).sum();
+                self.cost_of_removal(index, in_flight, &mut cost);
+            }
+            Admin::Inspect { .. } | Admin::List { .. } | Admin::Peek { .. } => {} // `Admin` is not extensible from outside its crate.
+        }
+        Ok(cost)
+    }
+
+    fn cost_of_removal(&self, index: u32, listed: usize, cost: &mut Cost) {
+        let topic = &self.topics[index];
+        if topic.is_durable() {
+            let records = topic.subscriptions.len() + 1;
+            cost.settle_bytes += records * (FRAME_BYTES + 24) + listed * 10;
+            cost.durability = Durability::Commit;
+            cost.logs = true;
+        }
+    }
+
+    /// Runs a command that [`Core::check_admin`] has just allowed. Of commands that only
+    /// look, answers `Inspect` and `List`; `Peek` needs bodies, see [`Core::peek`].
+    pub fn manage(&mut self, now: Timestamp, command: Admin, out: &mut Effects) -> Outcome {
+        match command {
+            Admin::Define { topic, settings } => self.define(topic, &settings, out),
+            Admin::Alter { topic, settings } => self.alter(&topic, &settings, out),
+            Admin::Delete { topic } => self.delete(now, &topic, out),
+            Admin::Subscribe {
+                topic,
+                subscription,
+                from,
+                settings,
+            } => {
+                let index = self.topic_or_make(topic, out);
+                let mut work = self.work(index, out);
+                let (_, created, released) = work.subscribe(subscription, from, settings);
+                Outcome::Subscribed { created, released }
+            }
+            Admin::Unsubscribe {
+                topic,
+                subscription,
+            } => self.unsubscribe(now, &topic, &subscription, out),
+            Admin::Purge {
+                topic,
+                subscription,
+            } => self.purge(&topic, subscription.as_ref(), out),
+            Admin::Inspect { topic } => match self.info(&topic) {
+                Ok(info) => Outcome::Topic(Box::new(info)),
+                Err(_) => Outcome::Topics(Vec::new()),
+            },
+            Admin::List { after, limit } => Outcome::Topics(self.list(after.as_ref(), limit)),
+            Admin::Peek { .. } => Outcome::Peeked(Vec::new()),
+        }
+    }
+
+    pub(crate) fn require(&self, topic: &str) -> Result<u32, Error> {
+        self.find(topic).ok_or_else(|| refusal::no_topic(topic))
+    }
+
+    pub(crate) fn require_subscription(&self, index: u32, name: &str) -> Result<u32, Error> {
+        let topic = &self.topics[index];
+        let number = topic.names.get(name).copied();
+        number.ok_or_else(|| refusal::no_subscription(topic.label(), name))
+    }
+
+    fn define(&mut self, name: TopicName, settings: &TopicSettings, out: &mut Effects) -> Outcome {
+        let created = self.find(&name).is_none();
+        if created && let Ok(options) = refusal::resolve(settings) {
+            self.make_topic(name, options, out);
+        }
+        Outcome::Defined { created }
+    }
+
+    /// What the options would be after an alteration.
+    fn altered(&self, name: &str, settings: &TopicSettings) -> Result<TopicOptions, Error> {
+        let topic = &self.topics[self.require(name)?];
+        let current = &topic.options;
+        let merged = merge(settings_of(current), settings.clone());
+        let options = refusal::resolve(&merged)?;
+        let holds = topic.slots.len() > 0;
+        for (option, changes) in [
+            ("durability", options.durability != current.durability),
+            ("dedupe", options.dedupe != current.dedupe),
+            ("priorities", options.priorities < current.priorities),
+        ] {
+            if holds && changes {
+                return Err(refusal::needs_empty(name, option));
+            }
+        }
+        Ok(options)
+    }
+
+    fn alter(&mut self, name: &str, settings: &TopicSettings, out: &mut Effects) -> Outcome {
+        if let (Ok(options), Some(index)) = (self.altered(name, settings), self.find(name)) {
+            let topic = &mut self.topics[index];
+            topic.set_options(options);
+            topic.reserve_sequences();
+            log_define(topic, out);
+        }
+        Outcome::Defined { created: false }
+    }
+
+    fn delete(&mut self, now: Timestamp, name: &str, out: &mut Effects) -> Outcome {
+        let Some(index) = self.find(name) else {
+            return Outcome::Removed { messages: 0 };
+        };
+        let topic = &self.topics[index];
+        let desks: Vec<_> = topic.subscriptions.values().map(|s| s.desk).collect();
+        let (number, is_durable) = (topic.number, topic.is_durable());
+        for desk in desks {
+            let gone = refusal::no_topic(name);
+            self.end_consumers(now, desk, &gone, out);
+        }
+        if is_durable {
+            out.log.push(kind::UNDEFINE, |bytes| {
+                encode_pair(bytes, number.into(), None)
+            });
+        }
+        let messages = self.remove_topic(index, out);
+        Outcome::Removed { messages }
+    }
+
+    fn unsubscribe(
+        &mut self,
+        now: Timestamp,
+        topic: &str,
+        name: &SubscriptionName,
+        out: &mut Effects,
+    ) -> Outcome {
+        let Some((index, number)) = self.find(topic).and_then(|index| {
+            let number = self.topics[index].names.get(name)?;
+            Some((index, *number))
+        }) else {
+            return Outcome::Removed { messages: 0 };
+        };
+        let desk = self.topics[index].subscription(number).desk;
+        self.end_consumers(now, desk, &refusal::no_subscription(topic, name), out);
+        let mut work = self.work(index, out);
+        work.log_unsubscribe(number);
+        let messages = work.close_subscription(number);
+        Outcome::Removed { messages }
+    }
+
+    fn purge(
+        &mut self,
+        topic: &str,
+        subscription: Option<&SubscriptionName>,
+        out: &mut Effects,
+    ) -> Outcome {
+        let Some(index) = self.find(topic) else {
+            return Outcome::Removed { messages: 0 };
+        };
+        let stored = self.topics[index].slots.len();
+        let numbers: Vec<u32> = match subscription {
+            Some(name) => self.topics[index]
+                .names
+                .get(name)
+                .copied()
+                .into_iter()
+                .collect(),
+            None => self.topics[index].subscriptions.keys().copied().collect(),
+        };
+        let mut left = 0;
+        for number in numbers {
+            left += self.purge_subscription(index, number, out);
+        }
+        // Of a whole topic, messages count once however many subscriptions they left.
+        if subscription.is_none() {
+            left = (stored - self.topics[index].slots.len()) as u64;
+        }
+        Outcome::Removed { messages: left }
+    }
+
+    fn purge_subscription(&mut self, index: u32, number: u32, out: &mut Effects) -> u64 {
+        let topic = &self.topics[index];
+        let flights = topic.subscription(number).flights.keys();
+        let mut in_flight: Vec<u64> = flights
+            .map(|slot| topic.slots[*slot].sequence.get())
+            .collect();
+        in_flight.sort_unstable();
+        if topic.logs() {
+            let parts = Parts::of(topic.number, number);
+            let except = in_flight.iter().copied();
+            out.log
+                .push(kind::PURGE, |bytes| parts.encode(bytes, except));
+        }
+        let stays = |sequence| in_flight.binary_search(&sequence).is_ok();
+        self.work(index, out).purge(number, stays)
+    }
+}
+
+/// `current` with everything that `asked` names.
+fn merge(current: TopicSettings, asked: TopicSettings) -> TopicSettings {
+    TopicSettings {
+        priorities: asked.priorities.or(current.priorities),
+        default_priority: asked.default_priority.or(current.default_priority),
+        dedupe: asked.dedupe.or(current.dedupe),
+        dedupe_window: asked.dedupe_window.or(current.dedupe_window),
+        ttl: asked.ttl.or(current.ttl),
+        ack_timeout: asked.ack_timeout.or(current.ack_timeout),
+        max_attempts: asked.max_attempts.or(current.max_attempts),
+        dead_letter: asked.dead_letter.or(current.dead_letter),
+        retry: asked.retry.or(current.retry),
+        max_messages: asked.max_messages.or(current.max_messages),
+        max_bytes: asked.max_bytes.or(current.max_bytes),
+        overflow: asked.overflow.or(current.overflow),
+        durability: asked.durability.or(current.durability),
+        delivery: asked.delivery.or(current.delivery),
+        unsubscribed: asked.unsubscribed.or(current.unsubscribed),
+        publish_id_window: asked.publish_id_window.or(current.publish_id_window),
+        transient: current.transient,
+    }
+}

@@ -1,0 +1,156 @@
+//! Running a batch that was checked.
+
+use crate::{
+    Core, Effects,
+    consumer::Source,
+    moves::{Move, Moves},
+};
+use std::time::Duration;
+use trunkline_model::{Batch, Command, ConsumerId, DeliveryTag, Receipt, Timestamp};
+
+/// What becomes of deliveries.
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Ack,
+    Reject,
+    Requeue { until: Option<Timestamp> },
+    Extend { deadline: Timestamp },
+}
+
+impl Core {
+    /// Runs a batch that [`Core::check`] has just allowed at the same `now`: puts, settles
+    /// and returns at once. Deliveries are decided by [`Core::pump`].
+    pub fn apply(&mut self, now: Timestamp, batch: Batch, out: &mut Effects) -> Receipt {
+        let mut receipt = Receipt::default();
+        for command in batch.commands {
+            match command {
+                Command::Publish { topic, messages } => {
+                    let index = self.topic_or_make(topic, out);
+                    let mut work = self.work(index, out);
+                    let ids = messages.into_iter().map(|m| work.publish(now, m));
+                    receipt.ids.extend(ids);
+                }
+                Command::Ack { consumer, tags } => {
+                    let done = self.judge(now, consumer, &tags, Verdict::Ack, out);
+                    receipt.acked += done;
+                    receipt.skipped += tags.len() as u64 - done;
+                }
+                Command::Nack {
+                    consumer,
+                    tags,
+                    requeue,
+                    delay,
+                } => {
+                    let until = (delay > Duration::ZERO).then(|| now.after(delay));
+                    let verdict = match requeue {
+                        true => Verdict::Requeue { until },
+                        false => Verdict::Reject,
+                    };
+                    let done = self.judge(now, consumer, &tags, verdict, out);
+                    receipt.nacked += done;
+                    receipt.skipped += tags.len() as u64 - done;
+                }
+                Command::Extend { consumer, tags, by } => {
+                    let deadline = now.after(by);
+                    let done = self.judge(now, consumer, &tags, Verdict::Extend { deadline }, out);
+                    receipt.extended += done;
+                    receipt.skipped += tags.len() as u64 - done;
+                }
+            }
+        }
+        receipt
+    }
+
+    /// Does the same with many deliveries of a consumer; returns how many were still held.
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        consumer: ConsumerId,
+        tags: &[DeliveryTag],
+        verdict: Verdict,
+        out: &mut Effects,
+    ) -> u64 {
+        let (mut done, mut moves) = (0, Moves::default());
+        for tag in tags {
+            match self.held(now, consumer, *tag) {
+                Some((source, slot)) => {
+                    self.judge_one(source, slot, verdict, &mut moves, out);
+                    done += 1;
+                }
+                None => self.count_late(consumer, *tag),
+            }
+        }
+        match verdict {
+            Verdict::Ack => moves.log_acks(out),
+            Verdict::Reject => moves.log_rejects(out),
+            Verdict::Requeue { until } => moves.log_returns(until, out),
+            Verdict::Extend { .. } => {}
+        }
+        done
+    }
+
+    fn judge_one(
+        &mut self,
+        source: Source,
+        slot: u32,
+        verdict: Verdict,
+        moves: &mut Moves,
+        out: &mut Effects,
+    ) {
+        let number = source.subscription;
+        let mut work = self.work(source.topic, out);
+        if work.topic.logs() {
+            moves.push(Move {
+                topic: work.topic.number,
+                subscription: number,
+                sequence: work.topic.slots[slot].sequence.get(),
+                attempt: 0,
+            });
+        }
+        match verdict {
+            Verdict::Ack => {
+                work.settle(slot, number);
+                work.topic.subscription_mut(number).counts.acked += 1;
+            }
+            Verdict::Reject => {
+                work.settle(slot, number);
+                work.topic.counts.dropped += 1;
+            }
+            Verdict::Requeue { until } => {
+                work.put_back(slot, number, until);
+            }
+            Verdict::Extend { deadline } => work.extend(slot, number, deadline),
+        }
+    }
+
+    /// The message behind a tag, if the consumer still holds it at `now`: neither settled
+    /// nor expired nor timed out, though [`Core::tick`] may not have noticed yet.
+    pub(crate) fn held(
+        &self,
+        now: Timestamp,
+        consumer: ConsumerId,
+        tag: DeliveryTag,
+    ) -> Option<(Source, u32)> {
+        let index = self.traffic.consumer_ids.get(&consumer)?;
+        let consumer = &self.traffic.consumers[*index];
+        let held = consumer.held.get(tag.0)?;
+        let source = consumer.sources[held.source as usize];
+        let topic = &self.topics[source.topic];
+        let flight = &topic.subscription(source.subscription).flights[&held.slot];
+        let in_time = flight.deadline >= now && !topic.slots[held.slot].is_expired(now);
+        in_time.then_some((source, held.slot))
+    }
+
+    /// A tag was named that is not held. Where a consumer has several sources, nobody
+    /// knows any more from which one the delivery was.
+    fn count_late(&mut self, consumer: ConsumerId, tag: DeliveryTag) {
+        let Some(index) = self.traffic.consumer_ids.get(&consumer) else {
+            return;
+        };
+        let consumer = &self.traffic.consumers[*index];
+        if let ([source], true) = (&consumer.sources[..], tag.0 <= consumer.last_tag) {
+            let topic = &mut self.topics[source.topic];
+            topic.subscription_mut(source.subscription).counts.late += 1;
+        }
+    }
+}

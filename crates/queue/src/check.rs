@@ -1,0 +1,190 @@
+//! Whether a batch can run, and what it may cost. Changes nothing.
+
+use crate::{Core, Cost, record::encoded_bytes_max, refusal};
+use hashbrown::HashMap;
+use trunkline_model::{
+    Batch, Command, ConsumerId, DeliveryTag, Durability, Error, Message, Timestamp, TopicOptions,
+    Unsubscribed,
+};
+
+/// What a record costs beside its fields: kind, length and checksum in the journal.
+pub(crate) const FRAME_BYTES: usize = 16;
+/// At most, of an ack or its like for one message, without the frame.
+const SETTLE_BYTES: usize = 40;
+/// At most, of each further message in it.
+const SETTLE_BYTES_MORE: usize = 10;
+/// At most, of the definition of a topic without its name.
+pub(crate) const DEFINE_BYTES: usize = 1024;
+
+/// What publishes of the batch add to bounded topics.
+type Growth<'a> = HashMap<&'a str, (u64, u64)>;
+
+impl Core {
+    /// Whether [`Core::apply`] can run a batch at `now`, and what that may cost.
+    ///
+    /// Bounds of topics count every message of the batch as stored, even if an ack or a
+    /// publish of the same batch makes room for it.
+    ///
+    /// # Errors
+    /// What the client has to hear; then nothing of the batch may be applied. `NotFound`,
+    /// `InvalidParams`, `TooLarge`, `Overloaded` and `Unsupported` for publishes; `Conflict`
+    /// for a delivery no longer held in a strict batch.
+    pub fn check(&self, now: Timestamp, batch: &Batch) -> Result<Cost, Error> {
+        let (mut cost, mut growth) = (Cost::default(), Growth::new());
+        let mut settled = Vec::new();
+        for command in &batch.commands {
+            match command {
+                Command::Publish { topic, messages } => {
+                    self.check_publish(now, topic, messages, &mut growth, &mut cost)?;
+                }
+                Command::Ack { consumer, tags }
+                | Command::Nack { consumer, tags, .. }
+                | Command::Extend { consumer, tags, .. } => {
+                    let strict = batch.strict;
+                    self.check_tags(now, *consumer, tags, strict, &mut cost)?;
+                    let ends = strict && !matches!(command, Command::Extend { .. });
+                    settled.extend(tags.iter().filter(|_| ends).map(|tag| (*consumer, *tag)));
+                }
+            }
+        }
+        settled.sort_unstable();
+        match settled.windows(2).find(|pair| pair[0] == pair[1]) {
+            Some(twice) => Err(refusal::not_held(twice[0].1.0, twice[0].0)),
+            None => Ok(cost),
+        }
+    }
+
+    fn check_publish<'a>(
+        &self,
+        now: Timestamp,
+        name: &'a str,
+        messages: &[Message],
+        growth: &mut Growth<'a>,
+        cost: &mut Cost,
+    ) -> Result<(), Error> {
+        let options = self.options_of(name)?;
+        let topic = self.find(name).map(|index| &self.topics[index]);
+        let subscriptions = topic.map_or(1, |topic| topic.subscriptions.len().max(1));
+        let is_alone = topic.is_none_or(|topic| topic.names.is_empty());
+        if is_alone && options.unsubscribed == Unsubscribed::Reject {
+            return Err(refusal::nobody_subscribes(name));
+        }
+        let logs = options.durability != Durability::Memory && !options.transient;
+        let advances = topic.is_some_and(|topic| topic.needs_advance(messages.len() as u64));
+        for message in messages {
+            check_message(name, message, options)?;
+            if logs {
+                cost.growth_bytes += encoded_bytes_max(message, subscriptions) + 2 * FRAME_BYTES;
+                // An expired message with the same key is dropped on the way.
+                cost.growth_bytes += usize::from(message.key.is_some()) * SETTLE_BYTES;
+            }
+        }
+        cost.logs |= logs || advances;
+        cost.growth_bytes += usize::from(advances) * messages.len() * SETTLE_BYTES;
+        if !options.transient {
+            cost.durability = cost.durability.max(options.durability);
+        }
+        if topic.is_none() {
+            self.cost_of_definition(name.len(), options, cost);
+        }
+        if options.max_messages.is_some() || options.max_bytes.is_some() {
+            self.check_room(now, name, options, messages, growth)?;
+        }
+        Ok(())
+    }
+
+    /// Definitions are as durable as anything gets, whatever their messages are.
+    pub(crate) fn cost_of_definition(
+        &self,
+        name_bytes: usize,
+        options: &TopicOptions,
+        cost: &mut Cost,
+    ) {
+        if !options.transient {
+            cost.growth_bytes += DEFINE_BYTES + name_bytes + FRAME_BYTES;
+            cost.durability = Durability::Commit;
+            cost.logs = true;
+        }
+    }
+
+    fn check_room<'a>(
+        &self,
+        now: Timestamp,
+        name: &'a str,
+        options: &TopicOptions,
+        messages: &[Message],
+        growth: &mut Growth<'a>,
+    ) -> Result<(), Error> {
+        let topic = self.find(name).map(|index| &self.topics[index]);
+        let stored = topic.map_or((0, 0), |t| (t.slots.len() as u64, t.bytes));
+        let added = growth.entry(name).or_default();
+        for message in messages {
+            let window = options.publish_id_window.0;
+            let is_repeated = message.publish_id.as_ref().is_some_and(|id| {
+                topic.is_some_and(|topic| topic.publish_ids.find(id, now, window).is_some())
+            });
+            if is_repeated || topic.is_some_and(|topic| topic.drops()) {
+                continue;
+            }
+            let replaced = message
+                .key
+                .as_ref()
+                .and_then(|key| topic.filter(|t| t.dedupes())?.keys.find(key));
+            added.0 += u64::from(replaced.is_none());
+            added.1 += message.payload.len() as u64;
+        }
+        if let Some(max) = options.max_messages
+            && stored.0 + added.0 > max
+        {
+            return Err(refusal::full(name, "max_messages", max));
+        }
+        if let Some(max) = options.max_bytes
+            && stored.1 + added.1 > max.0
+        {
+            return Err(refusal::full(name, "max_bytes", max.0));
+        }
+        Ok(())
+    }
+
+    fn check_tags(
+        &self,
+        now: Timestamp,
+        consumer: ConsumerId,
+        tags: &[DeliveryTag],
+        strict: bool,
+        cost: &mut Cost,
+    ) -> Result<(), Error> {
+        let mut before = None;
+        for tag in tags {
+            let Some((source, _)) = self.held(now, consumer, *tag) else {
+                if strict {
+                    return Err(refusal::not_held(tag.0, consumer));
+                }
+                continue;
+            };
+            let topic = &self.topics[source.topic];
+            if !topic.logs() {
+                continue;
+            }
+            cost.logs = true;
+            cost.durability = cost.durability.max(topic.options.durability);
+            let queue = (source.topic, source.subscription);
+            cost.settle_bytes += match before.replace(queue) == Some(queue) {
+                true => SETTLE_BYTES_MORE,
+                false => SETTLE_BYTES + FRAME_BYTES,
+            };
+        }
+        Ok(())
+    }
+}
+
+fn check_message(topic: &str, message: &Message, options: &TopicOptions) -> Result<(), Error> {
+    message.check_bounds()?;
+    refusal::supported_message(message)?;
+    match message.priority {
+        Some(priority) if u16::from(priority.0) >= options.priorities => {
+            Err(refusal::bad_priority(topic, priority.0, options.priorities))
+        }
+        _ => Ok(()),
+    }
+}

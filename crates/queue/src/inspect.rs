@@ -1,0 +1,156 @@
+//! Looking without disturbing.
+
+use crate::{
+    BodyRef, Core, Peeked,
+    subscription::Subscription,
+    topic::{Slot, Topic},
+};
+use std::ops::Bound;
+use trunkline_model::{
+    Error, MessageId, PeekFrom, SubscriptionInfo, Timestamp, TopicInfo, TopicName,
+};
+
+impl Core {
+    /// What can be seen of a topic.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn info(&self, topic: &str) -> Result<TopicInfo, Error> {
+        let topic = &self.topics[self.require(topic)?];
+        let name = topic.name.clone().ok_or_else(Error::internal)?;
+        Ok(self.info_of(name, topic))
+    }
+
+    /// Up to `limit` topics by name, those after a name, without Trunkline's own.
+    pub fn list(&self, after: Option<&TopicName>, limit: usize) -> Vec<TopicInfo> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let topics = self
+            .in_order
+            .range::<TopicName, _>((from, Bound::Unbounded));
+        topics
+            .map(|(name, index)| (name, &self.topics[*index]))
+            .filter(|(name, topic)| topic.is_durable() && !name.is_reserved())
+            .take(limit)
+            .map(|(name, topic)| self.info_of(name.clone(), topic))
+            .collect()
+    }
+
+    fn info_of(&self, name: TopicName, topic: &Topic) -> TopicInfo {
+        let subscriptions = topic.names.iter().map(|(name, number)| {
+            let subscription = topic.subscription(*number);
+            let delayed = subscription.delayed.len() as u64;
+            SubscriptionInfo {
+                name: name.clone(),
+                options: subscription.options.clone(),
+                waiting: subscription.waiting.len() + delayed,
+                delayed,
+                in_flight: subscription.flights.len() as u64,
+                consumers: self.traffic.desks[subscription.desk].attached.len() as u32,
+                acked: subscription.counts.acked,
+                redelivered: subscription.counts.redelivered,
+                late: subscription.counts.late,
+            }
+        });
+        TopicInfo {
+            name,
+            number: topic.number,
+            options: topic.options.clone(),
+            messages: topic.slots.len() as u64,
+            bytes: topic.bytes,
+            oldest_at: oldest(topic),
+            published: topic.counts.published,
+            expired: topic.counts.expired,
+            dropped: topic.counts.dropped,
+            replaced: topic.counts.replaced,
+            subscriptions: subscriptions.collect(),
+        }
+    }
+
+    /// Looks at messages: those that a subscription would be sent, in that order, or
+    /// everything stored, by sequence. From an id, only messages with at least its sequence.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidParams` for an id of another topic.
+    pub fn peek(
+        &self,
+        now: Timestamp,
+        topic: &str,
+        subscription: Option<&str>,
+        limit: usize,
+        from: PeekFrom,
+    ) -> Result<Vec<Peeked>, Error> {
+        let index = self.require(topic)?;
+        let stored = &self.topics[index];
+        let from = match from {
+            PeekFrom::Front => 0,
+            PeekFrom::Id(id) if id.topic == stored.number => id.sequence,
+            PeekFrom::Id(id) => {
+                return Err(Error::invalid_params(format!(
+                    "message {id} is not one of topic {topic}; its ids start with {}-",
+                    stored.number
+                )));
+            }
+        };
+        let visible = |slot: &&Slot| {
+            slot.sequence.get() >= from && !slot.is_expired(now) && slot.body != BodyRef::UNSET
+        };
+        let peeked = |slot: &Slot| Peeked {
+            id: stored.id(slot.sequence.get()),
+            body: slot.body,
+        };
+        Ok(match subscription {
+            Some(name) => {
+                let number = self.require_subscription(index, name)?;
+                let waiting = stored.subscription(number).waiting.iter();
+                let slots = waiting.map(|(_, placed)| &stored.slots[placed.slot]);
+                slots.filter(visible).take(limit).map(peeked).collect()
+            }
+            None => {
+                let slots = stored.slots.iter().map(|(_, slot)| slot);
+                let mut peeked: Vec<_> = slots.filter(visible).map(peeked).collect();
+                let sequence = |peeked: &Peeked| peeked.id.sequence;
+                if limit < peeked.len() {
+                    peeked.select_nth_unstable_by_key(limit, sequence);
+                    peeked.truncate(limit);
+                }
+                peeked.sort_unstable_by_key(sequence);
+                peeked
+            }
+        })
+    }
+
+    /// The unsettled deliveries of a subscription, in the order in which they were made,
+    /// each with its attempt.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn in_flight(
+        &self,
+        topic: &str,
+        subscription: &str,
+    ) -> Result<Vec<(MessageId, u32)>, Error> {
+        let index = self.require(topic)?;
+        let number = self.require_subscription(index, subscription)?;
+        let topic = &self.topics[index];
+        let mut flights: Vec<_> = topic.subscription(number).flights.iter().collect();
+        flights.sort_unstable_by_key(|(_, flight)| flight.order);
+        let id = |slot: &u32| topic.id(topic.slots[*slot].sequence.get());
+        let listed = flights.into_iter();
+        Ok(listed
+            .map(|(slot, f)| (id(slot), f.placed.attempts))
+            .collect())
+    }
+}
+
+/// When the oldest stored message was published. It stands first in a lane of some
+/// subscription, or is delayed or in flight there.
+fn oldest(topic: &Topic) -> Option<Timestamp> {
+    let candidates = |subscription: &Subscription| {
+        let fronts = subscription.waiting.fronts().map(|placed| placed.slot);
+        let delayed = subscription.delayed.keys().copied();
+        let in_flight = subscription.flights.keys().copied();
+        let slots = fronts.chain(delayed).chain(in_flight);
+        slots.map(|slot| topic.slots[slot].published_at).min()
+    };
+    topic.subscriptions.values().filter_map(candidates).min()
+}

@@ -1,0 +1,59 @@
+use crate::slab::Slab;
+use compact_str::CompactString;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, RandomState};
+
+/// Which stored message has which key, on topics with `dedupe: latest`.
+///
+/// Clients choose keys, hence SipHash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    texts: Slab<(CompactString, u32)>,
+    table: HashTable<u32>,
+    hasher: RandomState,
+}
+
+impl Keys {
+    /// The slot of the message with this key.
+    pub(crate) fn find(&self, key: &str) -> Option<u32> {
+        let hash = self.hasher.hash_one(key);
+        let found = self.table.find(hash, |id| self.texts[*id].0 == key)?;
+        Some(self.texts[*found].1)
+    }
+
+    /// Notes the slot of a key that is not there; returns what [`Keys::remove`] wants.
+    pub(crate) fn insert(&mut self, key: CompactString, slot: u32) -> u32 {
+        debug_assert!(self.find(&key).is_none());
+        let hash = self.hasher.hash_one(key.as_str());
+        let id = self.texts.insert((key, slot));
+        let (texts, hasher) = (&self.texts, &self.hasher);
+        self.table
+            .insert_unique(hash, id, |id| hasher.hash_one(texts[*id].0.as_str()));
+        id
+    }
+
+    pub(crate) fn remove(&mut self, id: u32) {
+        let Some((key, _)) = self.texts.remove(id) else {
+            return;
+        };
+        let hash = self.hasher.hash_one(key.as_str());
+        if let Ok(entry) = self.table.find_entry(hash, |other| *other == id) {
+            entry.remove();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_is_there() {
+        let mut keys = Keys::default();
+        let a = keys.insert("a".into(), 1);
+        keys.insert("b".into(), 2);
+        keys.remove(a);
+        keys.remove(a);
+        assert_eq!((keys.find("a"), keys.find("b")), (None, Some(2)));
+    }
+}

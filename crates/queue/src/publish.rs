@@ -1,0 +1,209 @@
+//! A message comes in: publish ids, deduplication, its place in every subscription.
+
+use crate::{
+    BodyRef, PutHandle,
+    core::SEQUENCES_RESERVED,
+    moves::{Move, Moves},
+    publish_ids::Seen,
+    record::{Placement, PutPlace, Run, encode_pair, encode_put, kind},
+    topic::{BACKLOG, Topic},
+    work::{NewMessage, Work},
+};
+use smallvec::SmallVec;
+use std::num::NonZeroU64;
+use trunkline_model::{
+    Durability, Message, MessageId, StoredMessage, Timestamp, TopicOptions, Unsubscribed,
+};
+
+/// Places that a message takes over, by number of the subscription.
+type Places = SmallVec<[Placement; 4]>;
+
+impl Work<'_> {
+    /// Puts and logs a message that was checked; returns its identity, or that of the first
+    /// one with its publish id.
+    pub(crate) fn publish(&mut self, now: Timestamp, message: Message) -> MessageId {
+        let window = self.topic.options.publish_id_window.0;
+        let publish_id = message.publish_id.clone();
+        if let Some(id) = &publish_id
+            && let Some(first) = self.topic.publish_ids.find(id, now, window)
+        {
+            return self.topic.id(first);
+        }
+        let sequence = self.topic.next_sequence;
+        self.topic.next_sequence += 1;
+        self.topic.counts.published += 1;
+        if let Some(id) = publish_id {
+            let at = now;
+            self.topic
+                .publish_ids
+                .remember(Seen { id, at, sequence }, window);
+        }
+        if self.topic.needs_advance(0) {
+            self.log_advance();
+        }
+        if self.topic.drops() {
+            self.topic.counts.dropped += 1;
+        } else {
+            let stored = stored(now, message, &self.topic.options);
+            self.put(now, sequence, stored);
+        }
+        self.topic.id(sequence)
+    }
+
+    fn put(&mut self, now: Timestamp, sequence: u64, message: StoredMessage) {
+        if self.topic.names.is_empty() {
+            self.open_backlog();
+        }
+        let (places, replaces) = self.take_over(now, &message);
+        let key = message.key.clone().filter(|_| self.topic.dedupes());
+        let slot = self.store(NewMessage {
+            sequence: NonZeroU64::new(sequence).expect("sequences start at 1"),
+            body: BodyRef::UNSET,
+            published_at: now,
+            expires_at: message.expires_at,
+            bytes: u32::try_from(message.payload.len()).expect("payloads are bounded far below"),
+            key,
+            priority: message.priority,
+        });
+        self.place_everywhere(slot, &places);
+        let put = PutHandle {
+            topic: self.index,
+            slot,
+            sequence,
+        };
+        if !self.topic.logs() {
+            self.out.memory_puts.push((put, message));
+            return;
+        }
+        let taken_over = |number: &u32| places.iter().any(|place| place.subscription == *number);
+        let numbers = self.topic.subscriptions.keys().copied();
+        let place = PutPlace {
+            topic: self.topic.number,
+            sequence,
+            replaces,
+            subscriptions: runs(numbers.filter(|number| !taken_over(number))),
+            placements: places.iter().copied(),
+        };
+        let record = self
+            .out
+            .log
+            .push(kind::PUT, |bytes| encode_put(bytes, place, &message));
+        self.out.puts.push((put, record));
+    }
+
+    /// Makes room for a message whose key is stored: the older one goes, and where it was
+    /// still queued at least as urgently, its place is kept.
+    fn take_over(&mut self, now: Timestamp, message: &StoredMessage) -> (Places, Option<u64>) {
+        let key = message.key.as_ref().filter(|_| self.topic.dedupes());
+        let Some(slot) = key.and_then(|key| self.topic.keys.find(key)) else {
+            return (Places::new(), None);
+        };
+        let older = &self.topic.slots[slot];
+        if older.is_expired(now) {
+            let mut moves = Moves::default();
+            self.expire(slot, &mut moves);
+            moves.log_expiries(self.out);
+            return (Places::new(), None);
+        }
+        let (replaced, usual) = (older.sequence.get(), older.usual_place());
+        let queued = self.topic.subscriptions.iter().filter_map(|(number, s)| {
+            let (lane, position) = s.queued_place(slot, usual)?;
+            (lane <= message.priority.0).then_some(Placement {
+                subscription: *number,
+                lane,
+                position,
+                attempts: 0,
+            })
+        });
+        let places = queued.collect();
+        self.discard(slot);
+        self.topic.counts.replaced += 1;
+        (places, Some(replaced))
+    }
+
+    fn place_everywhere(&mut self, slot: u32, places: &Places) {
+        let (lane, position) = self.topic.slots[slot].usual_place();
+        let numbers: SmallVec<[u32; 16]> = self.topic.subscriptions.keys().copied().collect();
+        let mut places = places.iter().peekable();
+        for number in numbers {
+            match places.next_if(|place| place.subscription == number) {
+                Some(kept) => self.place(slot, number, kept.lane, kept.position, 0),
+                None => self.place(slot, number, lane, position, 0),
+            }
+        }
+    }
+
+    /// A message's time is over: it leaves all subscriptions.
+    pub(crate) fn expire(&mut self, slot: u32, moves: &mut Moves) {
+        if self.topic.logs() {
+            moves.push(Move {
+                topic: self.topic.number,
+                subscription: BACKLOG,
+                sequence: self.topic.slots[slot].sequence.get(),
+                attempt: 0,
+            });
+        }
+        self.discard(slot);
+        self.topic.counts.expired += 1;
+    }
+
+    fn log_advance(&mut self) {
+        self.topic.reserved = self.topic.next_sequence + SEQUENCES_RESERVED;
+        let (topic, next) = (self.topic.number, self.topic.reserved);
+        self.out.log.push(kind::ADVANCE, |bytes| {
+            encode_pair(bytes, topic.into(), Some(next));
+        });
+    }
+}
+
+impl Topic {
+    /// Whether a message published now finds nobody and isn't kept.
+    pub(crate) fn drops(&self) -> bool {
+        self.names.is_empty() && self.options.unsubscribed == Unsubscribed::Drop
+    }
+
+    /// Whether the journal must be told that sequences are taken, if so many more are. It
+    /// is told long before, so that nobody has to wait for it.
+    pub(crate) fn needs_advance(&self, more: u64) -> bool {
+        let tells_itself = self.logs() && !self.drops();
+        let wanted = self.next_sequence + more + SEQUENCES_RESERVED / 2;
+        self.is_durable() && !tells_itself && wanted > self.reserved
+    }
+
+    /// Reserves the first sequences of a topic whose messages are never logged.
+    pub(crate) fn reserve_sequences(&mut self) {
+        if self.options.durability == Durability::Memory {
+            self.reserved = self.next_sequence + SEQUENCES_RESERVED;
+        }
+    }
+}
+
+fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMessage {
+    let expires_at = message.expires.map(|when| when.resolve(now));
+    StoredMessage {
+        payload: message.payload,
+        content_type: message.content_type,
+        key: message.key,
+        group: message.group,
+        publish_id: message.publish_id,
+        priority: message.priority.unwrap_or(options.default_priority),
+        published_at: now,
+        expires_at: expires_at.or_else(|| options.default_expiry(now)),
+        deliver_at: None,
+        headers: message.headers,
+        traceparent: message.traceparent,
+    }
+}
+
+/// Neighbouring numbers together.
+fn runs(numbers: impl Iterator<Item = u32>) -> impl Iterator<Item = Run> {
+    let mut numbers = numbers.peekable();
+    std::iter::from_fn(move || {
+        let first = numbers.next()?;
+        let mut count = 1;
+        while numbers.next_if_eq(&(first + count)).is_some() {
+            count += 1;
+        }
+        Some(Run { first, count })
+    })
+}

@@ -1,0 +1,126 @@
+use compact_str::CompactString;
+use hashbrown::HashTable;
+use std::{
+    collections::VecDeque,
+    hash::{BuildHasher, RandomState},
+    time::Duration,
+};
+use trunkline_model::Timestamp;
+
+/// Most publish ids that a topic remembers; the oldest go first.
+pub(crate) const PUBLISH_IDS_MAX: usize = 1_000_000;
+
+/// A publish id and the message that it stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) id: CompactString,
+    pub(crate) at: Timestamp,
+    pub(crate) sequence: u64,
+}
+
+/// The publish ids that a topic saw within its window. Clients choose them, hence SipHash.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct PublishIds {
+    ring: VecDeque<Seen>,
+    /// Ordinal of the ring's first; the table holds ordinals.
+    first: u64,
+    table: HashTable<u64>,
+    hasher: RandomState,
+}
+
+impl PublishIds {
+    /// The sequence of the message that was first published under `id`, if that was no
+    /// longer than `window` ago.
+    pub(crate) fn find(&self, id: &str, now: Timestamp, window: Duration) -> Option<u64> {
+        let seen = &self.ring[self.index_of(id)?];
+        (seen.at.after(window) >= now).then_some(seen.sequence)
+    }
+
+    /// Remembers a publish; what is older than `window` is forgotten on the way.
+    pub(crate) fn remember(&mut self, seen: Seen, window: Duration) {
+        let too_old = |first: &Seen| first.at.after(window) < seen.at;
+        while self.ring.len() >= PUBLISH_IDS_MAX || self.ring.front().is_some_and(too_old) {
+            self.forget_first();
+        }
+        if let Some(index) = self.index_of(&seen.id) {
+            // Either a copy in the log of what is known, or a later use of an id that is out
+            // of the window but not yet at the front.
+            if self.ring[index].sequence < seen.sequence {
+                self.ring[index] = seen;
+            }
+            return;
+        }
+        let hash = self.hasher.hash_one(seen.id.as_str());
+        let ordinal = self.first + self.ring.len() as u64;
+        self.ring.push_back(seen);
+        let (ring, first, hasher) = (&self.ring, self.first, &self.hasher);
+        self.table.insert_unique(hash, ordinal, |ordinal| {
+            hasher.hash_one(ring[(*ordinal - first) as usize].id.as_str())
+        });
+    }
+
+    fn index_of(&self, id: &str) -> Option<usize> {
+        let hash = self.hasher.hash_one(id);
+        let index = |ordinal: &u64| (*ordinal - self.first) as usize;
+        let same = |ordinal: &u64| self.ring[index(ordinal)].id == id;
+        self.table.find(hash, same).map(index)
+    }
+
+    fn forget_first(&mut self) {
+        let Some(seen) = self.ring.front() else {
+            return;
+        };
+        let hash = self.hasher.hash_one(seen.id.as_str());
+        let first = self.first;
+        if let Ok(entry) = self.table.find_entry(hash, |ordinal| *ordinal == first) {
+            entry.remove();
+        }
+        self.ring.pop_front();
+        self.first += 1;
+    }
+
+    /// All of them, oldest first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Seen> {
+        self.ring.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: Duration = Duration::from_micros(10);
+
+    fn seen(id: &str, at: u64, sequence: u64) -> Seen {
+        Seen {
+            id: id.into(),
+            at: Timestamp::from_micros(at),
+            sequence,
+        }
+    }
+
+    #[test]
+    fn remembers_for_the_window_and_no_longer() {
+        let mut ids = PublishIds::default();
+        ids.remember(seen("a", 0, 1), WINDOW);
+        ids.remember(seen("b", 5, 2), WINDOW);
+        let find = |ids: &PublishIds, id, now| ids.find(id, Timestamp::from_micros(now), WINDOW);
+        assert_eq!(find(&ids, "a", 10), Some(1));
+        assert_eq!(find(&ids, "a", 11), None);
+        assert_eq!(find(&ids, "b", 11), Some(2));
+        ids.remember(seen("a", 11, 3), WINDOW);
+        assert_eq!(find(&ids, "a", 12), Some(3));
+        assert_eq!(ids.iter().count(), 2);
+    }
+
+    #[test]
+    fn the_oldest_make_room() {
+        let mut ids = PublishIds::default();
+        for n in 0..PUBLISH_IDS_MAX as u64 + 2 {
+            ids.remember(seen(&n.to_string(), 0, n + 1), WINDOW);
+        }
+        assert_eq!(ids.iter().count(), PUBLISH_IDS_MAX);
+        assert_eq!(ids.find("1", Timestamp::ZERO, WINDOW), None);
+        assert_eq!(ids.find("2", Timestamp::ZERO, WINDOW), Some(3));
+    }
+}

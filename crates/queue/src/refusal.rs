@@ -1,0 +1,159 @@
+//! What is refused, in words that say what to do. One place, so that publishes, definitions
+//! and consumers are refused alike.
+
+use trunkline_model::{
+    Dedupe, Error, ErrorCode, Message, OptionConflict, Overflow, SubscriptionOptions,
+    SubscriptionSettings, TopicOptions, TopicSettings,
+};
+
+pub(crate) fn no_topic(name: &str) -> Error {
+    Error::not_found("topic", name)
+}
+
+pub(crate) fn no_topic_made(name: &str) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("no topic {name}; declare it first, topics are not made on first use here"),
+    )
+    .with("topic", name)
+}
+
+pub(crate) fn no_subscription(topic: &str, name: &str) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("no subscription {name} of topic {topic}"),
+    )
+    .with("topic", topic)
+    .with("subscription", name)
+}
+
+pub(crate) fn nobody_subscribes(topic: &str) -> Error {
+    Error::new(
+        ErrorCode::NotFound,
+        format!("topic {topic} takes no messages while it has no subscription; make one first"),
+    )
+    .with("topic", topic)
+}
+
+pub(crate) fn full(topic: &str, limit: &'static str, max: u64) -> Error {
+    Error::new(
+        ErrorCode::Overloaded,
+        format!("topic {topic} is full: its {limit} is {max}; consume or purge, or raise it"),
+    )
+    .with("topic", topic)
+    .with("limit", limit)
+    .with("max", max)
+}
+
+pub(crate) fn not_held(tag: u64, consumer: impl std::fmt::Display) -> Error {
+    Error::new(
+        ErrorCode::Conflict,
+        format!("delivery {tag} of consumer {consumer} is no longer held; nothing was applied"),
+    )
+    .with("tag", tag)
+}
+
+pub(crate) fn bad_priority(topic: &str, priority: u8, priorities: u16) -> Error {
+    let max = priorities - 1;
+    Error::invalid_params(format!(
+        "priority {priority} of a message for topic {topic}; it must be at most {max}"
+    ))
+    .with("topic", topic)
+    .with("max", max)
+}
+
+pub(crate) fn conflict(what: &str, conflicts: &[OptionConflict]) -> Error {
+    let told: Vec<_> = conflicts
+        .iter()
+        .map(|c| format!("{} is {}, asked for {}", c.option, c.current, c.asked))
+        .collect();
+    let names: Vec<_> = conflicts.iter().map(|c| c.option).collect();
+    Error::new(
+        ErrorCode::Conflict,
+        format!("{what} is declared differently: {}", told.join("; ")),
+    )
+    .with("options", names)
+}
+
+pub(crate) fn needs_empty(topic: &str, option: &'static str) -> Error {
+    Error::new(
+        ErrorCode::Conflict,
+        format!(
+            "{option} of topic {topic} can change only while it holds no messages; purge it first"
+        ),
+    )
+    .with("topic", topic)
+    .with("options", vec![option])
+}
+
+/// The options that settings ask for.
+///
+/// # Errors
+/// `InvalidParams` if they are out of bounds, `Unsupported` if the queue doesn't offer them.
+pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
+    let options = settings.resolve().map_err(Error::invalid_params)?;
+    let dedupe_first = options.dedupe == Dedupe::First;
+    let drop_oldest = options.overflow == Overflow::DropOldest;
+    refuse_if(dedupe_first, "dedupe_first", "dedupe: first")?;
+    refuse_if(drop_oldest, "overflow", "overflow: drop-oldest")?;
+    let all = SubscriptionSettings::default().resolve(&options);
+    supported(&all).map(|()| options)
+}
+
+/// Whether a subscription can have these options.
+pub(crate) fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
+    refuse_if(options.max_attempts > 0, "dead_letter", "max_attempts")?;
+    refuse_if(options.dead_letter.is_some(), "dead_letter", "dead_letter")?;
+    refuse_if(options.retry.is_some(), "retry", "retry")
+}
+
+/// Whether a message asks only for what the queue offers.
+pub(crate) fn supported_message(message: &Message) -> Result<(), Error> {
+    refuse_if(message.deliver.is_some(), "delay", "deliver_at (delay)")?;
+    refuse_if(message.group.is_some(), "groups", "group")
+}
+
+fn refuse_if(asked: bool, capability: &'static str, option: &'static str) -> Result<(), Error> {
+    if !asked {
+        return Ok(());
+    }
+    let message = format!("{option} is not offered by this version; leave it out");
+    Err(Error::unsupported(capability, message).with("option", option))
+}
+
+/// What of a subscription's settings differs from what is in effect.
+pub(crate) fn subscription_conflicts(
+    asked: &SubscriptionSettings,
+    current: &SubscriptionOptions,
+) -> Vec<OptionConflict> {
+    fn differs<T: PartialEq + serde::Serialize>(
+        option: &'static str,
+        asked: &Option<T>,
+        current: &Option<T>,
+    ) -> Option<OptionConflict> {
+        let json = |value: &Option<T>| serde_json::to_string(value).unwrap_or_default();
+        (asked.is_some() && asked != current).then(|| OptionConflict {
+            option,
+            current: json(current),
+            asked: json(asked),
+        })
+    }
+    [
+        differs(
+            "ack_timeout",
+            &asked.ack_timeout,
+            &Some(current.ack_timeout),
+        ),
+        differs(
+            "max_attempts",
+            &asked.max_attempts,
+            &Some(current.max_attempts),
+        ),
+        differs("dead_letter", &asked.dead_letter, &current.dead_letter),
+        differs("delivery", &asked.delivery, &Some(current.delivery)),
+        differs("retry", &asked.retry, &current.retry),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

@@ -1,0 +1,433 @@
+//! Recovery: records make the state again.
+//!
+//! A record may name what is not there: its message's segment was freed before its own. It
+//! may also name a topic or subscription whose definition comes only later: the segment
+//! with the first definition was freed after another copy had been written.
+
+use crate::{
+    BodyRef, Core, Effects, ReplayError,
+    core::{log_count, log_define},
+    publish_ids::Seen,
+    record::{
+        Attempt, Backlog, Define, Delivered, Put, Record, RememberedId, Returned, Subscribe,
+        encode_remember, kind,
+    },
+    subscription::Flight,
+    topic::Topic,
+    work::{NewMessage, Work},
+};
+use hashbrown::HashMap;
+use std::{num::NonZeroU64, time::Duration};
+use trunkline_model::{Dedupe, Span, Timestamp, TopicOptions};
+
+/// Most publish ids in one record.
+const IDS_PER_RECORD: usize = 1_000;
+
+impl Core {
+    /// Repeats what a record says; `body` is where a put's body is. Records come in the
+    /// order in which they were logged, before anything else is asked of the core.
+    ///
+    /// # Errors
+    /// [`ReplayError`] if the record contradicts earlier ones.
+    pub fn replay(&mut self, record: Record<'_>, body: BodyRef) -> Result<(), ReplayError> {
+        let mut out = std::mem::take(&mut self.scratch);
+        let replayed = self.replay_into(record, body, &mut out);
+        out.clear();
+        self.scratch = out;
+        replayed
+    }
+
+    fn replay_into(
+        &mut self,
+        record: Record<'_>,
+        body: BodyRef,
+        out: &mut Effects,
+    ) -> Result<(), ReplayError> {
+        match record {
+            Record::Define(define) => return self.replay_define(*define),
+            Record::Undefine { topic } => {
+                if let Some(index) = self.by_number.get(&topic).copied() {
+                    self.remove_topic(index, out);
+                }
+            }
+            Record::Subscribe(subscribe) => return self.replay_subscribe(*subscribe, out),
+            Record::Unsubscribe {
+                topic,
+                subscription,
+            } => {
+                self.replayed(topic, out).close_subscription(subscription);
+            }
+            Record::Advance {
+                topic,
+                next_sequence,
+            } => {
+                let topic = self.replayed(topic, out).topic;
+                topic.next_sequence = topic.next_sequence.max(next_sequence);
+                topic.reserved = topic.reserved.max(next_sequence);
+            }
+            Record::Count { next_topic } => self.next_number = self.next_number.max(next_topic),
+            Record::Remember(remember) => {
+                let topic = self.replayed(remember.topic, out).topic;
+                let window = topic.options.publish_id_window.0;
+                for id in remember.ids.iter() {
+                    topic.publish_ids.remember(seen(id), window);
+                }
+            }
+            Record::Put(put) => self.replayed(put.topic, out).replay_put(&put, body),
+            Record::Deliver(delivered) => {
+                self.replayed(delivered.topic, out)
+                    .replay_deliver(delivered);
+            }
+            Record::Return(returned) => {
+                self.replayed(returned.topic, out).replay_return(returned);
+            }
+            Record::Ack(settled) => {
+                let mut work = self.replayed(settled.topic, out);
+                for sequence in settled.messages.iter() {
+                    if work.replay_settle(sequence, settled.subscription) {
+                        let number = settled.subscription;
+                        work.topic.subscription_mut(number).counts.acked += 1;
+                    }
+                }
+            }
+            Record::Settle(settled, _) => {
+                let mut work = self.replayed(settled.topic, out);
+                for sequence in settled.messages.iter() {
+                    let was_there = work.replay_settle(sequence, settled.subscription);
+                    work.topic.counts.dropped += u64::from(was_there);
+                }
+            }
+            Record::Drop(dropped) => {
+                let mut work = self.replayed(dropped.topic, out);
+                for sequence in dropped.messages.iter() {
+                    if let Some(slot) = work.topic.slot_of(sequence) {
+                        work.discard(slot);
+                        work.topic.counts.expired += 1;
+                    }
+                }
+            }
+            Record::Purge(purged) => {
+                let mut except: Vec<u64> = purged.except.iter().collect();
+                except.sort_unstable();
+                let stays = |sequence| except.binary_search(&sequence).is_ok();
+                let mut work = self.replayed(purged.topic, out);
+                if work.topic.subscriptions.contains_key(&purged.subscription) {
+                    work.purge(purged.subscription, stays);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The topic with a number, made without a name if its definition is still to come.
+    fn replayed<'a>(&'a mut self, number: u32, out: &'a mut Effects) -> Work<'a> {
+        let index = self.replayed_index(number);
+        self.work(index, out)
+    }
+
+    fn replayed_index(&mut self, number: u32) -> u32 {
+        if let Some(index) = self.by_number.get(&number) {
+            return *index;
+        }
+        // Options that lose nothing whatever the definition will say.
+        let options = TopicOptions {
+            dedupe: Dedupe::Latest,
+            publish_id_window: Span(Duration::from_secs(u32::MAX.into())),
+            ..TopicOptions::default()
+        };
+        let mut topic = Topic::new(number, None, options);
+        topic.index = Some(HashMap::new());
+        self.insert_topic(topic)
+    }
+
+    fn replay_define(&mut self, define: Define) -> Result<(), ReplayError> {
+        let number = define.topic;
+        self.next_number = self.next_number.max(number.saturating_add(1));
+        let index = self.replayed_index(number);
+        if let Some(other) = self.find(&define.name).filter(|other| *other != index) {
+            return Err(ReplayError::NameTaken {
+                number,
+                name: define.name.to_string(),
+                other: self.topics[other].number,
+            });
+        }
+        self.by_name.insert(define.name.clone(), index);
+        self.in_order.insert(define.name.clone(), index);
+        let topic = &mut self.topics[index];
+        topic.name = Some(define.name);
+        // Decoding has seen that the settings resolve.
+        topic.set_options(define.settings.resolve().unwrap_or_default());
+        topic.next_sequence = topic.next_sequence.max(define.next_sequence);
+        topic.reserved = topic.next_sequence;
+        topic.reserve_sequences();
+        topic.next_subscription = topic.next_subscription.max(define.next_subscription);
+        topic.counts = define.counts;
+        Ok(())
+    }
+
+    fn replay_subscribe(
+        &mut self,
+        subscribe: Subscribe,
+        out: &mut Effects,
+    ) -> Result<(), ReplayError> {
+        let mut work = self.replayed(subscribe.topic, out);
+        let number = subscribe.subscription;
+        let holder = work.topic.names.get(&subscribe.name);
+        if holder.is_some_and(|other| *other != number) {
+            return Err(ReplayError::SubscriptionNameTaken {
+                topic: subscribe.topic,
+                number,
+                name: subscribe.name.to_string(),
+            });
+        }
+        work.open_subscription(subscribe);
+        Ok(())
+    }
+
+    /// Stored messages whose topic or subscription was never defined: the log lacks
+    /// something. To be asked before [`Core::recovered`], which gives them up.
+    pub fn orphans(&self) -> u64 {
+        let orphaned = |topic: &Topic| -> u64 {
+            if topic.name.is_none() {
+                return topic.slots.len() as u64;
+            }
+            let nameless = topic.subscriptions.values().filter(|s| s.is_orphan());
+            nameless.map(|s| s.slots().len() as u64).sum()
+        };
+        self.topics.iter().map(|(_, topic)| orphaned(topic)).sum()
+    }
+
+    /// Ends recovery: deliveries of consumers of the last run are available again, with
+    /// their attempts counted, and what expired meanwhile is gone. What this frees is not
+    /// among [`Core::bodies`] afterwards.
+    pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {
+        let topics: Vec<u32> = self.topics.iter().map(|(index, _)| index).collect();
+        for index in topics {
+            if self.topics[index].name.is_none() {
+                self.remove_topic(index, out);
+            } else {
+                self.work(index, out).recover();
+            }
+        }
+        while self.next_deadline().is_some_and(|due| due <= now) {
+            self.tick(now, out);
+        }
+    }
+
+    /// Every body that is stored, with its payload bytes: after recovery, for the engine's
+    /// count of live puts a segment.
+    pub fn bodies(&self, visit: &mut dyn FnMut(BodyRef, u32)) {
+        for (_, topic) in self.topics.iter() {
+            for (_, stored) in topic.slots.iter() {
+                visit(stored.body, stored.bytes);
+            }
+        }
+    }
+
+    /// Logs every durable definition again, with its counters and the publish ids in their
+    /// window, so that the segments with the earlier ones can be freed once this is
+    /// durable. May be cut into several groups anywhere.
+    pub fn definitions(&self, out: &mut Effects) {
+        log_count(self.next_number, out);
+        for index in self.by_number.values() {
+            let topic = &self.topics[*index];
+            if !topic.is_durable() {
+                continue;
+            }
+            log_define(topic, out);
+            for subscription in topic.subscriptions.values() {
+                let Some(name) = subscription.name.clone() else {
+                    continue;
+                };
+                let subscribe = Subscribe {
+                    topic: topic.number,
+                    subscription: subscription.number,
+                    name,
+                    settings: subscription.settings.clone(),
+                    backlog: Backlog::Untouched,
+                    counts: subscription.counts,
+                };
+                out.log
+                    .push(kind::SUBSCRIBE, |bytes| subscribe.encode(bytes));
+            }
+            if topic.logs() {
+                log_publish_ids(topic, out);
+            }
+        }
+    }
+}
+
+fn log_publish_ids(topic: &Topic, out: &mut Effects) {
+    let mut ids = topic
+        .publish_ids
+        .iter()
+        .map(|seen| RememberedId {
+            id: &seen.id,
+            at: seen.at,
+            sequence: seen.sequence,
+        })
+        .peekable();
+    while ids.peek().is_some() {
+        let some = ids.by_ref().take(IDS_PER_RECORD);
+        out.log.push(kind::REMEMBER, |bytes| {
+            encode_remember(bytes, topic.number, some);
+        });
+    }
+}
+
+fn seen(id: RememberedId<'_>) -> Seen {
+    Seen {
+        id: id.id.into(),
+        at: id.at,
+        sequence: id.sequence,
+    }
+}
+
+impl Topic {
+    /// While replaying: where a message is that records call by its sequence.
+    fn slot_of(&self, sequence: u64) -> Option<u32> {
+        self.index.as_ref()?.get(&sequence).copied()
+    }
+}
+
+impl Work<'_> {
+    fn replay_put(&mut self, put: &Put<'_>, body: BodyRef) {
+        let Some(sequence) = NonZeroU64::new(put.sequence) else {
+            return;
+        };
+        // A copy further on in the log wins.
+        for older in [put.replaces, Some(put.sequence)].into_iter().flatten() {
+            if let Some(slot) = self.topic.slot_of(older) {
+                self.discard(slot);
+            }
+        }
+        let topic = &mut *self.topic;
+        if topic.next_sequence <= put.sequence {
+            topic.next_sequence = put.sequence + 1;
+            topic.counts.published += 1;
+            topic.counts.replaced += u64::from(put.replaces.is_some());
+        }
+        if let Some(id) = put.publish_id {
+            let (at, sequence) = (put.published_at, put.sequence);
+            let window = topic.options.publish_id_window.0;
+            let id = id.into();
+            topic
+                .publish_ids
+                .remember(Seen { id, at, sequence }, window);
+        }
+        let key = put.key.filter(|_| topic.dedupes());
+        let slot = self.store(NewMessage {
+            sequence,
+            body,
+            published_at: put.published_at,
+            expires_at: put.expires_at,
+            bytes: put.payload_bytes,
+            // On a topic without definition yet, two messages may have the same key.
+            key: key
+                .filter(|key| self.topic.keys.find(key).is_none())
+                .map(Into::into),
+            priority: put.priority,
+        });
+        let usual = (put.priority.0, put.sequence);
+        for number in put.subscriptions.iter().flat_map(|run| run.numbers()) {
+            self.open(number);
+            self.place(slot, number, usual.0, usual.1, 0);
+        }
+        for place in put.placements.iter() {
+            self.open(place.subscription);
+            let (number, lane, position) = (place.subscription, place.lane, place.position);
+            self.place(slot, number, lane, position, place.attempts);
+        }
+    }
+
+    fn replay_deliver(&mut self, delivered: Delivered<'_>) {
+        for Attempt { sequence, attempt } in delivered.messages.iter() {
+            self.fly(
+                sequence,
+                delivered.subscription,
+                delivered.at,
+                Some(attempt),
+            );
+        }
+    }
+
+    /// A message was in flight from `at` on, in a run before this one.
+    fn fly(&mut self, sequence: u64, number: u32, at: Timestamp, attempt: Option<u32>) {
+        let Some(slot) = self.topic.slot_of(sequence) else {
+            return;
+        };
+        let usual = self.topic.slots[slot].usual_place();
+        let Some(subscription) = self.topic.subscriptions.get_mut(&number) else {
+            return;
+        };
+        let Some(was) = subscription.withdraw(slot, usual) else {
+            return;
+        };
+        let (lane, mut placed) = was.place();
+        if let Some(attempt) = attempt {
+            placed.attempts = attempt;
+            subscription.counts.redelivered += u64::from(attempt > 1);
+        }
+        let timeout = subscription.options.ack_timeout.0;
+        self.traffic.forget(self.index, number, slot, was);
+        let flight = Flight {
+            lane,
+            placed,
+            deadline: match timeout.is_zero() {
+                true => Timestamp::MAX,
+                false => at.after(timeout),
+            },
+            holder: None,
+            order: self.traffic.stamp(),
+        };
+        self.depart(number, slot, flight);
+    }
+
+    fn replay_return(&mut self, returned: Returned<'_>) {
+        let number = returned.subscription;
+        for sequence in returned.messages.iter() {
+            if returned.until.is_some() {
+                // Its delivery may not have been logged; the delay holds all the same.
+                self.fly_if_waiting(sequence, number);
+            }
+            if let Some(slot) = self.topic.slot_of(sequence)
+                && self.topic.subscriptions.contains_key(&number)
+            {
+                self.put_back(slot, number, returned.until);
+            }
+        }
+    }
+
+    fn fly_if_waiting(&mut self, sequence: u64, number: u32) {
+        let slot = self.topic.slot_of(sequence);
+        let subscription = self.topic.subscriptions.get(&number);
+        if let (Some(slot), Some(subscription)) = (slot, subscription)
+            && !subscription.flights.contains_key(&slot)
+        {
+            self.fly(sequence, number, Timestamp::ZERO, None);
+        }
+    }
+
+    fn replay_settle(&mut self, sequence: u64, number: u32) -> bool {
+        let slot = self.topic.slot_of(sequence);
+        let is_known = self.topic.subscriptions.contains_key(&number);
+        slot.is_some_and(|slot| is_known && self.settle(slot, number))
+    }
+
+    fn recover(&mut self) {
+        self.topic.index = None;
+        let numbers: Vec<u32> = self.topic.subscriptions.keys().copied().collect();
+        for number in numbers {
+            if self.topic.subscription(number).is_orphan() {
+                self.close_subscription(number);
+                continue;
+            }
+            let flights = self.topic.subscription(number).flights.keys();
+            let slots: Vec<u32> = flights.copied().collect();
+            for slot in slots {
+                self.put_back(slot, number, None);
+            }
+        }
+        debug_assert!(!self.has_backlog() || self.topic.names.is_empty());
+    }
+}

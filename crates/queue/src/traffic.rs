@@ -1,0 +1,172 @@
+//! What topics share: consumers, whose turn it is, and what is due when.
+
+use crate::{
+    consumer::Consumer,
+    slab::Slab,
+    subscription::{Flight, Whereabouts},
+};
+use hashbrown::HashMap;
+use std::collections::BTreeSet;
+use trunkline_model::{ConsumerId, DeadlineQueue, Timestamp};
+
+/// What happens at a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A message expires.
+    Expiry { topic: u32, slot: u32 },
+    /// A delivery was not acknowledged in time.
+    AckTimeout {
+        topic: u32,
+        subscription: u32,
+        slot: u32,
+    },
+    /// A delayed message is available.
+    Delay {
+        topic: u32,
+        subscription: u32,
+        slot: u32,
+    },
+}
+
+/// Where the consumers of one subscription queue for its messages.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    pub(crate) topic: u32,
+    pub(crate) subscription: u32,
+    /// Stamp of the last delivery, or of its making.
+    pub(crate) served: u64,
+    /// Consumers that may take one, least recently served first. One that turns out not
+    /// to is parked until it gains something.
+    pub(crate) ready: BTreeSet<(u64, u32)>,
+    pub(crate) attached: BTreeSet<u32>,
+}
+
+/// See the module.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Traffic {
+    pub(crate) consumers: Slab<Consumer>,
+    pub(crate) consumer_ids: HashMap<ConsumerId, u32>,
+    pub(crate) desks: Slab<Desk>,
+    /// Desks where something may have become possible, least recently served first.
+    pub(crate) turns: BTreeSet<(u64, u32)>,
+    pub(crate) timers: DeadlineQueue<Due>,
+    /// Logged messages × subscriptions that have not settled them.
+    pub(crate) units: u64,
+    last_stamp: u64,
+}
+
+impl Traffic {
+    /// A number greater than all before: orders servings and deliveries.
+    pub(crate) fn stamp(&mut self) -> u64 {
+        self.last_stamp += 1;
+        self.last_stamp
+    }
+
+    pub(crate) fn open_desk(&mut self, topic: u32, subscription: u32) -> u32 {
+        let served = self.stamp();
+        self.desks.insert(Desk {
+            topic,
+            subscription,
+            served,
+            ready: BTreeSet::new(),
+            attached: BTreeSet::new(),
+        })
+    }
+
+    pub(crate) fn close_desk(&mut self, desk: u32) {
+        if let Some(closed) = self.desks.remove(desk) {
+            debug_assert!(
+                closed.attached.is_empty(),
+                "its consumers were ended before"
+            );
+            self.turns.remove(&(closed.served, desk));
+        }
+    }
+
+    /// Notes that a desk was served now; it no longer waits for a turn.
+    pub(crate) fn serve(&mut self, desk: u32) -> u64 {
+        let stamp = self.stamp();
+        let served = std::mem::replace(&mut self.desks[desk].served, stamp);
+        self.turns.remove(&(served, desk));
+        stamp
+    }
+
+    /// Something may have become possible at a desk.
+    pub(crate) fn wake(&mut self, desk: u32) {
+        let Desk { served, ready, .. } = &self.desks[desk];
+        if !ready.is_empty() {
+            self.turns.insert((*served, desk));
+        }
+    }
+
+    /// A consumer can take more than before: it queues again where it was parked.
+    pub(crate) fn unpark(&mut self, index: u32) {
+        let consumer = &mut self.consumers[index];
+        for source in consumer.parked.drain(..) {
+            let source = &consumer.sources[source as usize];
+            let desk = &mut self.desks[source.desk];
+            desk.ready.insert((source.served, index));
+            self.turns.insert((desk.served, source.desk));
+        }
+    }
+
+    /// The holder of a delivery no longer holds it.
+    pub(crate) fn release(&mut self, flight: &Flight) {
+        let Some(holder) = flight.holder else {
+            return;
+        };
+        let consumer = &mut self.consumers[holder.consumer];
+        let held = consumer.held.remove(holder.tag);
+        debug_assert!(held.is_some(), "a flight's holder holds its tag");
+        consumer.sources[holder.source as usize].in_flight -= 1;
+        consumer.unsettled -= 1;
+        self.unpark(holder.consumer);
+    }
+
+    /// A message left a subscription: nothing waits for it there any more.
+    pub(crate) fn forget(&mut self, topic: u32, subscription: u32, slot: u32, was: Whereabouts) {
+        match was {
+            Whereabouts::Waiting(..) => {}
+            Whereabouts::Delayed(delayed) => {
+                let due = Due::Delay {
+                    topic,
+                    subscription,
+                    slot,
+                };
+                self.timers.remove(delayed.until, due);
+            }
+            Whereabouts::Flight(flight) => {
+                self.unset_deadline(topic, subscription, slot, flight.deadline);
+                self.release(&flight);
+            }
+        }
+    }
+
+    pub(crate) fn set_deadline(&mut self, topic: u32, subscription: u32, slot: u32, at: Timestamp) {
+        if at != Timestamp::MAX {
+            let due = Due::AckTimeout {
+                topic,
+                subscription,
+                slot,
+            };
+            self.timers.insert(at, due);
+        }
+    }
+
+    pub(crate) fn unset_deadline(
+        &mut self,
+        topic: u32,
+        subscription: u32,
+        slot: u32,
+        at: Timestamp,
+    ) {
+        if at != Timestamp::MAX {
+            let due = Due::AckTimeout {
+                topic,
+                subscription,
+                slot,
+            };
+            self.timers.remove(at, due);
+        }
+    }
+}

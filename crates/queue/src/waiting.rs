@@ -1,0 +1,94 @@
+use crate::lane::{Lane, Placed};
+use hashbrown::HashMap;
+
+/// What waits in a subscription, by priority and position.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Waiting {
+    /// One a priority, made when first used.
+    lanes: Vec<Lane>,
+    /// Which lanes are not empty, so that 256 of them need not be searched.
+    occupied: [u64; 4],
+    len: u64,
+    /// Where each slot stands, on topics where that does not follow from the message:
+    /// with `dedupe: latest` a message takes over the place of the one that it replaces.
+    places: Option<HashMap<u32, (u8, u64)>>,
+}
+
+impl Waiting {
+    pub(crate) fn new(tracks_places: bool) -> Self {
+        let mut waiting = Self::default();
+        waiting.track_places(tracks_places);
+        waiting
+    }
+
+    /// Starts or stops to keep track of places; starting needs an empty queue.
+    pub(crate) fn track_places(&mut self, track: bool) {
+        match (track, self.places.is_some()) {
+            (true, false) => {
+                debug_assert!(self.len == 0);
+                self.places = Some(HashMap::new());
+            }
+            (false, true) => self.places = None,
+            _ => {}
+        }
+    }
+
+    pub(crate) fn insert(&mut self, lane: u8, placed: Placed) {
+        let index = usize::from(lane);
+        if self.lanes.len() <= index {
+            self.lanes.resize_with(index + 1, Lane::default);
+        }
+        self.lanes[index].insert(placed);
+        self.occupied[index / 64] |= 1 << (index % 64);
+        self.len += 1;
+        if let Some(places) = &mut self.places {
+            places.insert(placed.slot, (lane, placed.position));
+        }
+    }
+
+    /// What would be delivered first.
+    pub(crate) fn front(&self) -> Option<(u8, Placed)> {
+        let word = self.occupied.iter().position(|word| *word != 0)?;
+        let lane = word * 64 + self.occupied[word].trailing_zeros() as usize;
+        let placed = self.lanes[lane].front();
+        debug_assert!(placed.is_some(), "an occupied lane has a front");
+        Some((lane as u8, placed?))
+    }
+
+    /// Where a slot stands; `usual` is right where places are not tracked.
+    pub(crate) fn place_of(&self, slot: u32, usual: (u8, u64)) -> Option<(u8, u64)> {
+        match &self.places {
+            Some(places) => places.get(&slot).copied(),
+            None => Some(usual),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, lane: u8, position: u64) -> Option<Placed> {
+        let index = usize::from(lane);
+        let placed = self.lanes.get_mut(index)?.remove(position)?;
+        if self.lanes[index].is_empty() {
+            self.occupied[index / 64] &= !(1 << (index % 64));
+        }
+        self.len -= 1;
+        if let Some(places) = &mut self.places {
+            places.remove(&placed.slot);
+        }
+        Some(placed)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Everything in the order of delivery.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Placed)> {
+        (0u8..=255)
+            .zip(&self.lanes)
+            .flat_map(|(lane, entries)| entries.iter().map(move |placed| (lane, placed)))
+    }
+
+    /// The first of every lane: the oldest waiting message is among them.
+    pub(crate) fn fronts(&self) -> impl Iterator<Item = Placed> {
+        self.lanes.iter().filter_map(Lane::front)
+    }
+}
