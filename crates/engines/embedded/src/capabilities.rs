@@ -1,0 +1,35 @@
+use trunkline_model::{Atomicity, Capabilities, Durability};
+
+/// What this engine can do. Delay of messages, groups, dead letters and `dedupe: first`
+/// have their place in the formats and are refused until the state machine has them.
+pub(crate) const fn capabilities(durable: bool) -> Capabilities {
+    Capabilities {
+        engine: if durable { "embedded" } else { "memory" },
+        atomic: Atomicity::All,
+        priorities: trunkline_model::limits::PRIORITIES_MAX,
+        dedupe_latest: true,
+        dedupe_first: false,
+        publish_id: true,
+        delay: false,
+        nack_delay: true,
+        ttl: true,
+        ack_timeout: true,
+        extend: true,
+        attempts: true,
+        front_redelivery: true,
+        dead_letter: false,
+        groups: false,
+        limits: true,
+        peek: true,
+        purge: true,
+        list: true,
+        from_all: true,
+        patterns: true,
+        receiver_counts: true,
+        durability: if durable {
+            &[Durability::Memory, Durability::Interval, Durability::Commit]
+        } else {
+            &[Durability::Memory]
+        },
+    }
+}

@@ -1,0 +1,206 @@
+//! Opening: the journal is replayed, the state machine stands where it stood.
+
+use crate::{
+    bodies::BodyAt,
+    capabilities::capabilities,
+    config::{Drive, EmbeddedConfig, Location},
+    error::OpenError,
+    live::Live,
+    log::Log,
+    outgoing::Outgoing,
+    shared::Shared,
+    state::State,
+};
+use std::{
+    sync::{Arc, Weak},
+    thread,
+};
+use trunkline_journal::{
+    Disk, Journal, Place, RealDisk, RecordKind, RecoveryReport, ReplayError, Replayed,
+};
+use trunkline_model::{Clock, Durability, SystemClock, Timestamp};
+use trunkline_queue::{BodyRef, Core, CoreConfig, KIND_PUT, Record, RecordError};
+
+/// Opens an engine: what it shares, and what recovery found.
+pub(crate) fn open(
+    config: EmbeddedConfig,
+) -> Result<(Arc<Shared>, Option<RecoveryReport>), OpenError> {
+    let disk: Option<Arc<dyn Disk>> = match &config.location {
+        Location::Memory => None,
+        Location::Directory(path) => {
+            let disk = RealDisk::create(path).map_err(|cause| OpenError::Directory {
+                path: path.display().to_string(),
+                cause,
+            })?;
+            Some(Arc::new(disk))
+        }
+        Location::Disk(disk) => Some(disk.clone()),
+    };
+    let core = Core::new(core_config(&config, disk.is_some())?);
+    match disk {
+        None => Ok((start(config, core, None, Timestamp::ZERO)?, None)),
+        Some(disk) => recover(config, core, disk),
+    }
+}
+
+/// Without a journal, what isn't said to be durable is in memory; what is said to be
+/// durable is refused.
+fn core_config(config: &EmbeddedConfig, durable: bool) -> Result<CoreConfig, OpenError> {
+    let mut defaults = config.defaults.clone();
+    if !durable {
+        match defaults.durability {
+            None | Some(Durability::Memory) => defaults.durability = Some(Durability::Memory),
+            Some(other) => {
+                let text = format!("durability {other:?} needs a directory; memory: has none");
+                return Err(OpenError::Defaults(text.to_lowercase()));
+            }
+        }
+    }
+    defaults.resolve().map_err(OpenError::Defaults)?;
+    Ok(CoreConfig {
+        auto_create: config.auto_create,
+        defaults,
+    })
+}
+
+fn recover(
+    config: EmbeddedConfig,
+    mut core: Core,
+    disk: Arc<dyn Disk>,
+) -> Result<(Arc<Shared>, Option<RecoveryReport>), OpenError> {
+    let opened_at = match &config.clock {
+        Some(clock) => clock.now(),
+        None => SystemClock::new(Timestamp::ZERO).now(),
+    };
+    let name = disk.name();
+    let mut replay = |record: Replayed<'_>| replay(&mut core, record);
+    let (journal, report) = Journal::open(
+        disk,
+        config.journal.clone(),
+        opened_at.as_micros(),
+        &mut replay,
+    )?;
+    report_recovery(&name, &report);
+    let last_now = Timestamp::from_micros(report.last_now);
+    let log = Log::new(Arc::new(journal), Live::default());
+    Ok((start(config, core, Some(log), last_now)?, Some(report)))
+}
+
+fn replay(core: &mut Core, record: Replayed<'_>) -> Result<(), ReplayError> {
+    let RecordKind(kind) = record.kind;
+    match Record::decode(kind, record.payload) {
+        Ok(decoded) => {
+            let body = match kind {
+                KIND_PUT => BodyAt::Journal(record.place).body_ref(),
+                _ => BodyRef::UNSET,
+            };
+            Ok(core.replay(decoded, body)?)
+        }
+        Err(RecordError::UnknownKind(_)) if record.kind.is_skippable() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn report_recovery(directory: &str, report: &RecoveryReport) {
+    let RecoveryReport {
+        records,
+        segments,
+        bytes,
+        clean,
+        ..
+    } = report;
+    tracing::info!(directory, records, segments, bytes, clean, "journal opened");
+    if let Some(torn) = &report.torn {
+        tracing::warn!(
+            file = torn.file,
+            offset = torn.offset,
+            "the last write was cut short by a crash; none of it was confirmed, and it was cut off"
+        );
+    }
+}
+
+/// Puts everything together, returns what was in flight, and starts the threads.
+fn start(
+    config: EmbeddedConfig,
+    core: Core,
+    log: Option<Log>,
+    last_now: Timestamp,
+) -> Result<Arc<Shared>, OpenError> {
+    let clock: Arc<dyn Clock> = match config.clock {
+        Some(clock) => clock,
+        None => Arc::new(SystemClock::new(last_now)),
+    };
+    let capabilities = capabilities(log.is_some());
+    let shared = Shared::new(
+        State::new(core, log),
+        clock,
+        last_now,
+        config.drive,
+        capabilities,
+    );
+    let shared = Arc::new(shared);
+    shared.locked(recovered);
+    if config.drive == Drive::Threads {
+        spawn(&shared).map_err(OpenError::Thread)?;
+    }
+    Ok(shared)
+}
+
+/// What was in flight goes back, what expired meanwhile goes; then what is left is what
+/// keeps its segments.
+fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) {
+    let mut effects = state.effects();
+    state.core.recovered(now, &mut effects);
+    // Their places were never counted.
+    effects.freed.clear();
+    state.record_lazily(&mut effects, now, out);
+    state.recycle(effects);
+    if let Some(log) = &mut state.log {
+        state.core.bodies(&mut |body, _| {
+            if let BodyAt::Journal(place) = BodyAt::of(body) {
+                debug_assert_ne!(place, Place::NONE);
+                log.live.add(place);
+            }
+        });
+        log.reserve(state.core.waiting_units());
+    }
+}
+
+fn spawn(shared: &Arc<Shared>) -> std::io::Result<()> {
+    let journal = shared.locked(|state, _, _| {
+        let log = state.log.as_ref();
+        log.map(|log| log.journal.clone())
+    });
+    let mut threads = shared
+        .threads
+        .lock()
+        .expect("no code panics while it holds the threads");
+    if let Some(journal) = journal {
+        // Weak, since the handle of the writer is kept in what they would keep.
+        let (progress, poison): (Weak<Shared>, Weak<Shared>) =
+            (Arc::downgrade(shared), Arc::downgrade(shared));
+        threads.writer = Some(journal.spawn_writer(
+            move |_| {
+                if let Some(shared) = progress.upgrade() {
+                    shared.release();
+                }
+            },
+            move |error| {
+                if let Some(shared) = poison.upgrade() {
+                    shared.poisoned(&error);
+                }
+            },
+        )?);
+        let reader = shared.clone();
+        let builder = thread::Builder::new().name("engine-read".into());
+        threads
+            .others
+            .push(builder.spawn(move || reader.reader.run(&reader))?);
+    }
+    let timer = shared.clone();
+    let builder = thread::Builder::new().name("engine-time".into());
+    threads
+        .others
+        .push(builder.spawn(move || timer.timer.run(&timer))?);
+    Ok(())
+}

@@ -1,0 +1,243 @@
+use crate::{
+    channels::Hub,
+    config::Drive,
+    error::poisoned,
+    outgoing::Outgoing,
+    reader::Reader,
+    state::{Phase, State},
+    submit::GivenBack,
+    timer::Timer,
+};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard},
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::watch;
+use trunkline_journal::{Class, Poison, WriterHandle};
+use trunkline_model::{Capabilities, Clock, Completion, Health, Timestamp};
+
+/// How often an engine that is read-only looks whether there is space again.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+
+/// The threads that drive an engine.
+#[derive(Debug, Default)]
+pub(crate) struct Threads {
+    pub(crate) writer: Option<WriterHandle>,
+    pub(crate) others: Vec<JoinHandle<()>>,
+}
+
+/// What the engine's handles and threads have in common.
+///
+/// There is one lock, around [`State`]. Nobody is called while it is held: what a command
+/// sends off is gathered in an [`Outgoing`] and handed over afterwards.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    clock: Arc<dyn Clock>,
+    /// The latest time that the journal recorded: `now` is never before it.
+    not_before: Timestamp,
+    drive: Drive,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) reader: Reader,
+    pub(crate) timer: Timer,
+    pub(crate) threads: Mutex<Threads>,
+    pub(crate) health: watch::Sender<Health>,
+    pub(crate) capabilities: watch::Sender<Capabilities>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        state: State,
+        clock: Arc<dyn Clock>,
+        not_before: Timestamp,
+        drive: Drive,
+        capabilities: Capabilities,
+    ) -> Self {
+        Self {
+            state: Mutex::new(state),
+            clock,
+            not_before,
+            drive,
+            hub: Arc::default(),
+            reader: Reader::default(),
+            timer: Timer::default(),
+            threads: Mutex::default(),
+            health: watch::Sender::new(Health::Ready),
+            capabilities: watch::Sender::new(capabilities),
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now().max(self.not_before)
+    }
+
+    /// Runs something under the lock, then hands over what it sends off.
+    pub(crate) fn locked<T>(
+        &self,
+        run: impl FnOnce(&mut State, Timestamp, &mut Outgoing) -> T,
+    ) -> T {
+        let mut out = Outgoing::default();
+        let mut state = self.state();
+        // Read under the lock, so that the order of commands is the order of their times.
+        let now = self.now();
+        let result = run(&mut state, now, &mut out);
+        let deadline = state.next_deadline(now);
+        self.show_health(&state);
+        drop(state);
+        self.timer.arm(deadline);
+        self.hand_over(out);
+        result
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("a panic under the engine's lock ends the engine")
+    }
+
+    fn show_health(&self, state: &State) {
+        // The comparison is made under the watch's own lock: cheap, and nobody is woken.
+        self.health.send_if_modified(|shown| {
+            let closed = *shown == Health::Closed;
+            let stale = !closed && !state.looks_like(shown);
+            if stale {
+                *shown = state.health();
+            }
+            stale
+        });
+    }
+
+    fn hand_over(&self, mut out: Outgoing) {
+        out.hand_over();
+        if !out.reads.is_empty() {
+            self.reader.push(out.reads.drain(..));
+            if self.drive == Drive::ByHand {
+                self.reader.run_waiting(self);
+            }
+        }
+        if let Some(before) = out.free_before {
+            self.free_segments(before);
+        }
+    }
+
+    /// Renames files and syncs the directory, away from the lock.
+    fn free_segments(&self, before: u32) {
+        let journal = self.locked(|state, _, _| {
+            let log = state.log.as_ref();
+            log.map(|log| log.journal.clone())
+        });
+        let Some(journal) = journal else { return };
+        if let Err(error) = journal.free_before(before) {
+            tracing::warn!(%error, "segments are not freed");
+        }
+        self.locked(|state, _, out| {
+            if let Some(log) = &mut state.log {
+                log.freed();
+                if let Some(poison) = log.journal.poison() {
+                    state.fail(poisoned(&poison), out);
+                }
+            }
+        });
+    }
+
+    /// The journal has come further.
+    pub(crate) fn release(&self) {
+        self.locked(|state, now, out| state.release(now, out));
+    }
+
+    /// The journal stopped after a failed write or sync.
+    pub(crate) fn poisoned(&self, poison: &Poison) {
+        self.locked(|state, _, out| state.fail(poisoned(poison), out));
+    }
+
+    /// Lets everything that is due happen.
+    pub(crate) fn tick(&self) {
+        self.locked(|state, now, out| state.tick(now, out));
+    }
+
+    /// Writes what waits, in this thread, and lets out what that allows. Returns whether
+    /// anything was written.
+    pub(crate) fn commit(&self) -> bool {
+        let journal = self.locked(|state, _, _| {
+            let log = state.log.as_ref();
+            log.map(|log| log.journal.clone())
+        });
+        let Some(journal) = journal else { return false };
+        match journal.commit() {
+            Ok(committed) => {
+                self.release();
+                committed.is_some()
+            }
+            Err(poison) => {
+                self.poisoned(&poison);
+                false
+            }
+        }
+    }
+
+    /// Runs a command; when the journal has too much to write, this thread writes and tries
+    /// again. That is the one place where an engine makes its caller wait, and the caller
+    /// does work that must be done anyway, whoever it is: also a sink on the writer thread.
+    pub(crate) fn submit<T>(
+        &self,
+        mut command: T,
+        mut completion: Completion,
+        run: impl Fn(&mut State, Timestamp, T, Completion, &mut Outgoing) -> GivenBack<T>,
+    ) {
+        loop {
+            let tried = self.locked(|state, now, out| run(state, now, command, completion, out));
+            match tried {
+                None => return,
+                Some(again) => (command, completion) = again,
+            }
+            self.commit();
+        }
+    }
+
+    /// Whether nothing is on its way to a sink, to the disk or from it.
+    pub(crate) fn is_idle(&self) -> bool {
+        let state = self.state();
+        let consumers = state.consumers.values();
+        self.reader.is_idle()
+            && state.waits.is_empty()
+            && consumers.into_iter().all(|consumer| {
+                consumer.pending.is_empty() && !consumer.reading && consumer.outbox.is_idle()
+            })
+    }
+}
+
+impl State {
+    /// When [`State::tick`] has something to do.
+    fn next_deadline(&self, now: Timestamp) -> Option<Timestamp> {
+        if !matches!(self.phase, Phase::Open) {
+            return None;
+        }
+        let probe = self.read_only.is_some().then(|| now.after(PROBE_EVERY));
+        self.core.next_deadline().into_iter().chain(probe).min()
+    }
+
+    /// Expiry, time-outs, delays; and whether there is space again.
+    fn tick(&mut self, now: Timestamp, out: &mut Outgoing) {
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        if self.read_only.is_some()
+            && let Some(log) = &self.log
+            && log.admit(1, Class::Growth).is_ok()
+        {
+            self.read_only = None;
+        }
+        let mut effects = self.effects();
+        self.core.tick(now, &mut effects);
+        self.record_lazily(&mut effects, now, out);
+        self.recycle(effects);
+        self.pump(now, out);
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}

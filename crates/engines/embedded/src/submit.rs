@@ -1,0 +1,276 @@
+//! The way of a command: check, admit, apply, append, bodies, deliveries, answer.
+
+use crate::{
+    bodies::BodyAt,
+    error::refusal,
+    log::Needs,
+    look::{Look, Shown},
+    outgoing::Outgoing,
+    state::State,
+    waits::Waiting,
+};
+use trunkline_journal::{Class, Group, Refused, Urgency};
+use trunkline_model::{
+    Admin, Batch, Command, Completion, Durability, Error, Outcome, PeekedMessage, Timestamp,
+};
+use trunkline_queue::{Cost, Peeked};
+
+/// A command that is given back because the journal has too much to write: to be submitted
+/// again once something was written. `None` if it was taken.
+pub(crate) type GivenBack<T> = Option<(T, Completion)>;
+
+/// Why a command is not carried out now.
+pub(crate) enum Denied {
+    Backlog,
+    Error(Error),
+}
+
+impl From<Error> for Denied {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// What the journal adds to each record.
+const FRAME: usize = Group::record_len(0);
+/// Most records of a command besides its messages: a topic and a subscription made on the
+/// way, a few lists of settled deliveries.
+const RECORDS_PER_COMMAND: usize = 8;
+
+impl State {
+    /// Runs a batch.
+    pub(crate) fn submit(
+        &mut self,
+        now: Timestamp,
+        batch: Batch,
+        completion: Completion,
+        out: &mut Outgoing,
+    ) -> GivenBack<Batch> {
+        let cost = self.serves().and_then(|()| self.core.check(now, &batch));
+        let admitted = cost.map_err(Denied::Error).and_then(|cost| {
+            self.admit(&cost, records_of(&batch))?;
+            Ok(cost)
+        });
+        let cost = match admitted {
+            Ok(cost) => cost,
+            Err(Denied::Backlog) => return Some((batch, completion)),
+            Err(Denied::Error(error)) => {
+                out.answer(completion, Err(error));
+                return None;
+            }
+        };
+        let grows = batch.commands.iter().any(is_publish);
+        let urgency = urgency(cost.durability, grows || completion.is_awaited());
+        let mut effects = self.effects();
+        let receipt = self.core.apply(now, batch, &mut effects);
+        let puts = !effects.puts.is_empty();
+        let appended = self.record(&mut effects, now, urgency, out);
+        self.recycle(effects);
+        match appended {
+            Ok(appended) => {
+                if let (Some(log), Some(appended), true) = (&mut self.log, &appended, grows) {
+                    log.note_growth(appended, puts);
+                }
+                self.pump(now, out);
+                let needs = match (&self.log, appended) {
+                    (Some(_), Some(appended)) => Needs::of(cost.durability, appended.last_lsn),
+                    // A publish that was seen before waits for the first one.
+                    (Some(log), None) if grows => log.needs_of_growth(cost.durability),
+                    _ => Needs::Nothing,
+                };
+                self.answer(needs, completion, Outcome::Done(receipt), out);
+            }
+            Err(error) => out.answer(completion, Err(error)),
+        }
+        None
+    }
+
+    /// Looks or manages.
+    pub(crate) fn admin(
+        &mut self,
+        now: Timestamp,
+        command: Admin,
+        completion: Completion,
+        out: &mut Outgoing,
+    ) -> GivenBack<Admin> {
+        let answer = match (self.serves(), command) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Admin::Inspect { topic }) => {
+                let info = self.core.info(&topic);
+                info.map(|info| Outcome::Topic(Box::new(info)))
+            }
+            (Ok(()), Admin::List { after, limit }) => {
+                Ok(Outcome::Topics(self.core.list(after.as_ref(), limit)))
+            }
+            (
+                Ok(()),
+                Admin::Peek {
+                    topic,
+                    subscription,
+                    limit,
+                    from,
+                },
+            ) => {
+                let subscription = subscription.as_deref();
+                match self.core.peek(now, &topic, subscription, limit, from) {
+                    Ok(peeked) => {
+                        self.look(&peeked, completion, out);
+                        return None;
+                    }
+                    Err(error) => Err(error),
+                }
+            }
+            (Ok(()), command) => return self.manage(now, command, completion, out),
+        };
+        out.answer(completion, answer);
+        None
+    }
+
+    fn manage(
+        &mut self,
+        now: Timestamp,
+        command: Admin,
+        completion: Completion,
+        out: &mut Outgoing,
+    ) -> GivenBack<Admin> {
+        let checked = self.core.check_admin(now, &command).map_err(Denied::Error);
+        let admitted = checked.and_then(|cost| {
+            self.admit(&cost, RECORDS_PER_COMMAND)?;
+            Ok(cost)
+        });
+        let cost = match admitted {
+            Ok(cost) => cost,
+            Err(Denied::Backlog) => return Some((command, completion)),
+            Err(Denied::Error(error)) => {
+                out.answer(completion, Err(error));
+                return None;
+            }
+        };
+        let mut effects = self.effects();
+        let outcome = self.core.manage(now, command, &mut effects);
+        let appended = self.record(&mut effects, now, urgency(cost.durability, true), out);
+        self.recycle(effects);
+        match appended {
+            Ok(appended) => {
+                if let (Some(log), Some(appended)) = (&mut self.log, &appended) {
+                    log.note_growth(appended, false);
+                }
+                self.pump(now, out);
+                let needs = match &self.log {
+                    Some(log) => log.needs_of_growth(cost.durability),
+                    None => Needs::Nothing,
+                };
+                self.answer(needs, completion, outcome, out);
+            }
+            Err(error) => out.answer(completion, Err(error)),
+        }
+        None
+    }
+
+    /// Asks for the space that a command may need.
+    pub(crate) fn admit(&mut self, cost: &Cost, records: usize) -> Result<(), Denied> {
+        if !cost.logs {
+            return Ok(());
+        }
+        let units = self.core.waiting_units();
+        let Some(log) = &mut self.log else {
+            return Ok(());
+        };
+        let grows = cost.growth_bytes > 0;
+        let class = if grows { Class::Growth } else { Class::Reserve };
+        if grows {
+            log.reserve(units);
+        }
+        let bytes = cost.growth_bytes + cost.settle_bytes + records * FRAME;
+        match log.admit(bytes, class) {
+            Ok(()) => {
+                if grows {
+                    self.read_only = None;
+                }
+                Ok(())
+            }
+            Err(Refused::Backlog { .. }) => Err(Denied::Backlog),
+            Err(refused) => {
+                let error = refusal(&refused);
+                if matches!(refused, Refused::DiskFull | Refused::NoSegment(_)) {
+                    self.read_only = Some(error.message().to_owned());
+                }
+                Err(Denied::Error(error))
+            }
+        }
+    }
+
+    /// Answers once the journal is far enough.
+    pub(crate) fn answer(
+        &mut self,
+        needs: Needs,
+        completion: Completion,
+        outcome: Outcome,
+        out: &mut Outgoing,
+    ) {
+        if needs == Needs::Nothing {
+            return out.answer(completion, Ok(outcome));
+        }
+        let marks = self.marks();
+        let waiting = Waiting::Answer(completion, outcome);
+        if let Some(Waiting::Answer(completion, outcome)) = self.waits.add(needs, marks, waiting) {
+            out.answer(completion, Ok(outcome));
+        }
+    }
+
+    /// Shows messages once all of them are durable.
+    fn look(&mut self, peeked: &[Peeked], completion: Completion, out: &mut Outgoing) {
+        let mut look = Look {
+            completion,
+            messages: Vec::with_capacity(peeked.len()),
+        };
+        let mut needs = Needs::Nothing;
+        for Peeked { id, body } in peeked.iter().copied() {
+            match (BodyAt::of(body), &mut self.log) {
+                (BodyAt::Memory(slot), _) => {
+                    let message = self.slab.get(slot).cloned();
+                    look.messages.extend(
+                        message.map(|message| Shown::Held(Box::new(PeekedMessage { id, message }))),
+                    );
+                }
+                (BodyAt::Journal(place), Some(log)) => {
+                    log.live.add(place);
+                    if let Needs::Synced(lsn) = log.needs_of(place, Durability::Commit) {
+                        needs = match needs {
+                            Needs::Synced(other) => Needs::Synced(lsn.max(other)),
+                            _ => Needs::Synced(lsn),
+                        };
+                    }
+                    look.messages.push(Shown::At(id, place));
+                }
+                (BodyAt::Journal(_), None) => debug_assert!(false, "a place without a journal"),
+            }
+        }
+        let marks = self.marks();
+        if let Some(waiting) = self.waits.add(needs, marks, Waiting::Look(look)) {
+            self.go_on(waiting, out);
+        }
+    }
+}
+
+const fn is_publish(command: &Command) -> bool {
+    matches!(command, Command::Publish { .. })
+}
+
+fn records_of(batch: &Batch) -> usize {
+    let messages = batch.commands.iter().map(|command| match command {
+        Command::Publish { messages, .. } => messages.len(),
+        _ => 0,
+    });
+    messages.sum::<usize>() + (batch.commands.len() + 1) * RECORDS_PER_COMMAND
+}
+
+/// What starts a flush: somebody waits, or a consumer does. An ack that nobody waits for
+/// never does.
+pub(crate) const fn urgency(durability: Durability, hurry: bool) -> Urgency {
+    match (durability, hurry) {
+        (_, false) | (Durability::Memory, _) => Urgency::Lazy,
+        (Durability::Interval, true) => Urgency::Interval,
+        (Durability::Commit, true) => Urgency::Commit,
+    }
+}

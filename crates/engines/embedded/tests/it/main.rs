@@ -1,0 +1,14 @@
+//! The embedded engine from outside: the conformance suite, what a crash leaves, what
+//! failing disks do, and what leaves when.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes only the test functions themselves for tests, not their helpers"
+)]
+
+mod conformance;
+mod crash;
+mod disk_trouble;
+mod release;
+mod store;
+mod support;
