@@ -7,6 +7,7 @@
 use crate::{
     BodyRef, Core, Effects, ReplayError,
     core::{log_count, log_define},
+    moves::Moves,
     publish_ids::Seen,
     record::{
         Attempt, Backlog, Define, Delivered, Put, Record, RememberedId, Returned, Subscribe,
@@ -202,13 +203,15 @@ impl Core {
     /// among [`Core::bodies`] afterwards.
     pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {
         let topics: Vec<u32> = self.topics.iter().map(|(index, _)| index).collect();
+        let mut returned = Moves::default();
         for index in topics {
             if self.topics[index].name.is_none() {
                 self.remove_topic(index, out);
             } else {
-                self.work(index, out).recover();
+                self.work(index, out).recover(&mut returned);
             }
         }
+        returned.log_returns(None, out);
         while self.next_deadline().is_some_and(|due| due <= now) {
             self.tick(now, out);
         }
@@ -414,7 +417,7 @@ impl Work<'_> {
         slot.is_some_and(|slot| is_known && self.settle(slot, number))
     }
 
-    fn recover(&mut self) {
+    fn recover(&mut self, returned: &mut Moves) {
         self.topic.index = None;
         let numbers: Vec<u32> = self.topic.subscriptions.keys().copied().collect();
         for number in numbers {
@@ -425,7 +428,7 @@ impl Work<'_> {
             let flights = self.topic.subscription(number).flights.keys();
             let slots: Vec<u32> = flights.copied().collect();
             for slot in slots {
-                self.put_back(slot, number, None);
+                self.time_out(slot, number, returned);
             }
         }
         debug_assert!(!self.has_backlog() || self.topic.names.is_empty());

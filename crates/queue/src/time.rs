@@ -51,7 +51,8 @@ impl Core {
 }
 
 impl Work<'_> {
-    fn time_out(&mut self, slot: u32, number: u32, returned: &mut Moves) {
+    /// A delivery ends because nobody acknowledged it.
+    pub(crate) fn time_out(&mut self, slot: u32, number: u32, returned: &mut Moves) {
         if self.topic.logs() {
             returned.push(Move {
                 topic: self.topic.number,
@@ -61,7 +62,7 @@ impl Work<'_> {
             });
         }
         let was_due = self.put_back(slot, number, None);
-        debug_assert!(was_due, "a deadline is unset when its delivery ends");
+        debug_assert!(was_due, "the message was in flight");
     }
 
     /// Starts the ack time-out of a delivery anew, if it has one.

@@ -1,0 +1,299 @@
+//! A core with everything that an engine would do around it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "a module of several test binaries, of which each uses a part"
+)]
+
+use std::{collections::BTreeMap, time::Duration};
+use trunkline_model::{
+    Admin, Batch, Command, ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, Message,
+    MessageId, Outcome, Receipt, Source, StoredMessage, Timestamp, TopicSettings,
+};
+use trunkline_queue::{
+    BodyRef, Core, CoreConfig, Cost, Deliver, Effects, KIND_PUT, PutHandle, Record, decode_message,
+};
+
+/// A record, and where its body is if it has one.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    pub kind: u8,
+    pub bytes: Vec<u8>,
+    pub body: BodyRef,
+}
+
+pub struct World {
+    pub core: Core,
+    pub now: Timestamp,
+    pub log: Vec<Logged>,
+    /// Every message by its body, freed ones included.
+    pub messages: BTreeMap<BodyRef, StoredMessage>,
+    /// Bodies that are stored now, by what the effects said.
+    pub live: BTreeMap<BodyRef, u32>,
+    pub ended: Vec<(ConsumerId, Error)>,
+    next_consumer: u64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self::with(CoreConfig::default())
+    }
+
+    pub fn with(config: CoreConfig) -> Self {
+        Self {
+            core: Core::new(config),
+            now: Timestamp::ZERO,
+            log: Vec::new(),
+            messages: BTreeMap::new(),
+            live: BTreeMap::new(),
+            ended: Vec::new(),
+            next_consumer: 1,
+        }
+    }
+
+    /// Takes what a call left behind; returns the deliveries.
+    fn spend(&mut self, mut effects: Effects, allowed: Option<Cost>) -> Vec<Deliver> {
+        if let Some(cost) = allowed {
+            let framed = effects.log.byte_len() + 8 * effects.log.len();
+            assert!(
+                framed <= cost.growth_bytes + cost.settle_bytes,
+                "{framed} > {cost:?}"
+            );
+            assert!(cost.logs || effects.log.is_empty());
+        }
+        let start = self.log.len();
+        for (kind, bytes) in effects.log.iter() {
+            let record = Record::decode(kind, bytes).expect("what was written can be read");
+            assert!(!record.describe().contains('\n'));
+            self.log.push(Logged {
+                kind,
+                bytes: bytes.to_vec(),
+                body: BodyRef(0),
+            });
+        }
+        for (put, record) in effects.puts.drain(..) {
+            let logged = &self.log[start + record];
+            assert_eq!(logged.kind, KIND_PUT);
+            let message = decode_message(logged.bytes.clone().into()).expect("a put has a message");
+            let body = self.keep(put, message);
+            self.log[start + record].body = body;
+        }
+        for (put, message) in effects.memory_puts.drain(..) {
+            self.keep(put, message);
+        }
+        for (body, bytes) in effects.freed.drain(..) {
+            assert_eq!(self.live.remove(&body), Some(bytes), "{body:?} was live");
+        }
+        self.ended.append(&mut effects.ended);
+        effects.deliveries
+    }
+
+    fn keep(&mut self, put: PutHandle, message: StoredMessage) -> BodyRef {
+        let body = BodyRef(self.messages.len() as u64 + 1);
+        self.core.set_body(put, body);
+        self.live.insert(body, message.payload.len() as u32);
+        self.messages.insert(body, message);
+        body
+    }
+
+    pub fn submit(&mut self, batch: Batch) -> Result<Receipt, Error> {
+        let cost = self.core.check(self.now, &batch)?;
+        let mut effects = Effects::default();
+        let receipt = self.core.apply(self.now, batch, &mut effects);
+        let deliveries = self.spend(effects, Some(cost));
+        assert!(deliveries.is_empty(), "only pump delivers");
+        Ok(receipt)
+    }
+
+    pub fn publish(
+        &mut self,
+        topic: &str,
+        messages: Vec<Message>,
+    ) -> Result<Vec<MessageId>, Error> {
+        let command = Command::Publish {
+            topic: topic.parse().unwrap(),
+            messages: messages.into(),
+        };
+        Ok(self.submit(Batch::of(command))?.ids.to_vec())
+    }
+
+    pub fn ack(&mut self, consumer: ConsumerId, tags: &[u64]) -> Receipt {
+        let tags = tags.iter().map(|tag| DeliveryTag(*tag)).collect();
+        self.submit(Batch::of(Command::Ack { consumer, tags }))
+            .unwrap()
+    }
+
+    pub fn nack(
+        &mut self,
+        consumer: ConsumerId,
+        tags: &[u64],
+        requeue: bool,
+        delay_s: u64,
+    ) -> Receipt {
+        let command = Command::Nack {
+            consumer,
+            tags: tags.iter().map(|tag| DeliveryTag(*tag)).collect(),
+            requeue,
+            delay: Duration::from_secs(delay_s),
+        };
+        self.submit(Batch::of(command)).unwrap()
+    }
+
+    pub fn extend(&mut self, consumer: ConsumerId, tags: &[u64], by_s: u64) -> Receipt {
+        let command = Command::Extend {
+            consumer,
+            tags: tags.iter().map(|tag| DeliveryTag(*tag)).collect(),
+            by: Duration::from_secs(by_s),
+        };
+        self.submit(Batch::of(command)).unwrap()
+    }
+
+    pub fn manage(&mut self, command: Admin) -> Result<Outcome, Error> {
+        let cost = self.core.check_admin(self.now, &command)?;
+        let mut effects = Effects::default();
+        let outcome = self.core.manage(self.now, command, &mut effects);
+        // Ending consumers may log what they return, beyond the cost.
+        let has_ended = !effects.ended.is_empty();
+        self.spend(effects, (!has_ended).then_some(cost));
+        Ok(outcome)
+    }
+
+    pub fn define(&mut self, topic: &str, settings: TopicSettings) -> Result<Outcome, Error> {
+        let topic = topic.parse().unwrap();
+        self.manage(Admin::Define { topic, settings })
+    }
+
+    pub fn subscribe(&mut self, topic: &str, subscription: &str) -> Outcome {
+        self.manage(Admin::Subscribe {
+            topic: topic.parse().unwrap(),
+            subscription: subscription.parse().unwrap(),
+            from: None,
+            settings: Default::default(),
+        })
+        .unwrap()
+    }
+
+    pub fn attach(&mut self, spec: ConsumeSpec) -> Result<(ConsumerId, Consuming), Error> {
+        let cost = self.core.check_attach(self.now, &spec)?;
+        let consumer = ConsumerId(self.next_consumer);
+        self.next_consumer += 1;
+        let mut effects = Effects::default();
+        let consuming = self.core.attach(self.now, consumer, spec, &mut effects);
+        self.spend(effects, Some(cost));
+        self.core.start(consumer);
+        Ok((consumer, consuming))
+    }
+
+    /// A consumer of subscriptions of one topic without much of a window.
+    pub fn consume(&mut self, topic: &str, subscriptions: &[&str], credit: u32) -> ConsumerId {
+        let spec = spec(topic, subscriptions, credit);
+        self.attach(spec).unwrap().0
+    }
+
+    pub fn detach(&mut self, consumer: ConsumerId) -> u64 {
+        let mut effects = Effects::default();
+        let returned = self.core.detach(self.now, consumer, &mut effects);
+        self.spend(effects, None);
+        returned
+    }
+
+    pub fn pump(&mut self) -> Vec<Deliver> {
+        let mut effects = Effects::default();
+        self.core.pump(self.now, &mut effects);
+        self.spend(effects, None)
+    }
+
+    /// Deliveries as `tag:payload`, with `!attempt` if not the first.
+    pub fn pump_text(&mut self) -> String {
+        let deliveries = self.pump();
+        let text = deliveries.iter().map(|d| {
+            let attempt = match d.attempt {
+                1 => String::new(),
+                attempt => format!("!{attempt}"),
+            };
+            format!("{}:{}{attempt}", d.tag.0, self.payload(d.body))
+        });
+        text.collect::<Vec<_>>().join(" ")
+    }
+
+    pub fn advance(&mut self, seconds: u64) {
+        self.now = self.now.after(Duration::from_secs(seconds));
+    }
+
+    pub fn tick(&mut self) {
+        let mut effects = Effects::default();
+        self.core.tick(self.now, &mut effects);
+        self.spend(effects, None);
+    }
+
+    pub fn payload(&self, body: BodyRef) -> String {
+        String::from_utf8(self.messages[&body].payload.to_vec()).unwrap()
+    }
+
+    /// A core made from the log alone, recovery not ended.
+    pub fn replayed(&self) -> Core {
+        let mut core = Core::new(CoreConfig::default());
+        for logged in &self.log {
+            let record = Record::decode(logged.kind, &logged.bytes).unwrap();
+            core.replay(record, logged.body).unwrap();
+        }
+        assert_eq!(core.orphans(), 0);
+        core
+    }
+
+    /// Closes and opens the store; consumers are gone, their deliveries returned.
+    pub fn restart(&mut self) {
+        self.core = self.replayed();
+        let mut effects = Effects::default();
+        self.core.recovered(self.now, &mut effects);
+        self.live
+            .retain(|body, _| self.log.iter().any(|l| l.body == *body));
+        self.spend(effects, None);
+        self.assert_bodies();
+    }
+
+    /// What the core stores is what its effects left alive.
+    pub fn assert_bodies(&self) {
+        let mut bodies = BTreeMap::new();
+        self.core.bodies(&mut |body, bytes| {
+            bodies.insert(body, bytes);
+        });
+        assert_eq!(bodies, self.live);
+    }
+}
+
+pub fn spec(topic: &str, subscriptions: &[&str], credit: u32) -> ConsumeSpec {
+    let source = |subscription: &&str| Source {
+        topic: topic.parse().unwrap(),
+        subscription: subscription.parse().unwrap(),
+        from: None,
+    };
+    ConsumeSpec {
+        sources: subscriptions.iter().map(source).collect(),
+        credit,
+        window_bytes: u64::MAX,
+        auto_ack: false,
+    }
+}
+
+pub fn text(payload: &str) -> Message {
+    Message {
+        payload: payload.to_owned().into(),
+        ..Message::default()
+    }
+}
+
+pub fn texts(payloads: &str) -> Vec<Message> {
+    payloads.split_whitespace().map(text).collect()
+}
+
+pub fn keyed(key: &str, payload: &str) -> Message {
+    Message {
+        key: Some(key.into()),
+        ..text(payload)
+    }
+}
+
+pub fn settings(json: &str) -> TopicSettings {
+    serde_json::from_str(json).unwrap()
+}
