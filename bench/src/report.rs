@@ -23,9 +23,10 @@ pub struct Report {
 /// The server, in its own words (`rpc.info`).
 #[derive(Debug, Serialize)]
 pub(crate) struct Subject {
-    /// What `trunkline version` prints, or where the server was found.
-    pub(crate) server: String,
+    /// Where the server was found, if it was not started for the bench.
+    pub(crate) url: Option<String>,
     pub(crate) version: String,
+    /// The scheme of the engine's URL.
     pub(crate) engine: String,
     pub(crate) durability: String,
 }
@@ -106,6 +107,16 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     Some((values[middle - 1] + upper) / 2.0)
 }
 
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Trunkline {}", self.version)?;
+        match &self.url {
+            Some(url) => write!(f, " at {url}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let machine = &self.machine;
@@ -119,7 +130,7 @@ impl fmt::Display for Report {
         )?;
         writeln!(f, "data on    {}", machine.data_file_system)?;
         if let Some(subject) = &self.subject {
-            writeln!(f, "server     {} ({})", subject.server, subject.version)?;
+            writeln!(f, "server     {subject}")?;
             writeln!(
                 f,
                 "engine     {}, durability {}",

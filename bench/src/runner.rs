@@ -159,23 +159,28 @@ impl Bench {
             Source::None => None,
             Source::Started(launcher) => {
                 let server = launcher.start()?;
-                Some(subject(launcher.version()?, &server.url())?)
+                Some(subject(&server.url(), None)?)
             }
-            Source::Running { url, .. } => Some(subject(format!("server at {url}"), url)?),
+            Source::Running { url, .. } => Some(subject(url, Some(url.clone()))?),
         })
     }
 }
 
-fn subject(server: String, url: &str) -> Result<Subject> {
-    let info = rpc::request(&mut WebSocket::connect(url)?, "rpc.info", &json!({}))?;
+fn subject(address: &str, url: Option<String>) -> Result<Subject> {
+    let info = rpc::request(&mut WebSocket::connect(address)?, "rpc.info", &json!({}))?;
     let word = |name: &str| {
         let value = info.get(name).and_then(Value::as_str);
         value.unwrap_or("unknown").to_owned()
     };
+    // What follows the scheme is a directory or holds a password.
+    let engine = word("engine");
+    let scheme = engine
+        .split_once(':')
+        .map_or(&*engine, |(scheme, _)| scheme);
     Ok(Subject {
-        server,
+        url,
         version: word("version"),
-        engine: word("engine"),
+        engine: scheme.to_owned(),
         durability: word("durability"),
     })
 }

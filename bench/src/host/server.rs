@@ -44,17 +44,6 @@ impl Launcher {
         Launcher { binary, data_root }
     }
 
-    /// The server's version, as it prints it.
-    pub(crate) fn version(&self) -> Result<String> {
-        let output = Command::new(&self.binary)
-            .arg("version")
-            .stderr(Stdio::inherit())
-            .output()
-            .with_context(|| format!("running {} version", self.binary.display()))?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        Ok(text.lines().next().unwrap_or("unknown").trim().to_owned())
-    }
-
     /// Starts a server on a free port and waits until it is ready.
     pub(crate) fn start(&self) -> Result<Server> {
         let directory = tempfile::Builder::new()

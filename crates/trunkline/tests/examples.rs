@@ -4,7 +4,10 @@
 //! them in the environment. Without it these tests say so and pass, unless `CI` or
 //! `TRUNKLINE_TEST_REQUIRED` is set.
 
-#![allow(clippy::unwrap_used, reason = "a test stops at the first thing that is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test stops at the first thing that is wrong"
+)]
 
 use std::env;
 use std::ffi::OsString;
