@@ -5,7 +5,10 @@ mod naive;
 mod support;
 
 use naive::Model;
-use proptest::{prelude::*, test_runner::Config};
+use proptest::{
+    prelude::*,
+    test_runner::{Config, RngSeed},
+};
 use std::{collections::BTreeMap, fmt, time::Duration};
 use support::World;
 use trunkline_model::{
@@ -417,8 +420,23 @@ fn check(history: &History) -> Result<(), TestCaseError> {
         .map_err(|error| TestCaseError::fail(format!("recovered: {error}")))
 }
 
+/// The same histories every time, unless PROPTEST_RNG_SEED or PROPTEST_CASES say otherwise.
+fn config() -> Config {
+    let config = Config::default();
+    Config {
+        rng_seed: match config.rng_seed {
+            RngSeed::Random => RngSeed::Fixed(2),
+            fixed => fixed,
+        },
+        cases: config.cases * 2,
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..config
+    }
+}
+
 proptest! {
-    #![proptest_config(Config { cases: 400, failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn is_what_the_naive_model_is(history in history()) {

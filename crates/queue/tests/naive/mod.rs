@@ -445,17 +445,26 @@ impl Model {
     /// take what is there waits until it gains something.
     fn deliver_from(&mut self, number: usize) -> Option<Delivery> {
         loop {
-            let ready = |c: &Consumer| {
-                let source = c.sources.iter().find(|s| s.subscription == number);
-                source.filter(|s| !s.parked).map(|s| (s.served, c.id))
-            };
-            let (_, id) = self.consumers.iter().filter_map(ready).min()?;
+            self.next_ready(number)?;
             let front = self.front(number)?;
+            let id = self.next_ready(number)?;
             if self.can_take(id, number, front.bytes) {
                 return Some(self.hand_over(id, number, &front));
             }
             self.source(id, number).parked = true;
         }
+    }
+
+    fn next_ready(&self, number: usize) -> Option<usize> {
+        let ready = |c: &Consumer| {
+            let source = c.sources.iter().find(|s| s.subscription == number);
+            source.filter(|s| !s.parked).map(|s| (s.served, c.id))
+        };
+        self.consumers
+            .iter()
+            .filter_map(ready)
+            .min()
+            .map(|next| next.1)
     }
 
     /// The first waiting message; expired ones before it are gone.
