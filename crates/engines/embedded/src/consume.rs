@@ -16,9 +16,6 @@ use std::sync::{
 };
 use trunkline_model::{ConsumeSpec, ConsumerHandle, ConsumerId, Error, Timestamp};
 
-/// Most records that a source can need: its topic and its subscription.
-const RECORDS_PER_SOURCE: usize = 4;
-
 impl State {
     /// A number for a new consumer.
     pub(crate) fn next_consumer(&mut self) -> ConsumerId {
@@ -39,7 +36,7 @@ impl State {
             .serves()
             .and_then(|()| self.core.check_attach(now, &spec));
         let admitted = cost.map_err(Denied::Error).and_then(|cost| {
-            self.admit(&cost, spec.sources.len() * RECORDS_PER_SOURCE)?;
+            self.admit(&cost)?;
             Ok(cost)
         });
         let refuse = |error: Error, out: &mut Outgoing| {

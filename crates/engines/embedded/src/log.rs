@@ -59,6 +59,8 @@ pub(crate) struct Log {
     pub(crate) journal: Arc<Journal>,
     pub(crate) live: Live,
     pub(crate) freeing: Option<Freeing>,
+    /// What the command that runs was admitted with, in bytes.
+    pub(crate) admitted: usize,
     /// The last record that somebody may have to wait for though he logged nothing himself:
     /// who repeats a publish waits for the first one.
     last_growth: Lsn,
@@ -80,6 +82,7 @@ impl Log {
             journal,
             live,
             freeing: None,
+            admitted: 0,
             last_growth: Lsn::ZERO,
             group: Group::new(),
             slots: Vec::new(),
@@ -121,6 +124,10 @@ impl Log {
             })?;
             self.slots.push(slot);
         }
+        debug_assert!(
+            self.group.byte_len() <= self.admitted,
+            "a command costs at most what its check said"
+        );
         self.append_group(now, urgency)
     }
 

@@ -1,5 +1,5 @@
 use trunkline_journal::Place;
-use trunkline_model::{Completion, MessageId, PeekedMessage};
+use trunkline_model::{Completion, Error, MessageId, PeekedMessage};
 
 /// A message that is to be shown.
 #[derive(Debug)]
@@ -8,6 +8,23 @@ pub(crate) enum Shown {
     Held(Box<PeekedMessage>),
     /// It is in the journal, and its segment is kept until it was read.
     At(MessageId, Place),
+}
+
+/// Most payload bytes that one look shows, but for a first message that is larger: fewer
+/// messages than asked for are an answer.
+const LOOK_BYTES_MAX: usize = 16 << 20;
+
+/// The messages that one look shows of those that were asked for.
+pub(crate) fn bounded(
+    messages: impl Iterator<Item = Result<PeekedMessage, Error>>,
+) -> Result<Vec<PeekedMessage>, Error> {
+    let mut bytes = 0;
+    let fits = |peeked: &Result<PeekedMessage, Error>| {
+        let before = bytes;
+        bytes += peeked.as_ref().map_or(0, |p| p.message.payload.len());
+        before == 0 || bytes <= LOOK_BYTES_MAX
+    };
+    messages.take_while(fits).collect()
 }
 
 /// Messages that somebody looks at: read when they are durable, away from the lock.
@@ -19,15 +36,15 @@ pub(crate) struct Look {
 
 impl Look {
     /// The messages, if nothing of it must be read.
-    pub(crate) fn held(self) -> Result<(Completion, Vec<PeekedMessage>), Self> {
+    pub(crate) fn held(self) -> Result<(Completion, Result<Vec<PeekedMessage>, Error>), Self> {
         if self.places().next().is_some() {
             return Err(self);
         }
         let held = self.messages.into_iter().filter_map(|shown| match shown {
-            Shown::Held(peeked) => Some(*peeked),
+            Shown::Held(peeked) => Some(Ok(*peeked)),
             Shown::At(..) => None,
         });
-        Ok((self.completion, held.collect()))
+        Ok((self.completion, bounded(held)))
     }
 
     /// The places that are kept for it.

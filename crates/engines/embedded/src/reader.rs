@@ -2,7 +2,7 @@
 
 use crate::{
     consumer::Body,
-    look::{Look, Shown},
+    look::{Look, Shown, bounded},
     shared::Shared,
 };
 use std::{
@@ -139,7 +139,7 @@ fn show(messages: Vec<Shown>, journal: Option<&Journal>) -> Result<Vec<PeekedMes
             }
         }
     };
-    messages.into_iter().map(show).collect()
+    bounded(messages.into_iter().map(show))
 }
 
 fn fetch(journal: &Journal, place: Place) -> Body {

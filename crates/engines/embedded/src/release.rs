@@ -45,7 +45,7 @@ impl State {
         match waiting {
             Waiting::Answer(completion, outcome) => out.answer(completion, Ok(outcome)),
             Waiting::Look(look) => match look.held() {
-                Ok((completion, shown)) => out.answer(completion, Ok(Outcome::Peeked(shown))),
+                Ok((completion, shown)) => out.answer(completion, shown.map(Outcome::Peeked)),
                 Err(look) => out.reads.push(Job::Look(look)),
             },
             Waiting::Start(id, consuming) => {

@@ -81,9 +81,12 @@ impl Shared {
         let mut state = self.state();
         // Read under the lock, so that the order of commands is the order of their times.
         let now = self.now();
+        let mood = state.mood();
         let result = run(&mut state, now, &mut out);
+        if state.mood() != mood {
+            self.health.send_replace(state.health());
+        }
         let deadline = state.next_deadline(now);
-        self.show_health(&state);
         drop(state);
         self.timer.arm(deadline);
         self.hand_over(out);
@@ -94,18 +97,6 @@ impl Shared {
         self.state
             .lock()
             .expect("a panic under the engine's lock ends the engine")
-    }
-
-    fn show_health(&self, state: &State) {
-        // The comparison is made under the watch's own lock: cheap, and nobody is woken.
-        self.health.send_if_modified(|shown| {
-            let closed = *shown == Health::Closed;
-            let stale = !closed && !state.looks_like(shown);
-            if stale {
-                *shown = state.health();
-            }
-            stale
-        });
     }
 
     fn hand_over(&self, mut out: Outgoing) {

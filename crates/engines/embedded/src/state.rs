@@ -80,17 +80,19 @@ impl State {
         match (&self.phase, &self.read_only) {
             (Phase::Failed(error), _) => Health::Failed(error.message().to_owned()),
             // `Closed` is said when the store is let go of.
-            (Phase::Closing, _) => Health::Starting("closing".to_owned()),
+            (Phase::Closing, _) => Health::ReadOnly("the engine is closing".to_owned()),
             (Phase::Open, Some(reason)) => Health::ReadOnly(reason.clone()),
             (Phase::Open, None) => Health::Ready,
         }
     }
 
-    /// Whether that is [`State::health`]; compares without building it.
-    pub(crate) fn looks_like(&self, shown: &Health) -> bool {
+    /// A number that changes with [`State::health`]: cheap to compare.
+    pub(crate) fn mood(&self) -> u8 {
         match (&self.phase, &self.read_only) {
-            (Phase::Open, None) => *shown == Health::Ready,
-            _ => *shown == self.health(),
+            (Phase::Open, None) => 0,
+            (Phase::Open, Some(_)) => 1,
+            (Phase::Failed(_), _) => 2,
+            (Phase::Closing, _) => 3,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::{
     state::State,
     waits::Waiting,
 };
-use trunkline_journal::{Class, Group, Refused, Urgency};
+use trunkline_journal::{Class, Refused, Urgency};
 use trunkline_model::{
     Admin, Batch, Command, Completion, Durability, Error, Outcome, PeekedMessage, Timestamp,
 };
@@ -31,12 +31,6 @@ impl From<Error> for Denied {
     }
 }
 
-/// What the journal adds to each record.
-const FRAME: usize = Group::record_len(0);
-/// Most records of a command besides its messages: a topic and a subscription made on the
-/// way, a few lists of settled deliveries.
-const RECORDS_PER_COMMAND: usize = 8;
-
 impl State {
     /// Runs a batch.
     pub(crate) fn submit(
@@ -48,7 +42,7 @@ impl State {
     ) -> GivenBack<Batch> {
         let cost = self.serves().and_then(|()| self.core.check(now, &batch));
         let admitted = cost.map_err(Denied::Error).and_then(|cost| {
-            self.admit(&cost, records_of(&batch))?;
+            self.admit(&cost)?;
             Ok(cost)
         });
         let cost = match admitted {
@@ -135,7 +129,7 @@ impl State {
     ) -> GivenBack<Admin> {
         let checked = self.core.check_admin(now, &command).map_err(Denied::Error);
         let admitted = checked.and_then(|cost| {
-            self.admit(&cost, RECORDS_PER_COMMAND)?;
+            self.admit(&cost)?;
             Ok(cost)
         });
         let cost = match admitted {
@@ -168,7 +162,7 @@ impl State {
     }
 
     /// Asks for the space that a command may need.
-    pub(crate) fn admit(&mut self, cost: &Cost, records: usize) -> Result<(), Denied> {
+    pub(crate) fn admit(&mut self, cost: &Cost) -> Result<(), Denied> {
         if !cost.logs {
             return Ok(());
         }
@@ -181,9 +175,10 @@ impl State {
         if grows {
             log.reserve(units);
         }
-        let bytes = cost.growth_bytes + cost.settle_bytes + records * FRAME;
+        let bytes = cost.growth_bytes + cost.settle_bytes;
         match log.admit(bytes, class) {
             Ok(()) => {
+                log.admitted = bytes;
                 if grows {
                     self.read_only = None;
                 }
@@ -255,14 +250,6 @@ impl State {
 
 const fn is_publish(command: &Command) -> bool {
     matches!(command, Command::Publish { .. })
-}
-
-fn records_of(batch: &Batch) -> usize {
-    let messages = batch.commands.iter().map(|command| match command {
-        Command::Publish { messages, .. } => messages.len(),
-        _ => 0,
-    });
-    messages.sum::<usize>() + (batch.commands.len() + 1) * RECORDS_PER_COMMAND
 }
 
 /// What starts a flush: somebody waits, or a consumer does. An ack that nobody waits for

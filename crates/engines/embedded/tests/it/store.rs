@@ -1,11 +1,13 @@
 //! What the store does over time: cold backlogs, back pressure, segments that are freed.
 
 use crate::support::{Bench, ack, config, publish, tags};
+use std::sync::Arc;
 use tempfile::tempdir;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
 use trunkline_journal::fault::FaultDisk;
 use trunkline_model::{
-    Admin, Batch, Caller, Engine, Outcome, SubscriptionSettings, TopicSettings, oneshot,
+    Admin, Batch, Caller, Completion, ConsumeSpec, Consuming, Delivery, DeliverySink, Engine,
+    Error, Outcome, Source, SubscriptionSettings, TopicSettings, Wake, oneshot,
 };
 
 #[test]
@@ -171,4 +173,56 @@ async fn a_real_directory_keeps_what_was_confirmed() {
         panic!("the topic is there")
     };
     assert_eq!(info.messages, 500);
+}
+
+/// With the machine's clock, the engine's own threads notice what is due.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn deadlines_are_met_without_a_command() {
+    let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
+    let topic = "t".parse().unwrap();
+    let (completion, defined) = oneshot();
+    let settings = TopicSettings {
+        ack_timeout: Some("20ms".parse().unwrap()),
+        ..TopicSettings::default()
+    };
+    let define = Admin::Define {
+        topic: "t".parse().unwrap(),
+        settings,
+    };
+    engine.admin(&Caller::system(), define, completion);
+    assert!(defined.await.is_ok());
+    let sink = Arc::new(Attempts::default());
+    let spec = ConsumeSpec {
+        sources: vec![Source {
+            topic: "t".parse().unwrap(),
+            subscription: "s".parse().unwrap(),
+            from: None,
+        }],
+        credit: 1,
+        window_bytes: 1,
+        auto_ack: false,
+    };
+    let handle = engine.consume(&Caller::system(), spec, sink.clone());
+    let batch = Batch::of(publish(&topic, &[""]));
+    engine.submit(&Caller::system(), batch, Completion::ignored());
+    sink.third.woken().await;
+    drop(handle);
+}
+
+/// Wakes somebody at the third attempt.
+#[derive(Default)]
+struct Attempts {
+    third: Wake,
+}
+
+impl DeliverySink for Attempts {
+    fn started(&self, _: Result<Consuming, Error>) {}
+
+    fn deliver(&self, deliveries: Vec<Delivery>) {
+        if deliveries.iter().any(|delivery| delivery.attempt == 3) {
+            self.third.wake();
+        }
+    }
+
+    fn ended(&self, _: Error) {}
 }
