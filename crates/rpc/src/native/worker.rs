@@ -16,7 +16,7 @@ use std::{
 };
 use trunkline_model::{
     Batch, CallOutcome, CallSink, Command, Completion, ConsumerHandle, Consuming, Delivery,
-    DeliverySink, DeliveryTag, DispatchId, Error, IncomingCall, TopicName,
+    DeliverySink, DeliveryTag, DispatchId, Error, IncomingCall, Timestamp, TopicName,
 };
 
 /// A worker of this process.
@@ -173,7 +173,7 @@ impl Worker {
 
     /// Decides about one delivery; what is to be run goes into `run`, what is settled
     /// without running into `settled`.
-    fn take(&self, native: &Native, delivery: Delivery, taking: &mut Taking) {
+    fn take(&self, native: &Native, now: Timestamp, delivery: Delivery, taking: &mut Taking) {
         let request = Request::read(&delivery.message);
         let (Some(offered), Some(request)) = (self.methods.get(&delivery.topic), request) else {
             taking.settled.push(delivery.tag);
@@ -185,7 +185,7 @@ impl Worker {
             attempt: delivery.attempt,
             idempotent: offered.idempotent,
         };
-        let verdict = lock(&native.running).offer(native.clock.now(), offer, &request);
+        let verdict = lock(&native.running).offer(now, offer, &request);
         match verdict {
             Verdict::Run(dispatch) => {
                 let payload = delivery.message.payload;
@@ -238,8 +238,9 @@ impl DeliverySink for Worker {
             taken: SmallVec::new(),
             settled: SmallVec::new(),
         };
+        let now = native.clock.now();
         for delivery in deliveries {
-            self.take(&native, delivery, &mut taking);
+            self.take(&native, now, delivery, &mut taking);
         }
         self.ack(&native, taking.settled);
         if taking.run.is_empty() {

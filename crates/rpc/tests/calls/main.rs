@@ -1,4 +1,5 @@
 //! Calls over the real memory engine, with a clock that stands still until told to move.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod answering;
 mod gateways;
@@ -6,5 +7,6 @@ mod handlers;
 mod idempotency;
 mod losing;
 mod refusing;
+mod storm;
 mod timing;
 mod world;
