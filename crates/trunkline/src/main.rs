@@ -4,10 +4,10 @@ mod args;
 mod commands;
 mod context;
 mod failure;
+mod latency;
 mod output;
 mod payload;
 mod process;
-mod random;
 mod signal;
 mod text;
 
@@ -36,11 +36,14 @@ async fn run(command: Command, context: &Context) -> Result<(), failure::Failure
         Command::Channel(command) => commands::channel(context, command).await,
         Command::Config(command) => commands::config(context, command),
         Command::Consume(args) => commands::consume(context, args).await,
+        Command::Demo(args) => commands::demo(context, args).await,
+        Command::DemoWorker => commands::demo_worker(context).await,
+        Command::Journal(command) => commands::journal(context, &command),
         Command::Publish(args) => commands::publish(context, args).await,
+        Command::Serve(args) => commands::serve(context, args).await,
         Command::Subscription(command) => commands::subscription(context, command).await,
         Command::Topic(command) => commands::topic(context, command).await,
         Command::Version => commands::version(context),
         Command::Worker(args) => commands::worker(context, args).await,
-        _ => Ok(()),
     }
 }

@@ -97,4 +97,7 @@ pub(crate) enum Command {
     Journal(JournalCommand),
     /// Print the version
     Version,
+    /// The demo's worker, in a process of its own
+    #[command(hide = true)]
+    DemoWorker,
 }

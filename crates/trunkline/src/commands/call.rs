@@ -1,8 +1,8 @@
 use crate::{
-    args::CallArgs, context::Context, failure::Failure, output::Output, signal::Stop, text,
+    args::CallArgs, context::Context, failure::Failure, latency::Latency, output::Output,
+    signal::Stop, text,
 };
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 use serde_json::{json, value::RawValue};
 use std::{
@@ -135,7 +135,7 @@ fn show_progress(output: Output, push: &Push) {
 
 /// How many calls ended how, and how long they took.
 struct Tally {
-    latency: Histogram<u64>,
+    latency: Latency,
     failed: u64,
     first_error: Option<RpcError>,
 }
@@ -148,8 +148,7 @@ async fn repeat(
 ) -> Result<(), Failure> {
     let begin = Instant::now();
     let mut tally = Tally {
-        // Two digits are what a summary shows; the histogram grows with what it sees.
-        latency: Histogram::new(3).expect("3 digits are within a histogram's bounds"),
+        latency: Latency::new(),
         failed: 0,
         first_error: None,
     };
@@ -178,7 +177,7 @@ impl Tally {
         outcome: Result<Box<RawValue>, RequestError>,
     ) -> Result<(), Failure> {
         match outcome {
-            Ok(_) => self.latency.saturating_record(elapsed.as_micros() as u64),
+            Ok(_) => self.latency.add(elapsed),
             Err(RequestError::Answer(error)) => {
                 self.failed += 1;
                 self.first_error.get_or_insert(error);
@@ -189,30 +188,26 @@ impl Tally {
     }
 
     fn show(self, output: Output, args: &CallArgs, elapsed: Duration) -> Result<(), Failure> {
-        let done = self.latency.len();
-        let at = |quantile| self.latency.value_at_quantile(quantile);
+        let done = self.latency.count();
         if output.json {
             output.object(&json!({
                 "method": args.method, "calls": args.repeat, "concurrency": args.concurrency,
                 "done": done, "failed": self.failed, "elapsed_ms": elapsed.as_secs_f64() * 1e3,
                 "per_second": done as f64 / elapsed.as_secs_f64(),
-                "latency_us": {
-                    "min": self.latency.min(), "mean": self.latency.mean(), "p50": at(0.5),
-                    "p95": at(0.95), "p99": at(0.99), "max": self.latency.max(),
-                },
+                "latency_us": self.latency.object(),
             }))?;
         } else {
-            let time = |micros| text::time(Duration::from_micros(micros));
+            let at = |part| text::time(self.latency.quantile(part));
             let rows = [
                 ("done", text::count(done)),
                 ("failed", text::count(self.failed)),
                 ("in", text::time(elapsed)),
                 ("rate", text::rate(done, elapsed)),
-                ("min", time(self.latency.min())),
-                ("p50", time(at(0.5))),
-                ("p95", time(at(0.95))),
-                ("p99", time(at(0.99))),
-                ("max", time(self.latency.max())),
+                ("min", text::time(self.latency.min())),
+                ("p50", at(0.5)),
+                ("p95", at(0.95)),
+                ("p99", at(0.99)),
+                ("max", text::time(self.latency.max())),
             ];
             let rows = rows.map(|(name, value)| vec![name.to_owned(), value]);
             output.table(&["calls", &format!(">{}", args.method)], rows.into())?;

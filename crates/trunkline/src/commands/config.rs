@@ -3,7 +3,7 @@ use crate::{
     context::Context,
     failure::Failure,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 use std::path::Path;
 use trunkline::{Config, DEFAULT_YAML, load};
 
@@ -34,12 +34,15 @@ fn check(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
 }
 
 fn print_default(context: &Context, format: ConfigFormat) -> Result<(), Failure> {
+    let tree = || -> Result<Value, Failure> {
+        serde_saphyr::from_str(DEFAULT_YAML).map_err(|error| Failure::failed(error.to_string()))
+    };
     match format {
-        _ if context.output.json => context.output.object(&Config::default())?,
+        _ if context.output.json => context.output.object(&tree()?)?,
         ConfigFormat::Yaml => context.output.bytes(DEFAULT_YAML.as_bytes())?,
         ConfigFormat::Toml => {
-            let text = toml::to_string(&Config::default())
-                .map_err(|error| Failure::failed(error.to_string()))?;
+            let text =
+                toml::to_string(&tree()?).map_err(|error| Failure::failed(error.to_string()))?;
             context.output.bytes(text.as_bytes())?;
         }
     }

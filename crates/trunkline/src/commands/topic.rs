@@ -226,7 +226,7 @@ pub(super) async fn remove(
     if output.json {
         return Ok(output.object(&answer)?);
     }
-    let removed = read::<Value>(&answer)?["removed"]
+    let removed = read::<Value>(&answer)?["purged"]
         .as_u64()
         .unwrap_or_default();
     eprintln!("removed {}", text::counted(removed, "message"));

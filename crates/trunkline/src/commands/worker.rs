@@ -3,7 +3,6 @@ use crate::{
     context::Context,
     failure::Failure,
     process::{self, Ended, Streams},
-    random,
     signal::Stop,
     text,
 };
@@ -15,7 +14,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use trunkline::{Client, Push, Pushes, RpcError};
+use trunkline::{Client, Push, Pushes, RpcError, random_number};
 use trunkline_model::{Backoff, Clock, ErrorCode, SystemClock, Timestamp};
 
 const RECONNECT: Backoff = Backoff {
@@ -53,7 +52,7 @@ pub(crate) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Fa
 async fn reconnect(context: &Context) -> Result<(Client, Pushes), Failure> {
     let target = context.target()?;
     for attempt in 0.. {
-        sleep(RECONNECT.delay(attempt, random::number())).await;
+        sleep(RECONNECT.delay(attempt, random_number())).await;
         if let Ok(connection) = Client::connect(&target).await {
             return Ok(connection);
         }
@@ -210,9 +209,10 @@ async fn run(client: &Client, args: &WorkerArgs, push: Push, cancelled: oneshot:
     }
     let stdin = push.params.as_deref().map_or("", RawValue::get).as_bytes();
     let streams = Streams::Collected(OUTPUT_MAX);
+    let mut why = ErrorCode::Cancelled;
     let outcome = process::run(&args.command, &environment, stdin, streams, async {
         tokio::select! {
-            () = reached(deadline) => {}
+            () = reached(deadline) => why = ErrorCode::Timeout,
             _ = cancelled => {}
         }
     });
@@ -221,9 +221,10 @@ async fn run(client: &Client, args: &WorkerArgs, push: Push, cancelled: oneshot:
             Ok(result) => client.answer(id.as_id(), &result).await,
             Err(error) => client.answer_error(id.as_id(), &error).await,
         },
-        // Nobody waits for this answer any more, but it frees the worker's slot.
+        // It frees the worker's slot, and is what the caller gets if it is there first.
         Ok(None) => {
-            let error = error(ErrorCode::Timeout, "killed at the deadline, or cancelled");
+            let mut error = error(why, "the program was killed: nobody waits for it any more");
+            error.data = Some(json!({"stage": "running"}));
             client.answer_error(id.as_id(), &error).await
         }
         Err(cause) => {

@@ -1,13 +1,15 @@
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr};
-use trunkline_model::{ByteSize, TopicName, TopicSettings};
+use trunkline_gateway::{GatewayConfig, GatewayLimits, SlowListener};
+use trunkline_model::{ByteSize, Span, TopicName, TopicSettings};
+use trunkline_rpc::CallsConfig;
 
 /// The version of the schema that this program reads and writes.
 pub const VERSION: u32 = 1;
 
 /// A server's configuration. What each key means, with its unit and bounds, is in
 /// `docs/configuration.md`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Version of the schema: [`VERSION`].
@@ -16,14 +18,18 @@ pub struct Config {
     pub engine: EngineSection,
     /// The HTTP and WebSocket listener.
     pub http: HttpSection,
+    /// Bounds of a connection and of the server.
+    pub limits: GatewayLimits,
     /// Topics that are there from the start, and what applies to all.
     pub topics: TopicsSection,
+    /// How calls are run, by category.
+    pub calls: CallsConfig,
     /// The program's own messages, on stderr.
     pub log: LogSection,
 }
 
 /// The engine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineSection {
     /// `embedded:PATH` or `memory:`.
@@ -35,7 +41,7 @@ pub struct EngineSection {
 }
 
 /// The HTTP and WebSocket listener.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HttpSection {
     /// Address; port 0 takes a free one.
@@ -46,10 +52,20 @@ pub struct HttpSection {
     pub hosts: Vec<String>,
     /// Origins besides the server's own and loopback whose web pages may connect.
     pub origins: Vec<String>,
+    /// A connection that is silent for so long is sent a ping.
+    pub ping_interval: Span,
+    /// A connection that doesn't answer a ping for so long is closed.
+    pub pong_timeout: Span,
+    /// A connection that takes nothing of its full buffer for so long is closed.
+    pub stall_timeout: Span,
+    /// Longest wait for running calls and for connections to close at the end.
+    pub drain_timeout: Span,
+    /// What happens to a connection that is too slow for the channels it listens to.
+    pub slow_listener: SlowListener,
 }
 
 /// Topics.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TopicsSection {
     /// A publish or consumer may make the topic that it names.
@@ -61,7 +77,7 @@ pub struct TopicsSection {
 }
 
 /// The program's own messages.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LogSection {
     /// What is told: `error`, `warn`, `info`, `debug`, `trace`, or by part, as in
@@ -75,7 +91,9 @@ impl Default for Config {
             version: VERSION,
             engine: EngineSection::default(),
             http: HttpSection::default(),
+            limits: GatewayLimits::default(),
             topics: TopicsSection::default(),
+            calls: CallsConfig::default(),
             log: LogSection::default(),
         }
     }
@@ -93,11 +111,17 @@ impl Default for EngineSection {
 
 impl Default for HttpSection {
     fn default() -> Self {
+        let gateway = GatewayConfig::default();
         Self {
-            listen: SocketAddr::from(([127, 0, 0, 1], 7400)),
-            insecure: false,
-            hosts: Vec::new(),
-            origins: Vec::new(),
+            listen: gateway.http,
+            insecure: gateway.insecure,
+            hosts: gateway.hosts,
+            origins: gateway.origins,
+            ping_interval: gateway.ping_interval,
+            pong_timeout: gateway.pong_timeout,
+            stall_timeout: gateway.stall_timeout,
+            drain_timeout: gateway.drain_timeout,
+            slow_listener: gateway.slow_listener,
         }
     }
 }

@@ -8,7 +8,7 @@ use serde_json::value::{RawValue, to_raw_value};
 
 /// Payloads that travel in one request, in order; one buffer for all.
 #[derive(Debug, Default)]
-pub(super) struct Chunk {
+pub(in crate::commands) struct Chunk {
     bytes: Vec<u8>,
     /// Where each payload ends.
     ends: Vec<usize>,
@@ -16,25 +16,25 @@ pub(super) struct Chunk {
 
 impl Chunk {
     /// Most messages of a request: below the server's bound of a batch.
-    pub(super) const MESSAGES_MAX: usize = 512;
+    pub(in crate::commands) const MESSAGES_MAX: usize = 512;
     /// Payload bytes from which on a request is full: well below the largest message that a
     /// server takes, with room for what JSON adds.
     const BYTES_FULL: usize = 128 << 10;
 
-    pub(super) fn push(&mut self, payload: &[u8]) {
+    pub(in crate::commands) fn push(&mut self, payload: &[u8]) {
         self.bytes.extend_from_slice(payload);
         self.ends.push(self.bytes.len());
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(in crate::commands) fn is_full(&self) -> bool {
         self.ends.len() >= Self::MESSAGES_MAX || self.bytes.len() >= Self::BYTES_FULL
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::commands) fn is_empty(&self) -> bool {
         self.ends.is_empty()
     }
 
-    pub(super) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+    pub(in crate::commands) fn payloads(&self) -> impl Iterator<Item = &[u8]> {
         let begins = [0].into_iter().chain(self.ends.iter().copied());
         begins
             .zip(&self.ends)
@@ -43,7 +43,7 @@ impl Chunk {
 }
 
 /// Makes the params of `rpc.topic.publish`.
-pub(super) struct Encoder {
+pub(in crate::commands) struct Encoder {
     topic: String,
     common: MessageArgs,
     /// What the publish ids of this run begin with, if it has any.
@@ -53,13 +53,13 @@ pub(super) struct Encoder {
 }
 
 /// The params of one request, ready to be sent again.
-pub(super) struct Encoded {
-    pub(super) params: Box<RawValue>,
-    pub(super) messages: u64,
+pub(in crate::commands) struct Encoded {
+    pub(in crate::commands) params: Box<RawValue>,
+    pub(in crate::commands) messages: u64,
 }
 
 impl Encoder {
-    pub(super) fn new(args: &PublishArgs, run: Option<String>) -> Self {
+    pub(in crate::commands) fn new(args: &PublishArgs, run: Option<String>) -> Self {
         Self {
             topic: args.topic.clone(),
             common: args.message.clone(),
@@ -68,7 +68,17 @@ impl Encoder {
         }
     }
 
-    pub(super) fn encode(&mut self, chunk: &Chunk) -> Result<Encoded, Failure> {
+    /// Messages that are nothing but their payload.
+    pub(in crate::commands) fn plain(topic: &str) -> Self {
+        Self {
+            topic: topic.to_owned(),
+            common: MessageArgs::default(),
+            run: None,
+            number: 0,
+        }
+    }
+
+    pub(in crate::commands) fn encode(&mut self, chunk: &Chunk) -> Result<Encoded, Failure> {
         let mut messages = Vec::with_capacity(chunk.ends.len());
         for payload in chunk.payloads() {
             let payload = match self.common.json_payload {

@@ -2,8 +2,8 @@ mod chunk;
 mod input;
 mod window;
 
-use crate::{args::PublishArgs, context::Context, failure::Failure, random, signal::Stop, text};
-use chunk::Encoder;
+use crate::{args::PublishArgs, context::Context, failure::Failure, signal::Stop, text};
+pub(super) use chunk::{Chunk, Encoder};
 use indicatif::{ProgressBar, ProgressStyle};
 use input::Input;
 use serde_json::json;
@@ -12,7 +12,7 @@ use window::{Outcome, Window};
 
 pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
-    let encoder = Encoder::new(&args, args.retry.then(random::name));
+    let encoder = Encoder::new(&args, args.retry.then(trunkline::unique_name));
     let listed = !args.lines;
     let input = Input::of(&args)?;
     let begin = Instant::now();

@@ -2,13 +2,13 @@ use super::{
     chunk::{Encoded, Encoder},
     input::Input,
 };
-use crate::{context::Context, failure::Failure, random, signal::Stop};
+use crate::{context::Context, failure::Failure, signal::Stop};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{collections::VecDeque, time::Duration};
 use tokio::time::sleep;
-use trunkline::{Client, Pending, RequestError};
+use trunkline::{Client, Pending, RequestError, random_number};
 use trunkline_model::{Backoff, ErrorCode};
 
 const PUBLISH: &str = "rpc.topic.publish";
@@ -150,7 +150,7 @@ impl Window {
                 self.bar.suspend(|| eprintln!("{cause}; connecting again"));
             }
             tokio::select! {
-                () = sleep(RECONNECT.delay(attempt, random::number())) => {}
+                () = sleep(RECONNECT.delay(attempt, random_number())) => {}
                 () = stop.asked() => return Err(Failure::failed("interrupted")),
             }
             match self.reconnect(context).await {

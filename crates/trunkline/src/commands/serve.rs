@@ -1,0 +1,143 @@
+use super::config;
+use crate::{args::ServeArgs, context::Context, failure::Failure, signal::Stop, text};
+use serde_json::{Value, json};
+use std::{io::IsTerminal, path::Path, process};
+use tracing_subscriber::EnvFilter;
+use trunkline::{BindError, Config, Drained, Server, StartError};
+
+/// Exit code of a server that was told twice to end: it did not end cleanly.
+const CUT_OFF: i32 = 1;
+
+pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Failure> {
+    if let Some(address) = args.stomp {
+        return Err(Failure::usage(format!(
+            "--stomp {address}: this version doesn't speak STOMP yet; leave --stomp out"
+        )));
+    }
+    let config = settings(&args)?;
+    log(&config.log.filter)?;
+    let mut stop = Stop::listen()?;
+    let server = Server::start(&config).await.map_err(refused)?;
+    announce(context, &config, &server)?;
+    let mut again = None;
+    let shutdown = async {
+        stop.asked().await;
+        eprintln!("draining; once more ends at once");
+        again = Some(tokio::spawn(async move {
+            stop.asked().await;
+            process::exit(CUT_OFF);
+        }));
+    };
+    let drained = server.run(shutdown).await;
+    if let Some(again) = again {
+        again.abort();
+    }
+    if context.output.json {
+        context.output.object(&json!({"event": "stopped"}))?;
+    }
+    eprintln!("{}", ended(&drained));
+    Ok(())
+}
+
+/// Later wins: file, environment, flag.
+fn settings(args: &ServeArgs) -> Result<Config, Failure> {
+    let mut config = config::read(args.config.as_deref())?;
+    if let Some(url) = &args.engine {
+        config.engine.url.clone_from(url);
+    }
+    if let Some(dir) = &args.data {
+        config.engine.url = format!("embedded:{}", dir.display());
+    }
+    if let Some(address) = args.http {
+        config.http.listen = address;
+    }
+    config.http.insecure |= args.insecure;
+    Ok(config)
+}
+
+fn log(filter: &str) -> Result<(), Failure> {
+    let filter = EnvFilter::try_new(filter)
+        .map_err(|error| Failure::usage(format!("log.filter: {error}")))?;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+    Ok(())
+}
+
+/// What is wrong with the configuration is the user's matter, the rest the machine's.
+fn refused(error: StartError) -> Failure {
+    match error {
+        StartError::Config(_)
+        | StartError::Location(_)
+        | StartError::Declare { .. }
+        | StartError::Bind(BindError::Public(_)) => Failure::usage(error.to_string()),
+        other => Failure::failed(other.to_string()),
+    }
+}
+
+fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), Failure> {
+    let (engine, url) = (&config.engine.url, server.url());
+    if context.output.json {
+        let recovery = server.recovery().map_or(Value::Null, |found| {
+            json!({
+                "records": found.records, "clean": found.clean, "torn": found.torn.is_some(),
+            })
+        });
+        context.output.object(&json!({
+            "event": "ready", "version": env!("CARGO_PKG_VERSION"), "engine": engine,
+            "http": server.address().to_string(), "url": url, "recovery": recovery,
+            "pid": process::id(),
+        }))?;
+    }
+    let (kept, found) = store(engine, server);
+    eprintln!("trunkline {}", env!("CARGO_PKG_VERSION"));
+    eprintln!("  engine     {kept}");
+    eprintln!("  recovery   {found}");
+    eprintln!("  clients    {url}");
+    eprintln!("  health     http://{}/readyz", server.address());
+    eprintln!(
+        "  stop       Ctrl-C or SIGTERM to process {}",
+        process::id()
+    );
+    if !server.address().ip().is_loopback() {
+        eprintln!("  warning    others can reach this address, and nobody has to log in");
+    }
+    Ok(())
+}
+
+/// Where messages are kept and how safely, and what was found there.
+fn store(engine: &str, server: &Server) -> (String, String) {
+    let Some(recovery) = server.recovery() else {
+        let kept = format!("{engine} (nothing on disk, gone at the end)");
+        return (kept, "nothing to recover".to_owned());
+    };
+    let path = Path::new(engine.trim_start_matches("embedded:"));
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let kept = format!("embedded in {} (confirmed after fdatasync)", path.display());
+    let records = text::counted(recovery.records, "record");
+    let mut found = match (recovery.records, recovery.clean) {
+        (0, _) => "a new store".to_owned(),
+        (_, true) => format!("{records}, stopped cleanly before"),
+        (_, false) => format!("{records}, not stopped cleanly before; nothing confirmed is lost"),
+    };
+    if let Some(torn) = &recovery.torn {
+        found.push_str(&format!(
+            "; an unfinished end was cut off (offset {} of {})",
+            torn.offset, torn.file
+        ));
+    }
+    (kept, found)
+}
+
+fn ended(drained: &Drained) -> String {
+    match drained {
+        Drained::CutOff { connections } => format!(
+            "stopped; {} did not close in time",
+            text::counted(*connections, "connection")
+        ),
+        _ => "stopped cleanly".to_owned(),
+    }
+}

@@ -1,0 +1,167 @@
+use crate::{Config, ConfigError, unique_name};
+use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use trunkline_auth::Access;
+use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationError, OpenError};
+use trunkline_gateway::{BindError, Drained, Gateway, GatewayConfig, Services};
+use trunkline_journal::{Config as JournalConfig, RecoveryReport};
+use trunkline_model::{
+    Admin, Caller, Clock, Engine, Error, SystemClock, Timestamp, TopicName, TopicSettings, oneshot,
+};
+use trunkline_rpc::Calls;
+
+/// Longest wait for the engine to make everything durable at the end.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Why a server doesn't start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration makes no sense.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The engine's URL is none.
+    #[error("engine.url: {0}")]
+    Location(#[from] LocationError),
+    /// The store doesn't open.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A topic of the configuration can't be made.
+    #[error("topics.declare.{}: {error}", topic.as_str())]
+    Declare {
+        /// The topic.
+        topic: TopicName,
+        /// What the engine says.
+        error: Error,
+    },
+    /// The address can't be used.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+/// A server that is ready: the store is recovered, the address is taken.
+pub struct Server {
+    engine: Arc<Embedded>,
+    gateway: Gateway,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server")
+            .field("gateway", &self.gateway)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Opens the store, makes the topics of the configuration and takes the address. Must be
+    /// called inside a tokio runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong and what to do.
+    pub async fn start(config: &Config) -> Result<Self, StartError> {
+        config.check()?;
+        let location: Location = config.engine.url.parse()?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(Timestamp::ZERO));
+        let engine = Embedded::open(engine_config(config, location, &clock))?;
+        let calls = Calls::start(
+            Arc::clone(&engine) as Arc<dyn Engine>,
+            Arc::clone(&clock),
+            config.calls.clone(),
+            unique_name().into(),
+        );
+        for (topic, settings) in &config.topics.declare {
+            declare(&*engine, topic, settings).await?;
+        }
+        let services = Services {
+            engine: Arc::clone(&engine) as Arc<dyn Engine>,
+            calls,
+            access: Arc::new(Access::default()),
+            clock,
+            version: env!("CARGO_PKG_VERSION"),
+            engine_url: config.engine.url.clone(),
+        };
+        let gateway = Gateway::bind(gateway_config(config), services).await?;
+        Ok(Self { engine, gateway })
+    }
+
+    /// Where it listens: with the port that was taken, if port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.gateway.local_addr()
+    }
+
+    /// The URL for clients on this machine.
+    pub fn url(&self) -> String {
+        format!("ws://{}/rpc", self.address())
+    }
+
+    /// What was found in the store; `None` without one.
+    pub fn recovery(&self) -> Option<&RecoveryReport> {
+        self.engine.recovery()
+    }
+
+    /// Serves until `shutdown` is ready, then drains: running calls finish, everything that was
+    /// taken becomes durable, connections are closed, the store is closed cleanly.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
+        let drained = self.gateway.run(shutdown).await;
+        let engine = self.engine;
+        // Waits for the disk, which is no work for a runtime's thread.
+        let closed = tokio::task::spawn_blocking(move || engine.close(CLOSE_WITHIN)).await;
+        if let Err(error) = closed {
+            tracing::error!(%error, "closing the engine failed");
+        }
+        drained
+    }
+}
+
+fn engine_config(config: &Config, location: Location, clock: &Arc<dyn Clock>) -> EmbeddedConfig {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let section = &config.engine;
+    EmbeddedConfig {
+        auto_create: config.topics.auto_create,
+        defaults: config.topics.defaults.clone(),
+        journal: JournalConfig {
+            segment_bytes: u32::try_from(section.segment_bytes.0).unwrap_or(u32::MAX),
+            cache_bytes: size(section.cache_bytes.0),
+            ..JournalConfig::default()
+        },
+        clock: Some(Arc::clone(clock)),
+        ..EmbeddedConfig::new(location)
+    }
+}
+
+fn gateway_config(config: &Config) -> GatewayConfig {
+    let http = config.http.clone();
+    GatewayConfig {
+        http: http.listen,
+        insecure: http.insecure,
+        hosts: http.hosts,
+        origins: http.origins,
+        limits: config.limits.clone(),
+        ping_interval: http.ping_interval,
+        pong_timeout: http.pong_timeout,
+        stall_timeout: http.stall_timeout,
+        drain_timeout: http.drain_timeout,
+        slow_listener: http.slow_listener,
+    }
+}
+
+/// Makes a topic that the configuration names; one that is there with other options is an error.
+async fn declare(
+    engine: &dyn Engine,
+    topic: &TopicName,
+    settings: &TopicSettings,
+) -> Result<(), StartError> {
+    let (completion, outcome) = oneshot();
+    let command = Admin::Define {
+        topic: topic.clone(),
+        settings: settings.clone(),
+    };
+    engine.admin(&Caller::system(), command, completion);
+    match outcome.await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(StartError::Declare {
+            topic: topic.clone(),
+            error,
+        }),
+    }
+}

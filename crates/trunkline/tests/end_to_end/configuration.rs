@@ -1,0 +1,60 @@
+//! config, and how `serve` takes its configuration.
+
+use crate::setup::{Server, run, setup, store, text, trunkline};
+
+#[test]
+fn the_default_is_a_configuration() {
+    let store = store();
+    for (format, name) in [("yaml", "c.yaml"), ("toml", "c.toml")] {
+        let printed = run(trunkline(&["config", "default", "--format", format]), b"").ok();
+        let file = store.file(name, &printed);
+        let checked = run(trunkline(&["config", "check", text(&file)]), b"").ok();
+        assert!(checked.ends_with("fine\n"), "{checked}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_told_with_line_and_nearest() {
+    let store = store();
+    let file = store.file("c.yaml", "version: 1\nhttp:\n  lisen: 127.0.0.1:0\n");
+    let says = "c.yaml:3: unknown key `lisen`; did you mean `listen`?";
+    run(trunkline(&["config", "check", text(&file)]), b"").fails(2, says);
+    run(trunkline(&["serve", "--config", text(&file)]), b"").fails(2, says);
+
+    let mut command = trunkline(&["serve", "--http", "127.0.0.1:0", "--engine", "memory:"]);
+    command.env("TRUNKLINE_LOG__FLITER", "info");
+    run(command, b"").fails(
+        2,
+        "TRUNKLINE_LOG__FLITER: unknown key `fliter`; did you mean `filter`?",
+    );
+}
+
+#[test]
+fn topics_of_the_configuration_are_there_from_the_start() {
+    let store = store();
+    let yaml = "engine: {url: 'memory:'}\nhttp: {listen: '127.0.0.1:0'}\n\
+                topics:\n  auto_create: false\n  declare:\n    orders: {priorities: 3}\n";
+    let file = store.file("c.yaml", yaml);
+    let server = Server::start(&["--config", text(&file)]);
+    let info = server.run(&["--json", "topic", "info", "orders"]).objects();
+    assert_eq!(info[0]["options"]["priorities"], 3);
+    server.run(&["publish", "others", "x"]).fails(1, "others");
+}
+
+#[test]
+fn what_is_not_served_is_refused_by_name() {
+    let serve = |args: &[&str]| run(trunkline(&[&["serve"], args].concat()), b"");
+    serve(&["--stomp", "127.0.0.1:0"]).fails(2, "STOMP");
+    serve(&["--engine", "redis://localhost"]).fails(2, "not an embedded engine");
+    serve(&["--engine", "memory:", "--http", "0.0.0.0:0"]).fails(2, "--insecure");
+    let server = Server::start(&["--engine", "memory:", "--http", "0.0.0.0:0", "--insecure"]);
+    assert!(server.stop().success());
+}
+
+#[test]
+fn an_address_in_use_is_named() {
+    let server = setup();
+    let address = server.address().to_owned();
+    let second = ["serve", "--engine", "memory:", "--http", &address];
+    run(trunkline(&second), b"").fails(1, &address);
+}

@@ -1,0 +1,100 @@
+//! 0 done, 1 failed, 2 wrong usage or configuration, 3 can't connect, 4 timed out.
+
+use crate::setup::{run, setup, trunkline};
+
+#[test]
+fn wrong_usage_is_2() {
+    for (args, says) in [
+        (&["publsh"][..], "publish"),
+        (&["consume", "t"], "--subscription"),
+        (&["call", "m", "{"], "PARAMS is not JSON"),
+        (&["call", "m", "1"], "write '[1]'"),
+        (
+            &["--url", "http://127.0.0.1:1", "topic", "ls"],
+            "http:// is not spoken here",
+        ),
+        (
+            &["--url", "wss://127.0.0.1:1", "topic", "ls"],
+            "no TLS in this version",
+        ),
+        (&["publish", "t", "a", "--lines"], "--lines reads stdin"),
+        (&["journal", "verify", "/no/such/dir"], "/no/such/dir"),
+        (&["demo", "--input", "/no/such/file"], "/no/such/file"),
+    ] {
+        run(trunkline(args), b"").fails(2, says);
+    }
+}
+
+#[test]
+fn nobody_there_is_3() {
+    // A port that was free a moment ago; nothing of ours listens there.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let url = format!("ws://127.0.0.1:{port}");
+    for command in [
+        &["topic", "ls"][..],
+        &["publish", "t", "a"],
+        &["consume", "t", "-s", "s"],
+        &["call", "m"],
+        &["channel", "listen", "c"],
+        &["worker", "--handler", "h", "--method", "m", "--", "cat"],
+    ] {
+        let args = [&["--url", &url], command].concat();
+        run(trunkline(&args), b"").fails(3, "trunkline serve");
+    }
+}
+
+#[test]
+fn what_answers_but_is_no_trunkline_is_3() {
+    let server = setup();
+    let url = server.url.replace("/rpc", "/healthz");
+    run(trunkline(&["--url", &url, "topic", "ls"]), b"").fails(3, "not a WebSocket");
+}
+
+#[test]
+fn failures_are_1_and_time_outs_4() {
+    let server = setup();
+    server
+        .run(&["call", "nobody.offers.this"])
+        .fails(1, "-32601");
+    server
+        .run(&["topic", "info", "nothing"])
+        .fails(1, "no topic nothing");
+    server
+        .run(&[
+            "consume",
+            "t",
+            "-s",
+            "s",
+            "--count",
+            "1",
+            "--idle-timeout",
+            "50ms",
+        ])
+        .fails(4, "0 of 1");
+    let failed = server.run(&["--json", "topic", "info", "nothing"]);
+    let error: serde_json::Value = serde_json::from_str(&failed.err).unwrap();
+    assert_eq!(error["error"]["code"], -32009);
+}
+
+#[test]
+fn help_and_version_are_0() {
+    assert!(run(trunkline(&["--help"]), b"").ok().contains("Exit codes"));
+    assert!(
+        run(trunkline(&["version"]), b"")
+            .ok()
+            .starts_with("trunkline ")
+    );
+    let commands = [
+        "serve", "demo", "call", "worker", "publish", "consume", "channel", "topic",
+    ];
+    for command in commands
+        .into_iter()
+        .chain(["subscription", "config", "journal"])
+    {
+        run(trunkline(&[command, "--help"]), b"").ok();
+    }
+}

@@ -1,0 +1,14 @@
+//! The real binary, end to end: what a user types, what comes out, how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+mod calls;
+mod channels;
+mod configuration;
+mod crash;
+mod demo;
+mod exit_codes;
+mod setup;
+mod stopping;
+mod store;
+mod topics;

@@ -1,0 +1,98 @@
+//! The data directory: who may have it, and what a damaged one looks like.
+
+use crate::setup::{run, seq, store, text, trunkline};
+use std::{fs, path::Path};
+
+fn serve(data: &Path) -> crate::setup::Ran {
+    run(
+        trunkline(&["serve", "--http", "127.0.0.1:0", "--data", text(data)]),
+        b"",
+    )
+}
+
+#[test]
+fn a_second_server_on_the_same_directory_is_refused() {
+    let store = store();
+    let server = store.serve();
+    serve(&store.path()).fails(1, "in use by another process");
+    // The first one doesn't notice.
+    server.run(&["publish", "t", "a"]).ok();
+}
+
+#[test]
+fn a_directory_that_can_not_be_written_is_named() {
+    // Not even root can make a directory there.
+    serve(Path::new("/proc/trunkline-data")).fails(1, "/proc/trunkline-data");
+    let store = store();
+    let file = store.file("file", "not a directory");
+    serve(&file).fails(1, text(&file));
+}
+
+#[test]
+fn verify_and_dump_read_what_a_server_wrote() {
+    let store = store();
+    let server = store.serve();
+    server
+        .feed(&["publish", "numbers", "--lines"], seq(50).as_bytes())
+        .ok();
+    assert!(server.stop().success());
+    let journal = |args: &[&str]| run(trunkline(&[args, &[text(&store.path())]].concat()), b"");
+    let verified = journal(&["journal", "verify"]).ok();
+    assert!(
+        verified.contains("intact") && verified.contains("stopped cleanly"),
+        "{verified}"
+    );
+    assert_eq!(
+        journal(&["--json", "journal", "verify"]).objects()[0]["ok"],
+        true
+    );
+    let dumped = journal(&["journal", "dump"]).ok();
+    assert!(dumped.contains("numbers"), "{dumped}");
+    let records = journal(&["--json", "journal", "dump"]).objects();
+    assert!(
+        records
+            .iter()
+            .filter(|record| record["lsn"].is_u64())
+            .count()
+            > 50
+    );
+}
+
+#[test]
+fn a_damaged_segment_is_refused_with_file_and_offset() {
+    let store = store();
+    let server = store.serve();
+    for payload in ["before", "the one that will be damaged", "after"] {
+        server.run(&["publish", "t", payload]).ok();
+    }
+    assert!(server.stop().success());
+    let segment = damage(&store.path(), b"the one that will be damaged");
+
+    let refused = serve(&store.path());
+    assert!(
+        refused.err.contains("trunkline journal verify"),
+        "{refused:?}"
+    );
+    refused.fails(1, &format!("{segment} is damaged at offset "));
+    let journal = |verb| run(trunkline(&["journal", verb, text(&store.path())]), b"");
+    journal("verify").fails(1, &format!("{segment} is damaged at offset "));
+    let dumped = journal("dump").ok();
+    assert!(dumped.contains("damaged at "), "{dumped}");
+}
+
+/// Flips one bit of `needle` in the segment that has it; that file's name.
+fn damage(data: &Path, needle: &[u8]) -> String {
+    for entry in fs::read_dir(data).unwrap() {
+        let path = entry.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        if let Some(at) = bytes
+            .windows(needle.len())
+            .position(|window| window == needle)
+        {
+            bytes[at] ^= 1;
+            fs::write(&path, bytes).unwrap();
+            return path.file_name().unwrap().to_str().unwrap().to_owned();
+        }
+    }
+    panic!("no file has it");
+}
