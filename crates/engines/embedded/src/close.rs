@@ -41,6 +41,7 @@ impl Shared {
         }
         self.locked(|state, _, out| state.refuse_waiting(&Error::shutting_down(), out));
         self.stop_threads();
+        self.reader.refuse(&Error::shutting_down());
         // With the last reference goes the directory's lock.
         self.locked(|state, _, _| state.log = None);
         self.health.send_replace(Health::Closed);

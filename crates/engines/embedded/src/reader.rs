@@ -7,6 +7,7 @@ use crate::{
 };
 use std::{
     collections::VecDeque,
+    mem,
     sync::{Condvar, Mutex, MutexGuard},
 };
 use trunkline_journal::{Journal, Place, ReadError, RecordBytes};
@@ -50,6 +51,17 @@ impl Reader {
     pub(crate) fn stop(&self) {
         self.queue().stopped = true;
         self.wake.notify_all();
+    }
+
+    /// Answers those that wait for a job that was not begun.
+    pub(crate) fn refuse(&self, error: &Error) {
+        let jobs = mem::take(&mut self.queue().jobs);
+        for job in jobs {
+            // The consumers have ended.
+            if let Job::Look(look) = job {
+                look.completion.complete(Err(error.clone()));
+            }
+        }
     }
 
     pub(crate) fn is_idle(&self) -> bool {

@@ -10,6 +10,7 @@ use crate::{
 use std::mem;
 use trunkline_journal::{Class, Urgency};
 use trunkline_model::{Outcome, Timestamp};
+use trunkline_queue::Effects;
 
 impl State {
     /// Lets out what waited for the journal, as far as it is now.
@@ -93,7 +94,8 @@ impl State {
     /// Appends all definitions again, so that those in the segments before `before` are not
     /// needed. Several groups if they are many: nothing is freed before the last is durable.
     fn define_again(&mut self, before: u32, now: Timestamp) {
-        let mut effects = self.effects();
+        // Its own, since they may be large: publish ids are among them.
+        let mut effects = Effects::default();
         self.core.definitions(&mut effects);
         if let Some(log) = &mut self.log {
             match log.append_all(effects.log.iter(), Class::Compaction, Urgency::Commit, now) {
@@ -104,6 +106,5 @@ impl State {
                 }
             }
         }
-        self.recycle(effects);
     }
 }

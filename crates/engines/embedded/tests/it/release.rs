@@ -77,14 +77,16 @@ fn a_consumer_keeps_its_order_when_a_later_delivery_is_durable_earlier() {
     let bench = Bench::open(&disk);
     let commit = bench.define_with("commit", Durability::Commit);
     let memory = bench.define_with("memory", Durability::Memory);
-    let (of_commit, of_memory) = (bench.consume(&commit, "s"), bench.consume(&memory, "s"));
+    let both = bench.consume_all(&[&commit, &memory], "both");
+    let other = bench.consume(&memory, "other");
     bench.settle();
     bench.submit(publish(&commit, &["1"]));
-    bench.submit(publish(&memory, &["2"]));
-    assert_eq!(of_memory.texts(), ["2"], "another consumer does not wait");
-    assert!(of_commit.take().is_empty());
+    let second = bench.submit(publish(&memory, &["2"]));
+    assert!(bench.result(second).is_some(), "it is confirmed");
+    assert_eq!(other.texts(), ["2"], "another consumer does not wait");
+    assert!(both.take().is_empty());
     bench.settle();
-    assert_eq!(of_commit.texts(), ["1"]);
+    assert_eq!(both.texts(), ["1", "2"]);
 }
 
 #[test]

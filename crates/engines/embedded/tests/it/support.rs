@@ -125,13 +125,19 @@ impl Bench {
     }
 
     pub(crate) fn consume(&self, topic: &TopicName, subscription: &str) -> Taker {
+        self.consume_all(&[topic], subscription)
+    }
+
+    /// A consumer of the subscription of that name of several topics.
+    pub(crate) fn consume_all(&self, topics: &[&TopicName], subscription: &str) -> Taker {
         let sink = Arc::new(Sink::default());
+        let source = |topic: &&TopicName| Source {
+            topic: (*topic).clone(),
+            subscription: subscription.parse().unwrap(),
+            from: None,
+        };
         let spec = ConsumeSpec {
-            sources: vec![Source {
-                topic: topic.clone(),
-                subscription: subscription.parse().unwrap(),
-                from: None,
-            }],
+            sources: topics.iter().map(source).collect(),
             credit: 1_000_000,
             window_bytes: u64::MAX,
             auto_ack: false,
