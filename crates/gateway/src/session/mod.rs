@@ -51,6 +51,8 @@ pub(crate) async fn run(shared: Arc<Shared>, wire: Wire<TcpStream>, peer: Socket
         shared: shared.clone(),
     };
     let ending = session.converse().await;
+    // What was asked before the end, and is answered already, is still said.
+    session.connection.collect(session.socket.get_mut().out());
     shared.leave(id);
     tracing::debug!(connection = id.0, %peer, ?ending, "session ends");
     // Deliveries go back and calls end now, not when the peer has agreed to part.

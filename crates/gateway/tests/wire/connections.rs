@@ -1,0 +1,157 @@
+use super::server::{Client, Server};
+use std::time::Duration;
+use trunkline_model::{ByteSize, Span};
+
+const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.list"}"#;
+
+fn millis(millis: u64) -> Span {
+    Span(Duration::from_millis(millis))
+}
+
+/// Lets the server's tasks run until `done`.
+async fn until(done: impl Fn() -> bool) {
+    while !done() {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn many_answers_share_a_connection_in_order_of_completion() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    for id in 0..5_000 {
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"rpc.channel.publish","params":{{"channel":"c","payload":{id}}}}}"#
+        );
+        client.feed(request).await.unwrap();
+    }
+    client.flush().await.unwrap();
+    for id in 0..5_000 {
+        let expected = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"receivers":0}}}}"#);
+        assert_eq!(client.receive().await.as_deref(), Ok(expected.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_stops_reading_is_disconnected_and_nobody_else_notices() {
+    let server = Server::start_with(|config| {
+        config.limits.outgoing_bytes_max = ByteSize(64 << 10);
+        config.stall_timeout = millis(100);
+    })
+    .await;
+    let mut slow = server.connect().await;
+    let mut other = server.connect().await;
+    // Each answer is as large as its question: nobody reads, so the server stops reading too,
+    // and the client can't write any more.
+    let large = "x".repeat(32 << 10);
+    let request = format!(r#"{{"jsonrpc":"2.0","id":"{large}","method":"rpc.topic.list"}}"#);
+    assert!(request.len() > 1_024);
+    let request = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"rpc.topic.publish","params":{{"topic":"t","messages":[{{"payload_text":"{large}"}}]}}}}"#
+    );
+    let peek = r#"{"jsonrpc":"2.0","id":2,"method":"rpc.topic.peek","params":{"topic":"t"}}"#;
+    slow.ask(&request).await;
+    let flood = async {
+        loop {
+            if slow.feed(peek.to_owned()).await.is_err() || slow.flush().await.is_err() {
+                return;
+            }
+        }
+    };
+    let others = async {
+        until(|| server.counters.stalled.get() == 1).await;
+    };
+    tokio::join!(flood, others);
+    assert!(other.ask(LIST).await.contains("\"topic\":\"t\""));
+    until(|| server.counters.sessions.get() == 1).await;
+}
+
+#[tokio::test]
+async fn deliveries_wait_for_a_client_that_reads_slowly() {
+    let server = Server::start_with(|config| {
+        config.limits.outgoing_bytes_max = ByteSize(64 << 10);
+        config.limits.delivery_window_bytes = ByteSize(64 << 10);
+    })
+    .await;
+    let mut publisher = server.connect().await;
+    let mut slow = server.connect().await;
+    slow.ask(r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.consume","params":{"topic":"t","subscription":"s","credit":1000000}}"#)
+        .await;
+    let text = "x".repeat(10_000);
+    const COUNT: usize = 2_000;
+    for id in 0..COUNT {
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"rpc.topic.publish","params":{{"topic":"t","messages":[{{"payload_text":"{text}"}}]}}}}"#
+        );
+        assert!(publisher.ask(&request).await.contains("ids"));
+    }
+    let mut tags = 0;
+    while tags < COUNT {
+        let frame = slow.receive().await.unwrap();
+        assert!(frame.len() <= 1 << 20);
+        let frame: serde_json::Value = serde_json::from_str(&frame).unwrap();
+        for delivery in frame["params"]["deliveries"].as_array().unwrap() {
+            tags += 1;
+            assert_eq!(delivery["tag"], tags);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_silent_client_is_pinged_and_an_answering_one_stays() {
+    let server = Server::start_with(|config| {
+        config.ping_interval = millis(20);
+        config.pong_timeout = millis(40);
+    })
+    .await;
+    // It reads, and so its library answers pings.
+    let mut alive = server.connect().await;
+    // It is connected and says nothing, not even pong.
+    let dead = server.connect().await;
+    let reading = tokio::spawn(async move {
+        let closed = alive.receive().await;
+        (alive, closed)
+    });
+    until(|| server.counters.silent.get() == 1).await;
+    until(|| server.counters.sessions.get() == 1).await;
+    assert!(!reading.is_finished());
+    drop(dead);
+}
+
+#[tokio::test]
+async fn calls_of_a_client_that_leaves_are_cancelled() {
+    let server = Server::start().await;
+    let mut worker = server.connect().await;
+    worker
+        .ask(r#"{"jsonrpc":"2.0","id":1,"method":"rpc.worker.register","params":{"handler":"h","methods":["m"]}}"#)
+        .await;
+    let mut caller = server.connect().await;
+    caller
+        .send(r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#)
+        .await;
+    let request = worker.receive().await.unwrap();
+    let request: serde_json::Value = serde_json::from_str(&request).unwrap();
+    caller.close().await;
+    let cancelled = format!(
+        r#"{{"jsonrpc":"2.0","method":"rpc.cancel","params":{{"id":{}}}}}"#,
+        request["id"]
+    );
+    assert_eq!(worker.receive().await, Ok(cancelled));
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_told_so() {
+    let server = Server::start_with(|config| config.limits.max_connections = 1).await;
+    let mut first = server.connect().await;
+    let refused = server.http("GET /healthz", &[], "").await;
+    assert!(refused.starts_with("HTTP/1.1 503 "), "{refused}");
+    assert!(refused.contains("too many connections"), "{refused}");
+    assert!(first.ask(LIST).await.contains("result"));
+    first.close().await;
+    until(|| server.counters.connections.get() == 0).await;
+    assert!(connected(&server).await.ask(LIST).await.contains("result"));
+}
+
+async fn connected(server: &Server) -> Client {
+    server.connect().await
+}

@@ -1,0 +1,12 @@
+use super::script;
+
+macro_rules! scenarios {
+    ($($name:ident),* $(,)?) => {
+        $(#[tokio::test]
+        async fn $name() {
+            script::run(include_str!(concat!("../../testdata/", stringify!($name), ".txt"))).await;
+        })*
+    };
+}
+
+scenarios!(requests, topics, consumers, channels, calls, workers);
