@@ -21,7 +21,7 @@ pub use config::{
     VERSION as CONFIG_VERSION, load,
 };
 pub use random::{random_number, unique_name};
-pub use server::{Server, StartError};
+pub use server::{Server, StartError, Stopped};
 pub use trunkline_engine_embedded::{LocationError, OpenError};
 pub use trunkline_gateway::{BindError, Drained, GatewayLimits, SlowListener};
 pub use trunkline_journal::RecoveryReport;

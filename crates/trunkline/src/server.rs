@@ -1,11 +1,13 @@
 use crate::{Config, ConfigError, unique_name};
 use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::time::timeout;
 use trunkline_auth::Access;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationError, OpenError};
 use trunkline_gateway::{BindError, Drained, Gateway, GatewayConfig, Services};
 use trunkline_journal::{Config as JournalConfig, RecoveryReport};
 use trunkline_model::{
-    Admin, Caller, Clock, Engine, Error, SystemClock, Timestamp, TopicName, TopicSettings, oneshot,
+    Admin, Caller, Clock, Engine, Error, Health, SystemClock, Timestamp, TopicName, TopicSettings,
+    oneshot,
 };
 use trunkline_rpc::Calls;
 
@@ -36,6 +38,16 @@ pub enum StartError {
     /// The address can't be used.
     #[error(transparent)]
     Bind(#[from] BindError),
+}
+
+/// How a server ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// How its connections ended.
+    pub drained: Drained,
+    /// The store is closed: the next start has nothing to recover. If not, what was confirmed
+    /// is safe nevertheless.
+    pub closed: bool,
 }
 
 /// A server that is ready: the store is recovered, the address is taken.
@@ -101,15 +113,15 @@ impl Server {
 
     /// Serves until `shutdown` is ready, then drains: running calls finish, everything that was
     /// taken becomes durable, connections are closed, the store is closed cleanly.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
+    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
         let drained = self.gateway.run(shutdown).await;
-        let engine = self.engine;
-        // Waits for the disk, which is no work for a runtime's thread.
-        let closed = tokio::task::spawn_blocking(move || engine.close(CLOSE_WITHIN)).await;
-        if let Err(error) = closed {
-            tracing::error!(%error, "closing the engine failed");
+        let mut health = self.engine.health();
+        self.engine.close(CLOSE_WITHIN);
+        let closed = health.wait_for(|health| *health == Health::Closed);
+        Stopped {
+            drained,
+            closed: matches!(timeout(CLOSE_WITHIN, closed).await, Ok(Ok(_))),
         }
-        drained
     }
 }
 

@@ -3,7 +3,7 @@ use crate::{args::ServeArgs, context::Context, failure::Failure, signal::Stop, t
 use serde_json::{Value, json};
 use std::{io::IsTerminal, path::Path, process};
 use tracing_subscriber::EnvFilter;
-use trunkline::{BindError, Config, Drained, Server, StartError};
+use trunkline::{BindError, Config, Drained, Server, StartError, Stopped};
 
 /// Exit code of a server that was told twice to end: it did not end cleanly.
 const CUT_OFF: i32 = 1;
@@ -28,14 +28,14 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
             process::exit(CUT_OFF);
         }));
     };
-    let drained = server.run(shutdown).await;
+    let stopped = server.run(shutdown).await;
     if let Some(again) = again {
         again.abort();
     }
     if context.output.json {
         context.output.object(&json!({"event": "stopped"}))?;
     }
-    eprintln!("{}", ended(&drained));
+    eprintln!("{}", ended(stopped));
     Ok(())
 }
 
@@ -132,12 +132,17 @@ fn store(engine: &str, server: &Server) -> (String, String) {
     (kept, found)
 }
 
-fn ended(drained: &Drained) -> String {
-    match drained {
-        Drained::CutOff { connections } => format!(
-            "stopped; {} did not close in time",
-            text::counted(*connections, "connection")
-        ),
-        _ => "stopped cleanly".to_owned(),
+fn ended(stopped: Stopped) -> String {
+    let cut_off = match stopped.drained {
+        Drained::CutOff { connections } => connections,
+        _ => 0,
+    };
+    match (stopped.closed, cut_off) {
+        (false, _) => "stopped before the store was closed; the next start recovers it".to_owned(),
+        (true, 0) => "stopped cleanly".to_owned(),
+        (true, open) => {
+            let open = text::counted(open, "connection");
+            format!("stopped; {open} did not close in time")
+        }
     }
 }
