@@ -1,3 +1,4 @@
+use crate::calls::outstanding::Bounds;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, time::Duration};
@@ -51,6 +52,8 @@ pub struct CategoryConfig {
     pub extension_offset: Span,
     /// Most calls of this gateway that wait for a worker; beyond, calls fail with -32003.
     pub max_waiting: u32,
+    /// Most bytes of their params; beyond, calls fail with -32003. One call is always allowed.
+    pub max_waiting_bytes: ByteSize,
 }
 
 impl Default for CategoryConfig {
@@ -60,11 +63,19 @@ impl Default for CategoryConfig {
             extension_percent: 0,
             extension_offset: Span::default(),
             max_waiting: 10_000,
+            max_waiting_bytes: ByteSize(256 << 20),
         }
     }
 }
 
 impl CategoryConfig {
+    pub(crate) fn bounds(&self) -> Bounds {
+        Bounds {
+            calls_max: self.max_waiting,
+            bytes_max: self.max_waiting_bytes.0,
+        }
+    }
+
     /// How long the asker waits for a call with this time-out.
     pub fn wait(&self, timeout: Duration) -> Duration {
         let extension = timeout.saturating_mul(self.extension_percent) / 100;

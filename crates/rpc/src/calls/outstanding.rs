@@ -12,11 +12,26 @@ pub(crate) struct Outstanding {
     calls: HashMap<u64, Entry>,
     deadlines: DeadlineQueue<u64>,
     /// Calls that no worker has taken, by category.
-    waiting: Vec<u32>,
+    waiting: Vec<Waiting>,
     /// Calls of methods that nobody offers yet.
     unoffered: Vec<(u64, CompactString)>,
     /// When the timer will look next.
     armed: Timestamp,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Waiting {
+    calls: u32,
+    bytes: u64,
+}
+
+/// The bounds of a category.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// Most calls that no worker has taken.
+    pub calls_max: u32,
+    /// Most bytes of their params; one call is always allowed.
+    pub bytes_max: u64,
 }
 
 /// One of them.
@@ -28,6 +43,8 @@ pub(crate) struct Entry {
     pub deadline: Timestamp,
     /// Its class.
     pub category: usize,
+    /// Bytes of its params.
+    pub bytes: u64,
     /// What makes a repetition the same call.
     pub key: Option<Arc<Key>>,
     /// A worker has it.
@@ -36,12 +53,19 @@ pub(crate) struct Entry {
     pub sent: Option<CallId>,
 }
 
+impl Waiting {
+    fn leave(&mut self, bytes: u64) {
+        self.calls -= 1;
+        self.bytes -= bytes;
+    }
+}
+
 impl Outstanding {
     pub(crate) fn new(categories: usize) -> Self {
         Self {
             calls: HashMap::new(),
             deadlines: DeadlineQueue::new(),
-            waiting: vec![0; categories],
+            waiting: vec![Waiting::default(); categories],
             unoffered: Vec::new(),
             armed: Timestamp::MAX,
         }
@@ -50,18 +74,20 @@ impl Outstanding {
     /// Adds a call. Says whether the timer must look earlier than it would.
     ///
     /// # Errors
-    /// Gives the entry back if its category has `waiting_max` waiting calls.
+    /// Gives the entry back if its category is at its bounds.
     pub(crate) fn begin(
         &mut self,
         id: u64,
         entry: Entry,
-        waiting_max: u32,
+        bounds: Bounds,
     ) -> Result<bool, Box<Entry>> {
         let waiting = &mut self.waiting[entry.category];
-        if *waiting >= waiting_max {
+        let bytes = waiting.bytes + entry.bytes;
+        if waiting.calls >= bounds.calls_max || (waiting.calls > 0 && bytes > bounds.bytes_max) {
             return Err(Box::new(entry));
         }
-        *waiting += 1;
+        waiting.calls += 1;
+        waiting.bytes = bytes;
         let earlier = entry.deadline < self.armed;
         if earlier {
             self.armed = entry.deadline;
@@ -97,7 +123,7 @@ impl Outstanding {
         if let Some(entry) = self.calls.get_mut(&id)
             && !std::mem::replace(&mut entry.taken, true)
         {
-            self.waiting[entry.category] -= 1;
+            self.waiting[entry.category].leave(entry.bytes);
         }
     }
 
@@ -116,7 +142,7 @@ impl Outstanding {
         let entry = self.calls.remove(&id)?;
         self.deadlines.remove(entry.deadline, id);
         if !entry.taken {
-            self.waiting[entry.category] -= 1;
+            self.waiting[entry.category].leave(entry.bytes);
         }
         Some(entry)
     }
@@ -169,34 +195,65 @@ mod tests {
             completion: Completion::ignored(),
             deadline: at(deadline),
             category,
+            bytes: 10,
             key: None,
             taken: false,
             sent: None,
         }
     }
 
+    const TWO: Bounds = Bounds {
+        calls_max: 2,
+        bytes_max: 1_000,
+    };
+
+    #[test]
+    fn bytes_are_bounded_too_but_for_one_call() {
+        let mut calls = Outstanding::new(1);
+        let of = |bytes| Entry {
+            bytes,
+            ..entry(10, 0)
+        };
+        calls.begin(1, of(5_000), TWO).unwrap();
+        assert!(calls.begin(2, of(1), TWO).is_err());
+        calls.remove(1);
+        calls.begin(2, of(500), TWO).unwrap();
+        calls.begin(3, of(500), TWO).unwrap();
+    }
+
     #[test]
     fn the_bound_is_on_calls_that_no_worker_has() {
         let mut calls = Outstanding::new(2);
-        calls.begin(1, entry(10, 0), 2).unwrap();
-        calls.begin(2, entry(10, 0), 2).unwrap();
-        assert!(calls.begin(3, entry(10, 0), 2).is_err());
-        calls.begin(4, entry(10, 1), 2).unwrap();
+        calls.begin(1, entry(10, 0), TWO).unwrap();
+        calls.begin(2, entry(10, 0), TWO).unwrap();
+        assert!(calls.begin(3, entry(10, 0), TWO).is_err());
+        calls.begin(4, entry(10, 1), TWO).unwrap();
         calls.taken(1);
         calls.taken(1);
-        calls.begin(5, entry(10, 0), 2).unwrap();
-        assert!(calls.begin(6, entry(10, 0), 2).is_err());
+        calls.begin(5, entry(10, 0), TWO).unwrap();
+        assert!(calls.begin(6, entry(10, 0), TWO).is_err());
         calls.remove(1);
-        assert!(calls.begin(6, entry(10, 0), 2).is_err(), "1 did not wait");
+        assert!(calls.begin(6, entry(10, 0), TWO).is_err(), "1 did not wait");
         calls.remove(2);
-        calls.begin(6, entry(10, 0), 2).unwrap();
+        calls.begin(6, entry(10, 0), TWO).unwrap();
     }
 
     #[test]
     fn the_timer_is_woken_only_for_an_earlier_deadline() {
         let mut calls = Outstanding::new(1);
         assert_eq!(calls.arm(at(100)), at(100));
-        let early = |calls: &mut Outstanding, id, ms| calls.begin(id, entry(ms, 0), 9).unwrap();
+        let early = |calls: &mut Outstanding, id, ms| {
+            calls
+                .begin(
+                    id,
+                    entry(ms, 0),
+                    Bounds {
+                        calls_max: 9,
+                        ..TWO
+                    },
+                )
+                .unwrap()
+        };
         assert!(!early(&mut calls, 1, 200));
         assert!(early(&mut calls, 2, 50));
         assert!(!early(&mut calls, 3, 60));
@@ -227,7 +284,7 @@ mod tests {
         /// Against a plain map: whoever is in ends once, by an answer or by its deadline.
         #[test]
         fn agrees_with_a_naive_table(steps in steps()) {
-            const WAITING_MAX: u32 = 8;
+            let bounds = Bounds { calls_max: 8, ..TWO };
             let mut calls = Outstanding::new(1);
             let mut naive: BTreeMap<u64, (u64, bool)> = BTreeMap::new();
             let (mut now, mut last) = (0, 0);
@@ -237,8 +294,8 @@ mod tests {
                     Step::Begin(span) => {
                         last += 1;
                         let waiting = naive.values().filter(|(_, taken)| !taken).count();
-                        let begun = calls.begin(last, entry(now + span, 0), WAITING_MAX);
-                        prop_assert_eq!(begun.is_ok(), waiting < WAITING_MAX as usize);
+                        let begun = calls.begin(last, entry(now + span, 0), bounds);
+                        prop_assert_eq!(begun.is_ok(), waiting < 8);
                         if begun.is_ok() {
                             naive.insert(last, (now + span, false));
                         }

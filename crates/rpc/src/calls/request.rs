@@ -33,8 +33,8 @@ pub struct CallRequest {
     pub caller: Arc<Caller>,
     /// How long it may take; the category's time-out if absent.
     pub timeout: Option<Duration>,
-    /// Makes repetitions of this call, by the same principal, the same call: they get the
-    /// pending or finished answer of the first one. At most
+    /// Makes repetitions of this call, by the same principal and over the same gateway, the
+    /// same call: they get the pending or finished answer of the first one. At most
     /// [`KEY_BYTES_MAX`](trunkline_model::limits::KEY_BYTES_MAX) bytes.
     pub idempotency_key: Option<CompactString>,
     /// W3C trace context; the caller's if absent.
@@ -86,6 +86,10 @@ impl Calls {
             completion,
             deadline: now.after(category.config.wait(timeout)),
             category: number,
+            bytes: request
+                .params
+                .as_ref()
+                .map_or(0, |params| params.len() as u64),
             key: key_of(&request),
             taken: false,
             sent: None,
@@ -142,8 +146,8 @@ impl Calls {
     }
 
     fn begin(&self, id: u64, entry: Entry, category: &Category) -> bool {
-        let waiting_max = category.config.max_waiting;
-        let begun = lock(&self.outstanding).begin(id, entry, waiting_max);
+        let bounds = category.config.bounds();
+        let begun = lock(&self.outstanding).begin(id, entry, bounds);
         match begun {
             Ok(earlier) => {
                 if earlier {
@@ -153,7 +157,10 @@ impl Calls {
             }
             Err(entry) => {
                 count(&self.counters.overloaded);
-                refuse(entry.completion, overloaded(&category.name, waiting_max));
+                refuse(
+                    entry.completion,
+                    overloaded(&category.name, bounds.calls_max),
+                );
                 false
             }
         }

@@ -1,7 +1,10 @@
 //! Asking: a call becomes a message, or is given up.
 
 use super::{Native, names, request};
-use crate::{lock::lock, native::envelope::Asked};
+use crate::{
+    lock::lock,
+    native::{abandoned::Abandoned, envelope::Asked},
+};
 use smallvec::smallvec;
 use std::sync::{Arc, Weak, atomic::Ordering};
 use trunkline_model::{
@@ -15,25 +18,16 @@ impl Native {
     pub(super) fn ask_for(&self, call: Call, completion: Completion) -> CallId {
         let number = self.last_call.fetch_add(1, Ordering::Relaxed) + 1;
         let id = CallId(number);
-        if self.closed.load(Ordering::Relaxed) {
-            fail(completion, Error::shutting_down());
-            return id;
-        }
-        let queue = lock(&self.queues).use_for(&call.method);
-        let topic = match queue {
-            Ok(queue) => {
-                if queue.define {
-                    self.define(&queue.topic, &call.method);
-                }
-                queue.topic
-            }
+        let topic = match self.queue_for(&call.method) {
+            Ok(topic) => topic,
             Err(error) => {
                 fail(completion, error);
                 return id;
             }
         };
         // Before the message: its answer may come before the publish returns.
-        lock(&self.pending).insert(number, completion);
+        let bytes = call.params.as_ref().map_or(0, |params| params.len() as u64);
+        lock(&self.pending).insert(number, completion, call.deadline, bytes);
         let publish = Command::Publish {
             topic,
             messages: smallvec![request::message(call, number, &self.process)],
@@ -43,9 +37,36 @@ impl Native {
         id
     }
 
+    fn queue_for(&self, method: &str) -> Result<TopicName, Error> {
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::shutting_down());
+        }
+        // The clock is read only if it matters.
+        let full = lock(&self.pending).abandoned.is_full();
+        if full && self.is_full_even_now() {
+            return Err(Error::new(
+                ErrorCode::Overloaded,
+                "too many calls were given up while they waited for a worker; try again later",
+            )
+            .with("limit", Abandoned::CALLS_MAX));
+        }
+        let queue = lock(&self.queues).use_for(method)?;
+        if queue.define {
+            self.define(&queue.topic, method);
+        }
+        Ok(queue.topic)
+    }
+
+    fn is_full_even_now(&self) -> bool {
+        let now = self.clock.now();
+        let abandoned = &mut lock(&self.pending).abandoned;
+        abandoned.forget_old(now);
+        abandoned.is_full()
+    }
+
     /// Forgets a call: nothing is completed, a worker that has it is told.
     pub(super) fn give_up(&self, id: CallId) -> Option<Stage> {
-        let removed = lock(&self.pending).remove(id.0)?;
+        let removed = lock(&self.pending).give_up(id.0)?;
         let stage = removed.stage();
         match &removed.taker {
             Some(taker) => self.stop(taker),

@@ -17,6 +17,8 @@ pub(crate) enum Reply {
     Taken(Taker),
     /// Its worker was lost, and it waits again.
     Returned,
+    /// Nobody waited for it, and it left its queue without being run.
+    Skipped,
     /// The worker got on with it.
     Progress(Bytes),
     /// It has ended.
@@ -38,6 +40,7 @@ const RESULT: u8 = 3;
 const HANDLER_ERROR: u8 = 4;
 const FAILED: u8 = 5;
 const RETURNED: u8 = 6;
+const SKIPPED: u8 = 7;
 
 impl Reply {
     /// As bytes, for a call.
@@ -50,6 +53,7 @@ impl Reply {
                 pack(TAKEN, call, &body)
             }
             Self::Returned => pack(RETURNED, call, b""),
+            Self::Skipped => pack(SKIPPED, call, b""),
             Self::Progress(value) => pack(PROGRESS, call, value),
             Self::Answer(CallOutcome::Result(value)) => pack(RESULT, call, value),
             Self::Answer(CallOutcome::HandlerError(error)) => pack(HANDLER_ERROR, call, error),
@@ -70,6 +74,7 @@ impl Reply {
                 })
             }
             RETURNED => Self::Returned,
+            SKIPPED => Self::Skipped,
             PROGRESS => Self::Progress(body),
             RESULT => Self::Answer(CallOutcome::Result(body)),
             HANDLER_ERROR => Self::Answer(CallOutcome::HandlerError(body)),
@@ -174,6 +179,7 @@ mod tests {
                 dispatch: 7,
             }),
             Reply::Returned,
+            Reply::Skipped,
             Reply::Progress("50".into()),
             Reply::Answer(CallOutcome::Result("{\"a\" : 1}".into())),
             Reply::Answer(CallOutcome::HandlerError("{}".into())),

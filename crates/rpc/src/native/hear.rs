@@ -95,6 +95,10 @@ impl Native {
                 lock(&self.pending).returned(call);
                 true
             }
+            Reply::Skipped => {
+                lock(&self.pending).abandoned.remove(call);
+                true
+            }
             Reply::Progress(value) => {
                 let reporter = lock(&self.pending).reporter(call);
                 reporter

@@ -8,6 +8,7 @@
 //! Engine, sinks and completions are never called with a lock held: all of them may come
 //! back from inside.
 
+mod abandoned;
 mod ask;
 mod cancelled;
 mod envelope;
@@ -111,6 +112,8 @@ impl Native {
     /// Deletes the queues of methods that were not used since the last sweep, if nothing
     /// waits in them and nobody, in any process, takes from them.
     pub fn sweep(&self) {
+        let now = self.clock.now();
+        lock(&self.pending).abandoned.forget_old(now);
         let topics = lock(&self.queues).sweep();
         for topic in topics {
             ask::delete_if_unused(self, topic);

@@ -1,13 +1,15 @@
 //! The asking side's table: which call waits for which answer. Pure.
 
-use crate::native::envelope::Taker;
+use crate::native::{abandoned::Abandoned, envelope::Taker};
 use hashbrown::HashMap;
-use trunkline_model::{Completion, Reporter, Stage};
+use trunkline_model::{Completion, Reporter, Stage, Timestamp};
 
 /// Calls that have been sent and are not answered.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
     calls: HashMap<u64, Waiting>,
+    /// Those that nobody waits for, but whose messages may still wait.
+    pub(crate) abandoned: Abandoned,
 }
 
 /// A call that waits.
@@ -15,6 +17,8 @@ pub(crate) struct Pending {
 struct Waiting {
     completion: Completion,
     taker: Option<Taker>,
+    deadline: Timestamp,
+    bytes: u64,
 }
 
 /// A call that was given up.
@@ -24,6 +28,15 @@ pub(crate) struct Removed {
     pub completion: Completion,
     /// Who runs it; `None` while it is queued.
     pub taker: Option<Taker>,
+}
+
+impl From<Waiting> for Removed {
+    fn from(waiting: Waiting) -> Self {
+        Self {
+            completion: waiting.completion,
+            taker: waiting.taker,
+        }
+    }
 }
 
 impl Removed {
@@ -37,11 +50,19 @@ impl Removed {
 }
 
 impl Pending {
-    /// A call is about to be sent.
-    pub(crate) fn insert(&mut self, call: u64, completion: Completion) {
+    /// A call is about to be sent: its deadline and the bytes of its params.
+    pub(crate) fn insert(
+        &mut self,
+        call: u64,
+        completion: Completion,
+        deadline: Timestamp,
+        bytes: u64,
+    ) {
         let waiting = Waiting {
             completion,
             taker: None,
+            deadline,
+            bytes,
         };
         self.calls.insert(call, waiting);
     }
@@ -67,8 +88,17 @@ impl Pending {
 
     /// It has ended; `None` if nobody waits any more.
     pub(crate) fn remove(&mut self, call: u64) -> Option<Removed> {
-        let Waiting { completion, taker } = self.calls.remove(&call)?;
-        Some(Removed { completion, taker })
+        let waiting = self.calls.remove(&call)?;
+        Some(waiting.into())
+    }
+
+    /// Nobody waits for it any more; `None` if it has ended.
+    pub(crate) fn give_up(&mut self, call: u64) -> Option<Removed> {
+        let waiting = self.calls.remove(&call)?;
+        if waiting.taker.is_none() {
+            self.abandoned.insert(call, waiting.deadline, waiting.bytes);
+        }
+        Some(waiting.into())
     }
 
     /// Everything that waits, at the end.
@@ -94,9 +124,9 @@ mod tests {
     #[test]
     fn a_call_is_queued_then_running_then_gone() {
         let mut pending = Pending::default();
-        pending.insert(1, Completion::ignored());
-        pending.insert(2, Completion::ignored());
-        pending.insert(3, Completion::ignored());
+        for call in 1..=3 {
+            pending.insert(call, Completion::ignored(), Timestamp::MAX, 10);
+        }
         assert!(pending.taken(2, taker(20)).is_some());
         assert!(pending.taken(3, taker(30)).is_some());
         pending.returned(3);
@@ -109,5 +139,18 @@ mod tests {
         assert!(pending.remove(2).is_none());
         assert!(pending.taken(2, taker(21)).is_none());
         assert!(pending.reporter(2).is_none());
+    }
+
+    #[test]
+    fn only_a_queued_call_leaves_something_behind() {
+        let mut pending = Pending::default();
+        for call in 1..=3 {
+            pending.insert(call, Completion::ignored(), Timestamp::MAX, 10);
+        }
+        pending.taken(2, taker(20));
+        assert!(pending.give_up(1).is_some() && pending.give_up(2).is_some());
+        pending.remove(3);
+        assert_eq!(pending.abandoned.len(), 1);
+        assert!(pending.give_up(1).is_none());
     }
 }

@@ -201,7 +201,10 @@ impl Worker {
                 });
                 taking.taken.push((request.asked, dispatch));
             }
-            Verdict::Skip => taking.settled.push(delivery.tag),
+            Verdict::Skip => {
+                native.reply(&request.asked, Reply::Skipped);
+                taking.settled.push(delivery.tag);
+            }
             Verdict::Lost => {
                 let outcome = CallOutcome::Failed(worker_lost());
                 native.reply(&request.asked, Reply::Answer(outcome));
