@@ -1,8 +1,11 @@
 //! A call reaches a worker, and its answer the caller.
 
-use crate::world::{World, config, secs};
+use crate::world::{Client, Worker, World, config, secs, spec};
 use bytes::Bytes;
-use trunkline_model::{CallOutcome, Clock, DispatchId};
+use std::sync::Arc;
+use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
+use trunkline_model::{CallOutcome, Clock, DispatchId, SystemClock, Timestamp};
+use trunkline_rpc::Calls;
 
 #[tokio::test]
 async fn params_and_results_pass_byte_for_byte() {
@@ -22,6 +25,26 @@ async fn params_and_results_pass_byte_for_byte() {
     assert!(worker.answer(&call, " [3.0 ,1] "));
     assert_eq!(client.heard(), ["1:  [3.0 ,1] "]);
     assert_eq!(world.calls.outstanding(), 0);
+}
+
+/// Queues of calls are in memory on a durable engine too: answered in the calling thread,
+/// and gone with the process.
+#[tokio::test]
+async fn a_durable_engine_carries_calls_without_its_journal() {
+    let directory = tempfile::tempdir().unwrap();
+    let location = Location::Directory(directory.path().to_owned());
+    let clock = Arc::new(SystemClock::new(Timestamp::ZERO));
+    for process in ["first", "second"] {
+        let engine = Embedded::open(EmbeddedConfig::new(location.clone())).unwrap();
+        let calls = Calls::start(engine, clock.clone(), config(), process.into());
+        let client = Client::of(&calls);
+        client.call("add", "\"waits\"");
+        let worker = Worker::of(&calls, spec("math", &["add"], 10));
+        assert_eq!(worker.take_params(), ["\"waits\""]);
+        client.call("add", "[1]");
+        worker.answer(&worker.take_one(), "7");
+        assert_eq!(client.heard(), ["2: 7"]);
+    }
 }
 
 #[tokio::test]
