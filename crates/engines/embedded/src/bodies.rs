@@ -33,6 +33,9 @@ impl BodyAt {
     }
 }
 
+/// Slots whose memory is kept when all of them are free.
+const KEPT_SLOTS: usize = 1 << 10;
+
 /// Messages of topics with durability `memory`.
 #[derive(Debug, Default)]
 pub(crate) struct Slab {
@@ -60,17 +63,17 @@ impl Slab {
     }
 
     pub(crate) fn remove(&mut self, slot: usize) {
-        let removed = self.slots.get_mut(slot).and_then(Option::take);
-        debug_assert!(removed.is_some(), "a body is freed once");
-        if removed.is_some() {
+        let freed = self.slots.get_mut(slot).filter(|held| held.is_some());
+        debug_assert!(freed.is_some(), "a body is freed once");
+        if let Some(held) = freed {
+            // Dropped in its place: it is large.
+            *held = None;
             self.free.push(slot);
         }
-        if self.free.len() == self.slots.len() {
+        if self.free.len() == self.slots.len() && self.slots.len() > KEPT_SLOTS {
             // Empty after a burst: let its memory go.
-            self.slots.clear();
-            self.free.clear();
-            self.slots.shrink_to(1 << 10);
-            self.free.shrink_to(1 << 10);
+            self.slots = Vec::new();
+            self.free = Vec::new();
         }
     }
 }

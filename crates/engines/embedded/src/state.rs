@@ -42,8 +42,8 @@ pub(crate) struct State {
     /// Consumers whose front delivery is not durable yet.
     pub(crate) listed: Vec<ConsumerId>,
     pub(crate) last_consumer: u64,
-    /// Reused by every command.
-    effects: Effects,
+    /// Reused by every command; boxed, since it changes hands twice in each.
+    effects: Option<Box<Effects>>,
     ready: Vec<Delivery>,
     touched: Vec<ConsumerId>,
 }
@@ -60,7 +60,7 @@ impl State {
             read_only: None,
             listed: Vec::new(),
             last_consumer: 0,
-            effects: Effects::default(),
+            effects: None,
             ready: Vec::new(),
             touched: Vec::new(),
         }
@@ -97,15 +97,15 @@ impl State {
     }
 
     /// Empty effects, whose memory is used again: see [`State::recycle`].
-    pub(crate) fn effects(&mut self) -> Effects {
-        let mut effects = mem::take(&mut self.effects);
+    pub(crate) fn effects(&mut self) -> Box<Effects> {
+        let mut effects = self.effects.take().unwrap_or_default();
         effects.clear();
         effects
     }
 
     /// Gives effects back.
-    pub(crate) fn recycle(&mut self, effects: Effects) {
-        self.effects = effects;
+    pub(crate) fn recycle(&mut self, effects: Box<Effects>) {
+        self.effects = Some(effects);
     }
 
     /// How far the journal is.
