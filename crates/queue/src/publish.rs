@@ -5,7 +5,7 @@ use crate::{
     core::SEQUENCES_RESERVED,
     moves::{Move, Moves},
     publish_ids::Seen,
-    record::{Placement, PutPlace, Run, encode_pair, encode_put, kind},
+    record::{Placement, PutPlace, RUN_MAX, Run, encode_pair, encode_put, kind},
     topic::{BACKLOG, Topic},
     work::{NewMessage, Work},
 };
@@ -173,7 +173,7 @@ impl Topic {
     /// Reserves the first sequences of a topic whose messages are never logged.
     pub(crate) fn reserve_sequences(&mut self) {
         if self.options.durability == Durability::Memory {
-            self.reserved = self.next_sequence + SEQUENCES_RESERVED;
+            self.reserved = self.next_sequence.saturating_add(SEQUENCES_RESERVED);
         }
     }
 }
@@ -201,7 +201,7 @@ fn runs(numbers: impl Iterator<Item = u32>) -> impl Iterator<Item = Run> {
     std::iter::from_fn(move || {
         let first = numbers.next()?;
         let mut count = 1;
-        while numbers.next_if_eq(&(first + count)).is_some() {
+        while count < RUN_MAX && numbers.next_if_eq(&(first + count)).is_some() {
             count += 1;
         }
         Some(Run { first, count })

@@ -19,13 +19,26 @@ pub(crate) struct Seen {
 }
 
 /// The publish ids that a topic saw within its window. Clients choose them, hence SipHash.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct PublishIds {
+    max: usize,
     ring: VecDeque<Seen>,
     /// Ordinal of the ring's first; the table holds ordinals.
     first: u64,
     table: HashTable<u64>,
     hasher: RandomState,
+}
+
+impl Default for PublishIds {
+    fn default() -> Self {
+        Self {
+            max: PUBLISH_IDS_MAX,
+            ring: VecDeque::new(),
+            first: 0,
+            table: HashTable::new(),
+            hasher: RandomState::new(),
+        }
+    }
 }
 
 impl PublishIds {
@@ -39,7 +52,7 @@ impl PublishIds {
     /// Remembers a publish; what is older than `window` is forgotten on the way.
     pub(crate) fn remember(&mut self, seen: Seen, window: Duration) {
         let too_old = |first: &Seen| first.at.after(window) < seen.at;
-        while self.ring.len() >= PUBLISH_IDS_MAX || self.ring.front().is_some_and(too_old) {
+        while self.ring.len() >= self.max || self.ring.front().is_some_and(too_old) {
             self.forget_first();
         }
         if let Some(index) = self.index_of(&seen.id) {
@@ -115,11 +128,14 @@ mod tests {
 
     #[test]
     fn the_oldest_make_room() {
-        let mut ids = PublishIds::default();
-        for n in 0..PUBLISH_IDS_MAX as u64 + 2 {
+        let mut ids = PublishIds {
+            max: 100,
+            ..PublishIds::default()
+        };
+        for n in 0..102 {
             ids.remember(seen(&n.to_string(), 0, n + 1), WINDOW);
         }
-        assert_eq!(ids.iter().count(), PUBLISH_IDS_MAX);
+        assert_eq!(ids.iter().count(), 100);
         assert_eq!(ids.find("1", Timestamp::ZERO, WINDOW), None);
         assert_eq!(ids.find("2", Timestamp::ZERO, WINDOW), Some(3));
     }

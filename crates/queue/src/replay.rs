@@ -306,7 +306,7 @@ impl Work<'_> {
         }
         let topic = &mut *self.topic;
         if topic.next_sequence <= put.sequence {
-            topic.next_sequence = put.sequence + 1;
+            topic.next_sequence = put.sequence.saturating_add(1);
             topic.counts.published += 1;
             topic.counts.replaced += u64::from(put.replaces.is_some());
         }

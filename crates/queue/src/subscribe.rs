@@ -52,7 +52,7 @@ impl Work<'_> {
         self.open(number);
         let topic = &mut *self.topic;
         topic.names.insert(subscribe.name.clone(), number);
-        topic.next_subscription = topic.next_subscription.max(number + 1);
+        topic.next_subscription = topic.next_subscription.max(number.saturating_add(1));
         let options = subscribe.settings.resolve(&topic.options);
         let subscription = topic.subscription_mut(number);
         subscription.name = Some(subscribe.name);

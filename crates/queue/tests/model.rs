@@ -1,6 +1,8 @@
 //! Random histories against the naive model: equal receipts, deliveries and states after
 //! every step, and the same state from the records alone.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 mod naive;
 mod support;
 
@@ -415,6 +417,9 @@ fn check(history: &History) -> Result<(), TestCaseError> {
         let replayed = pair.world.replayed();
         pair.compare_state(&replayed)
             .map_err(|error| TestCaseError::fail(format!("replayed: {error}")))?;
+        let shortened = support::replay(&pair.world.shortened());
+        pair.compare_state(&shortened)
+            .map_err(|error| TestCaseError::fail(format!("shortened: {error}")))?;
     }
     pair.run(&Step::Restart)
         .map_err(|error| TestCaseError::fail(format!("recovered: {error}")))

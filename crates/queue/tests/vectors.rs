@@ -1,6 +1,8 @@
 //! The vectors of `testdata/ppmq.vectors`: after every step the state is also what replaying
 //! the records gives.
 
+#![allow(clippy::unwrap_used, reason = "a test says what it expects")]
+
 mod support;
 
 use std::{collections::BTreeMap, time::Duration};

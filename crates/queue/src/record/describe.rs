@@ -112,23 +112,22 @@ impl Record<'_> {
 
 fn describe_put(put: &super::Put<'_>) -> String {
     let mut line = format!(
-        "put {}-{} priority {} of {} bytes in subscription ",
-        put.topic, put.sequence, put.priority.0, put.payload_bytes
+        "put {}-{} of {} bytes at priority {} for ",
+        put.topic, put.sequence, put.payload_bytes, put.priority.0
     );
-    line += &Short(put.subscriptions, |f, run| match run.count {
+    let usual = Short(put.subscriptions, |f, run| match run.count {
         1 => write!(f, "{}", run.first),
         count => write!(f, "{}–{}", run.first, run.first + (count - 1)),
-    })
-    .to_string();
-    if !put.placements.is_empty() {
-        line += &format!(
-            ", placed {}",
-            Short(put.placements, |f, p| {
-                let (number, lane, position) = (p.subscription, p.lane, p.position);
-                write!(f, "{number} at priority {lane} position {position}")
-            })
-        );
-    }
+    });
+    let elsewhere = Short(put.placements, |f, place| {
+        let (number, lane, position) = (place.subscription, place.lane, place.position);
+        write!(f, "{number} (priority {lane}, position {position})")
+    });
+    line += &match (put.subscriptions.is_empty(), put.placements.is_empty()) {
+        (_, true) => usual.to_string(),
+        (true, false) => elsewhere.to_string(),
+        (false, false) => format!("{usual},{elsewhere}"),
+    };
     if let Some(key) = put.key {
         line += &format!(", key {key:?}");
     }

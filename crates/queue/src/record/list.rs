@@ -128,12 +128,15 @@ impl Codec<'_> for Attempt {
     }
 }
 
+/// Most subscriptions in one run, so that damage can't ask for billions of them.
+pub(crate) const RUN_MAX: u32 = 1 << 16;
+
 /// Subscriptions with neighbouring numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
     /// Number of the first; 0 is the backlog of a topic without subscriptions.
     pub first: u32,
-    /// How many, at least 1.
+    /// How many: 1 to 65,536.
     pub count: u32,
 }
 
@@ -152,7 +155,9 @@ impl Codec<'_> for Run {
     #[allow(private_interfaces)]
     fn read(reader: &mut Reader<'_>, end: &mut u32) -> Option<Self> {
         let first = end.checked_add(reader.small()?)?;
-        let count = reader.small().filter(|count| *count > 0)?;
+        let count = reader
+            .small()
+            .filter(|count| (1..=RUN_MAX).contains(count))?;
         *end = first.checked_add(count)?;
         Some(Self { first, count })
     }

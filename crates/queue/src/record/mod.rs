@@ -13,6 +13,7 @@ mod wire;
 pub(crate) use definition::encode_remember;
 pub use definition::{Backlog, Define, Remember, Subscribe, SubscriptionCounts, TopicCounts};
 pub use error::{RecordError, ReplayError};
+pub(crate) use list::RUN_MAX;
 pub use list::{Attempt, Item, List, Placement, RememberedId, Run};
 pub(crate) use progress::Parts;
 pub use progress::{Delivered, Dropped, Purged, Reason, Returned, Settled};

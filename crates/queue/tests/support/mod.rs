@@ -232,13 +232,24 @@ impl World {
 
     /// A core made from the log alone, recovery not ended.
     pub fn replayed(&self) -> Core {
-        let mut core = Core::new(CoreConfig::default());
-        for logged in &self.log {
-            let record = Record::decode(logged.kind, &logged.bytes).unwrap();
-            core.replay(record, logged.body).unwrap();
-        }
-        assert_eq!(core.orphans(), 0);
-        core
+        replay(&self.log)
+    }
+
+    /// The log without what stands before the first put that is still needed, and with the
+    /// definitions written again: what is left once segments are freed.
+    pub fn shortened(&self) -> Vec<Logged> {
+        let needed =
+            |logged: &Logged| logged.kind == KIND_PUT && self.live.contains_key(&logged.body);
+        let first = self.log.iter().position(needed).unwrap_or(self.log.len());
+        let mut log = self.log[first..].to_vec();
+        let mut effects = Effects::default();
+        self.core.definitions(&mut effects);
+        log.extend(effects.log.iter().map(|(kind, bytes)| Logged {
+            kind,
+            bytes: bytes.to_vec(),
+            body: BodyRef(0),
+        }));
+        log
     }
 
     /// Closes and opens the store; consumers are gone, their deliveries returned.
@@ -260,6 +271,17 @@ impl World {
         });
         assert_eq!(bodies, self.live);
     }
+}
+
+/// A core made from records, recovery not ended.
+pub fn replay(log: &[Logged]) -> Core {
+    let mut core = Core::new(CoreConfig::default());
+    for logged in log {
+        let record = Record::decode(logged.kind, &logged.bytes).unwrap();
+        core.replay(record, logged.body).unwrap();
+    }
+    assert_eq!(core.orphans(), 0);
+    core
 }
 
 pub fn spec(topic: &str, subscriptions: &[&str], credit: u32) -> ConsumeSpec {
