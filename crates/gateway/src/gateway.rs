@@ -66,9 +66,10 @@ impl Gateway {
         self.shared.counters.clone()
     }
 
-    /// Serves until `shutdown` is ready, then drains: accepts nothing more, takes no new work,
-    /// lets running and queued calls finish, confirms what was published, and closes all
-    /// connections with 1001; all that within `drain_timeout`. The engine stays open.
+    /// Serves until `shutdown` is ready, then drains: takes no new session and no new work (while
+    /// `/readyz` says so), lets running and queued calls finish, then accepts nothing more,
+    /// confirms what was published and closes all connections with 1001; all that within
+    /// `drain_timeout`. The engine stays open.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let router = http::router(self.shared.clone());
         let (open, closed) = mpsc::channel(1);
@@ -76,8 +77,17 @@ impl Gateway {
             () = shutdown => {}
             () = accept(&self.listener, &self.shared, &router, &open) => {}
         }
+        let drain_timeout = self.shared.config.drain_timeout.0;
+        let deadline = Instant::now() + drain_timeout;
+        self.shared.enter(Phase::Draining);
+        tokio::select! {
+            // A part of the time is kept for closing, which needs the clients' cooperation.
+            () = self.shared.services.calls.drain(drain_timeout * 3 / 4) => {}
+            () = accept(&self.listener, &self.shared, &router, &open) => {}
+        }
         drop((self.listener, open));
-        drain(&self.shared, closed).await
+        self.shared.enter(Phase::Closing);
+        close(&self.shared, closed, deadline).await
     }
 }
 
@@ -126,13 +136,8 @@ async fn survive(error: &io::Error) {
     }
 }
 
-async fn drain(shared: &Shared, mut closed: mpsc::Receiver<()>) -> Drained {
-    let deadline = Instant::now() + shared.config.drain_timeout.0;
-    shared.enter(Phase::Draining);
-    // A part of the time is kept for closing, which needs the clients' cooperation.
-    let for_calls = shared.config.drain_timeout.0 * 3 / 4;
-    shared.services.calls.drain(for_calls).await;
-    shared.enter(Phase::Closing);
+/// Waits for the last connection.
+async fn close(shared: &Shared, mut closed: mpsc::Receiver<()>, deadline: Instant) -> Drained {
     match tokio::time::timeout_at(deadline, closed.recv()).await {
         Ok(_) => Drained::Cleanly,
         Err(_) => Drained::CutOff {

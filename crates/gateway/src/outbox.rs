@@ -8,7 +8,7 @@ const HEADER_GUESS: usize = 4;
 /// FIN and the text opcode.
 const TEXT: u8 = 0x81;
 /// Capacity that a buffer keeps when it is empty.
-const CAPACITY_KEPT: usize = 64 << 10;
+const CAPACITY_KEPT: usize = 256 << 10;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Framing {

@@ -16,9 +16,9 @@ use trunkline_model::{Caller, ConnectionId, Principal, Protocol, Wake};
 pub(crate) enum Phase {
     /// Everything is taken.
     Serving = 0,
-    /// No new connection, call, publish or consumer; what runs goes on.
+    /// No new session, call, publish or consumer; what runs goes on.
     Draining = 1,
-    /// Connections finish what they have and close.
+    /// No new connection; those that are there finish what they have and close.
     Closing = 2,
 }
 

@@ -110,13 +110,21 @@ impl Connection {
         &self.wake
     }
 
-    /// Whether every request is answered and every call that it runs for others as well.
+    /// Whether every request is answered.
     pub(crate) fn is_idle(&self) -> bool {
         self.waiting.len() == 0
             && self.answers.is_idle()
             && !self.consumers.is_starting()
             && !self.channels.listening.is_asking()
-            && self.workers.is_idle()
+    }
+
+    /// Gives up memory of a burst that is over. What is held in the mailboxes comes out at the
+    /// next turn, and goes the next time.
+    pub(crate) fn rest(&mut self) {
+        self.taken_completions = Vec::new();
+        self.taken_events = Vec::new();
+        self.completed.shrink_to_fit();
+        self.events.shrink_to_fit();
     }
 
     /// Whether it is to be disconnected because it was too slow for its channels.

@@ -46,7 +46,7 @@ impl Drop for Guard {
 }
 
 /// Serves requests until the client goes, the connection becomes a WebSocket, or the gateway
-/// drains; a request that is being answered then is finished.
+/// closes; a request that is being answered then is finished.
 pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, router: Router, alive: Alive) {
     // Small frames must not wait for each other's acknowledgement.
     let _ = stream.set_nodelay(true);
@@ -65,7 +65,7 @@ pub(crate) async fn serve(stream: TcpStream, address: SocketAddr, router: Router
     let shared = alive.shared();
     loop {
         let changed = shared.phase_changed.notified();
-        if shared.phase() != Phase::Serving {
+        if shared.phase() == Phase::Closing {
             connection.as_mut().graceful_shutdown();
         }
         tokio::select! {

@@ -12,8 +12,11 @@ use axum::{
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use trunkline_model::Protocol;
+
+/// How long a client may take to send a body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Answers when everything in the body is answered. If the client goes away before, its calls
 /// are cancelled like those of a session.
@@ -28,13 +31,15 @@ pub(crate) async fn post(
         return problem_with(status, detail, header::ACCEPT, "application/json");
     }
     let limit = shared.config.limits.message_bytes();
-    let body = match Limited::new(request.into_body(), limit).collect().await {
-        Ok(body) => body.to_bytes(),
-        Err(error) if error.is::<LengthLimitError>() => {
+    let body = Limited::new(request.into_body(), limit).collect();
+    let body = match tokio::time::timeout(BODY_TIMEOUT, body).await {
+        Ok(Ok(body)) => body.to_bytes(),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
             let detail = format!("the body is larger than {limit} bytes");
             return problem(StatusCode::PAYLOAD_TOO_LARGE, &detail);
         }
-        Err(_) => return problem(StatusCode::BAD_REQUEST, "the body could not be read"),
+        Ok(Err(_)) => return problem(StatusCode::BAD_REQUEST, "the body could not be read"),
+        Err(_) => return problem(StatusCode::REQUEST_TIMEOUT, "the body did not come in time"),
     };
     let caller = shared.caller(Protocol::Http, peer.address);
     let mut connection = Connection::new(shared, caller);

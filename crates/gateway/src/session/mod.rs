@@ -205,6 +205,7 @@ impl Session {
     /// Queues a ping; a connection that is quiet enough for one gives up its buffers.
     fn ping(&mut self) {
         self.frames = Vec::new();
+        self.connection.rest();
         self.socket.get_mut().out().rest();
         let mut context = Context::from_waker(Waker::noop());
         // A wire takes everything at once; it fails only on a socket that is closed already, and

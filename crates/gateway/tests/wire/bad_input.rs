@@ -1,5 +1,5 @@
 use super::server::Server;
-use tokio_websockets::Message;
+use tokio_websockets::{Config, Message};
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.list"}"#;
 const LISTED: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"topics":[]}}"#;
@@ -20,6 +20,21 @@ async fn frames_that_end_a_connection_end_it_with_their_code() {
     }
     // Nobody else noticed.
     assert_eq!(server.connect().await.ask(LIST).await, LISTED);
+}
+
+#[tokio::test]
+async fn a_message_in_fragments_has_the_same_bound() {
+    let server = Server::start().await;
+    let fragments = Config::default().frame_size(100_000);
+    let mut client = server.connect_with(fragments).await;
+    assert_eq!(
+        client.ask(&format!("{LIST}{}", " ".repeat(300_000))).await,
+        LISTED
+    );
+    client
+        .send_message(Message::text(vec![b' '; 2 << 20]))
+        .await;
+    assert_eq!(client.closed().await, 1009);
 }
 
 #[tokio::test]

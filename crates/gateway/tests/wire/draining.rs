@@ -7,7 +7,7 @@ const REGISTER: &str = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.worker.register"
 
 #[tokio::test]
 async fn running_calls_finish_and_everybody_is_told_goodbye() {
-    let server = Server::start().await;
+    let mut server = Server::start().await;
     let mut worker = server.connect().await;
     let mut caller = server.connect().await;
     let mut idle = server.connect().await;
@@ -18,7 +18,7 @@ async fn running_calls_finish_and_everybody_is_told_goodbye() {
     let request = worker.receive().await.unwrap();
     let request: serde_json::Value = serde_json::from_str(&request).unwrap();
 
-    let stopping = server.stop();
+    server.stop();
     // New work is refused as soon as draining has begun.
     let refused = loop {
         let answer = idle
@@ -32,6 +32,9 @@ async fn running_calls_finish_and_everybody_is_told_goodbye() {
         refused,
         r#"{"jsonrpc":"2.0","id":2,"error":{"code":-32012,"message":"the server is shutting down; connect again later"}}"#
     );
+    let readyz = server.http("GET /readyz", &[], "").await;
+    assert!(readyz.starts_with("HTTP/1.1 503 "), "{readyz}");
+    assert!(readyz.contains("shutting down"), "{readyz}");
     worker
         .send(&format!(
             r#"{{"jsonrpc":"2.0","id":{},"result":"done"}}"#,
@@ -44,12 +47,12 @@ async fn running_calls_finish_and_everybody_is_told_goodbye() {
         assert_eq!(client.closed().await, 1001);
     }
     drop((worker, caller, idle));
-    assert_eq!(stopping.await.unwrap(), Drained::Cleanly);
+    assert_eq!(server.stopped().await, Drained::Cleanly);
 }
 
 #[tokio::test]
 async fn a_call_that_does_not_end_is_given_up() {
-    let server = Server::start_with(|config| {
+    let mut server = Server::start_with(|config| {
         config.drain_timeout = Span(Duration::from_millis(200));
     })
     .await;
@@ -60,10 +63,11 @@ async fn a_call_that_does_not_end_is_given_up() {
         .send(r#"{"jsonrpc":"2.0","id":1,"method":"m"}"#)
         .await;
     worker.receive().await.unwrap();
-    let stopping = server.stop();
+    server.stop();
     let answer = caller.receive().await.unwrap();
     assert!(answer.contains("-32012"), "{answer}");
     assert_eq!(caller.closed().await, 1001);
-    drop(caller);
-    stopping.await.unwrap();
+    assert_eq!(worker.closed().await, 1001);
+    drop((caller, worker));
+    assert_eq!(server.stopped().await, Drained::Cleanly);
 }

@@ -6,7 +6,7 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
-use tokio_websockets::{ClientBuilder, Message, Payload, WebSocketStream};
+use tokio_websockets::{ClientBuilder, Config, Message, Payload, WebSocketStream};
 use trunkline_auth::Access;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig};
 use trunkline_gateway::{Counters, Drained, Gateway, GatewayConfig, Services};
@@ -18,7 +18,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) counters: Arc<Counters>,
     pub(crate) engine: Arc<Embedded>,
-    stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
     running: JoinHandle<Drained>,
 }
 
@@ -42,7 +42,7 @@ impl Server {
             address: gateway.local_addr(),
             counters: gateway.counters(),
             engine,
-            stop,
+            stop: Some(stop),
             running: tokio::spawn(gateway.run(async {
                 let _ = stopped.await;
             })),
@@ -50,8 +50,13 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Client {
+        self.connect_with(Config::default()).await
+    }
+
+    pub(crate) async fn connect_with(&self, config: Config) -> Client {
         let uri = format!("ws://{}/rpc", self.address);
         let (socket, _) = ClientBuilder::new()
+            .config(config)
             .uri(&uri)
             .unwrap()
             .connect_on(TcpStream::connect(self.address).await.unwrap())
@@ -60,10 +65,14 @@ impl Server {
         Client { socket }
     }
 
-    /// Begins to drain; the future ends when the gateway has.
-    pub(crate) fn stop(self) -> JoinHandle<Drained> {
-        let _ = self.stop.send(());
-        self.running
+    /// Tells the gateway to drain.
+    pub(crate) fn stop(&mut self) {
+        let _ = self.stop.take().unwrap().send(());
+    }
+
+    /// Waits until it has.
+    pub(crate) async fn stopped(self) -> Drained {
+        self.running.await.unwrap()
     }
 
     /// Sends a request with these headers, `Connection: close` and the body; the whole answer.
