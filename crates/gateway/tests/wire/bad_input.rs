@@ -1,5 +1,6 @@
 use super::server::Server;
 use tokio_websockets::{Config, Message};
+use trunkline_engine_embedded::EmbeddedConfig;
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.list"}"#;
 const LISTED: &str = r#"{"jsonrpc":"2.0","id":1,"result":{"topics":[]}}"#;
@@ -107,6 +108,35 @@ async fn a_connection_has_its_bounds() {
     }
     let refused = caller.ask(r#"{"jsonrpc":"2.0","id":3,"method":"m"}"#).await;
     assert_eq!(refused, refusal(3, "requests in flight", 2));
+}
+
+#[tokio::test]
+async fn an_unknown_topic_is_unknown_where_topics_are_not_made_on_first_use() {
+    let engine = EmbeddedConfig {
+        auto_create: false,
+        ..EmbeddedConfig::memory()
+    };
+    let server = Server::start_over(engine, |_| {}).await;
+    let mut client = server.connect().await;
+    for (method, params) in [
+        ("publish", r#"{"topic":"t","messages":[{"payload":1}]}"#),
+        ("consume", r#"{"topic":"t","subscription":"s"}"#),
+        ("subscribe", r#"{"topic":"t","subscription":"s"}"#),
+        ("inspect", r#"{"topic":"t"}"#),
+        ("peek", r#"{"topic":"t"}"#),
+        ("purge", r#"{"topic":"t"}"#),
+    ] {
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"rpc.topic.{method}","params":{params}}}"#
+        );
+        let answer = client.ask(&request).await;
+        assert!(answer.contains(r#""code":-32009"#), "{method}: {answer}");
+        assert!(
+            answer.contains(r#""data":{"topic":"t"}"#),
+            "{method}: {answer}"
+        );
+    }
+    assert_eq!(client.ask(LIST).await, LISTED);
 }
 
 fn refusal(id: u64, what: &str, limit: usize) -> String {

@@ -1,5 +1,6 @@
 use super::server::Server;
 use std::time::Duration;
+use trunkline_gateway::SlowListener;
 use trunkline_model::{ByteSize, Span};
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.list"}"#;
@@ -92,6 +93,81 @@ async fn deliveries_wait_for_a_client_that_reads_slowly() {
             tags += 1;
             assert_eq!(delivery["tag"], tags);
         }
+    }
+}
+
+/// A listener that is not read from, and a flood for it; then it reads.
+async fn flood_listener(server: &Server) -> super::server::Client {
+    let mut slow = server.connect().await;
+    slow.ask(
+        r#"{"jsonrpc":"2.0","id":1,"method":"rpc.channel.subscribe","params":{"channels":["c"]}}"#,
+    )
+    .await;
+    let mut publisher = server.connect().await;
+    let text = "x".repeat(100_000);
+    for id in 0..400 {
+        let request = format!(
+            r#"{{"jsonrpc":"2.0","id":{id},"method":"rpc.channel.publish","params":{{"channel":"c","payload_text":"{text}"}}}}"#
+        );
+        assert!(publisher.ask(&request).await.contains("receivers"));
+    }
+    slow
+}
+
+#[tokio::test]
+async fn a_slow_listener_is_told_how_much_it_missed() {
+    let server = Server::start_with(|config| {
+        config.limits.outgoing_bytes_max = ByteSize(64 << 10);
+        config.limits.listener_bytes_max = ByteSize(1 << 20);
+    })
+    .await;
+    let mut slow = flood_listener(&server).await;
+    let (mut messages, mut dropped) = (0, 0);
+    while messages + dropped < 400 {
+        let frame = slow.receive().await.unwrap();
+        let frame: serde_json::Value = serde_json::from_str(&frame).unwrap();
+        match frame["method"].as_str().unwrap() {
+            "rpc.channel.message" => messages += 1,
+            "rpc.channel.status" => dropped += frame["params"]["dropped"].as_u64().unwrap(),
+            other => panic!("{other}"),
+        }
+    }
+    assert!(messages > 0 && dropped > 0, "{messages} {dropped}");
+    assert_eq!(server.counters.dropped.get(), dropped);
+}
+
+#[tokio::test]
+async fn a_slow_listener_is_disconnected_where_that_is_configured() {
+    let server = Server::start_with(|config| {
+        config.limits.outgoing_bytes_max = ByteSize(64 << 10);
+        config.limits.listener_bytes_max = ByteSize(1 << 20);
+        config.slow_listener = SlowListener::Disconnect;
+    })
+    .await;
+    let mut slow = flood_listener(&server).await;
+    assert_eq!(slow.closed().await, 1008);
+}
+
+#[tokio::test]
+async fn the_server_describes_itself() {
+    let server = Server::start().await;
+    let mut client = server.connect().await;
+    let info = client
+        .ask(r#"{"jsonrpc":"2.0","id":1,"method":"rpc.info"}"#)
+        .await;
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    let info = &info["result"];
+    assert_eq!(info["version"], "0.0.0");
+    assert_eq!(info["protocol"], 1);
+    assert_eq!(info["engine"], "memory:");
+    assert!(info["durability"].is_string() && info["capabilities"].is_object());
+    for (limit, value) in [
+        ("max_message_bytes", 1 << 20),
+        ("max_payload_bytes", 16 << 20),
+        ("max_batch", 1_000),
+        ("max_credit", 1_000_000),
+    ] {
+        assert_eq!(info["limits"][limit], value, "{limit}");
     }
 }
 

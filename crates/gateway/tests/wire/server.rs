@@ -28,12 +28,19 @@ impl Server {
     }
 
     pub(crate) async fn start_with(change: impl FnOnce(&mut GatewayConfig)) -> Self {
+        Self::start_over(EmbeddedConfig::memory(), change).await
+    }
+
+    pub(crate) async fn start_over(
+        engine: EmbeddedConfig,
+        change: impl FnOnce(&mut GatewayConfig),
+    ) -> Self {
         let mut config = GatewayConfig {
             http: "127.0.0.1:0".parse().unwrap(),
             ..GatewayConfig::default()
         };
         change(&mut config);
-        let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
+        let engine = Embedded::open(engine).unwrap();
         let gateway = Gateway::bind(config, services(engine.clone()))
             .await
             .unwrap();
