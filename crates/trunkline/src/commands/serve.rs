@@ -2,6 +2,7 @@ use super::config;
 use crate::{args::ServeArgs, context::Context, failure::Failure, signal::Stop, text};
 use serde_json::{Value, json};
 use std::{io::IsTerminal, path::Path, process};
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 use trunkline::{BindError, Config, Drained, Server, StartError, Stopped};
 
@@ -19,6 +20,7 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     let mut stop = Stop::listen()?;
     let server = Server::start(&config).await.map_err(refused)?;
     announce(context, &config, &server)?;
+    let reload = tokio::spawn(reload()?);
     let mut again = None;
     let shutdown = async {
         stop.asked().await;
@@ -29,6 +31,7 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
         }));
     };
     let stopped = server.run(shutdown).await;
+    reload.abort();
     if let Some(again) = again {
         again.abort();
     }
@@ -37,6 +40,16 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     }
     eprintln!("{}", ended(stopped));
     Ok(())
+}
+
+/// SIGHUP would end the process, if nobody took it.
+fn reload() -> std::io::Result<impl Future<Output = ()>> {
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        while hang_up.recv().await.is_some() {
+            eprintln!("SIGHUP: nothing is reloaded; restart to take up a new configuration");
+        }
+    })
 }
 
 /// Later wins: file, environment, flag.

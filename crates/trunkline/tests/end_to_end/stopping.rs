@@ -74,3 +74,11 @@ fn a_second_signal_ends_at_once() {
     assert!(server.process.wait().code().is_some_and(|code| code <= 1));
     drop(call);
 }
+
+#[test]
+fn hanging_up_is_survived_and_explained() {
+    let mut server = setup();
+    server.process.signal(Signal::HUP);
+    server.process.says("nothing is reloaded");
+    assert!(server.run(&["publish", "t", "a"]).code == Some(0));
+}

@@ -7,9 +7,9 @@ use tokio::time::timeout;
 use trunkline::{Client, Pushes, Target};
 
 /// Who listens: one by name, the others by pattern.
-const LISTENERS: usize = 3;
+pub(super) const LISTENERS: usize = 3;
 /// Messages of a round.
-const TICKS: u64 = 200;
+pub(super) const TICKS: u64 = 200;
 /// Longest wait for one of them.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -74,6 +74,3 @@ async fn hear(pushes: &mut Pushes) -> bool {
     };
     timeout(PATIENCE, heard).await.unwrap_or(false)
 }
-
-/// Ticks of a round, for the progress bar.
-pub(super) const ROUND: u64 = TICKS;

@@ -37,7 +37,7 @@ pub(crate) async fn demo(context: &Context, args: DemoArgs) -> Result<(), Failur
         outcome = rounds(context, &args, &lines, &mut cast) => outcome,
         () = stop.asked() => Ok(()),
     };
-    say("stopping   the worker, the consumer and the server");
+    say("stopping   worker, consumer and server");
     let stopped = cast.stop().await;
     outcome.and(stopped)?;
     say("\nNow yourself: `trunkline serve` in one terminal, and in another:");
@@ -58,14 +58,23 @@ async fn rounds(
         .url
         .parse()
         .map_err(|error| Failure::failed(format!("the server's URL: {error}")))?;
-    let (client, _) = Client::connect(&target).await?;
-    caller::ready(&client).await?;
+    let (publisher, _) = Client::connect(&target).await?;
+    // A connection of its own: calls don't queue behind bulk.
+    let (caller, _) = Client::connect(&target).await?;
+    caller::ready(&caller).await?;
     let mut audience = Audience::gather(&target).await?;
     let mut auditor = cast.auditor()?;
     for number in 1.. {
-        let round = round(args, lines, &client, &mut audience, &mut auditor).await?;
+        let round = round(
+            args,
+            lines,
+            [&publisher, &caller],
+            &mut audience,
+            &mut auditor,
+        )
+        .await?;
         round.show(context.output, number)?;
-        round.check(&client).await?;
+        round.check(&publisher).await?;
         if args.once {
             break;
         }
@@ -78,17 +87,24 @@ async fn rounds(
 async fn round(
     args: &DemoArgs,
     lines: &Lines,
-    client: &Client,
+    [publisher, caller]: [&Client; 2],
     audience: &mut Audience,
     auditor: &mut Auditor,
 ) -> Result<Round, Failure> {
+    say(&format!(
+        "\nNow {} are published, each durable before it is confirmed; the consumer prints them,\n\
+         the worker answers {}, and every tick of a channel reaches {} listeners.",
+        text::counted(args.messages, "message"),
+        text::counted(args.calls, "call"),
+        audience::LISTENERS,
+    ));
     let bars = Bars::show(args.messages, args.calls);
     let begin = Instant::now();
     let (published, audited, called, ticked) = tokio::try_join!(
-        publisher::publish(client, lines, &bars.published),
+        publisher::publish(publisher, lines, &bars.published),
         auditor.audit(lines, &bars.consumed),
-        caller::call(client, lines, args.calls, &bars.called),
-        audience.tick(client, &bars.ticked),
+        caller::call(caller, lines, args.calls, &bars.called),
+        audience.tick(caller, &bars.ticked),
     )?;
     let elapsed = begin.elapsed();
     bars.clear();

@@ -5,7 +5,7 @@ use super::{
     cast::Audited,
     publisher::Published,
 };
-use crate::{failure::Failure, latency::Latency, output::Output, text};
+use crate::{commands::publish::Chunk, failure::Failure, latency::Latency, output::Output, text};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Bars {
             published: bar("confirmed", messages),
             consumed: bar("consumed", messages),
             called: bar("calls", calls),
-            ticked: bar("ticks", audience::ROUND),
+            ticked: bar("ticks", audience::TICKS),
             all,
         }
     }
@@ -99,7 +99,7 @@ impl Round {
                 Some(&called.latency),
             ),
             row(
-                "channel, 3 listeners",
+                &format!("channel, {} listeners", audience::LISTENERS),
                 self.ticked.expected,
                 self.ticked.heard,
                 self.elapsed,
@@ -152,6 +152,10 @@ impl Round {
         }
         settled(client).await?;
         eprintln!("\nEvery count agrees: nothing was lost, nothing came twice, all in order.");
+        eprintln!(
+            "(P50 and P99 of publishing are of a request: up to {} messages.)",
+            Chunk::MESSAGES_MAX
+        );
         Ok(())
     }
 }
