@@ -116,11 +116,12 @@ impl Core {
     /// The options of a topic that is there or would be made.
     ///
     /// # Errors
-    /// `NotFound` if it is not there and none may be made.
+    /// `NotFound` if it is not there and none may be made: Trunkline's own topics are
+    /// always defined first, so that none of them comes to be with the defaults of others.
     pub(crate) fn options_of(&self, name: &str) -> Result<&TopicOptions, Error> {
         match self.find(name) {
             Some(index) => Ok(&self.topics[index].options),
-            None if self.auto_create => self.defaults.as_ref().map_err(Clone::clone),
+            None if self.auto_create && !name.starts_with('_') => self.defaults.as_ref().map_err(Clone::clone),
             None => Err(refusal::no_topic_made(name)),
         }
     }

@@ -431,6 +431,8 @@ fn topics_are_not_made_where_that_is_off() {
     assert_eq!(message_of(world.attach(spec("t", &["s"], 1))), refused);
     world.define("t", TopicSettings::default()).unwrap();
     assert!(world.publish("t", texts("a")).is_ok());
+    let refused = message_of(World::new().publish("_own", texts("a")));
+    assert_eq!(refused.0, ErrorCode::NotFound);
 }
 
 #[test]
@@ -745,6 +747,7 @@ fn looking_shows_order_bounds_and_ids() {
 #[test]
 fn lists_by_name_without_what_is_internal() {
     let mut world = World::new();
+    world.define("_own", TopicSettings::default()).unwrap();
     for topic in ["b", "_own", "a", "c"] {
         world.publish(topic, texts("x")).unwrap();
     }
