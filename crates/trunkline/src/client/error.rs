@@ -67,6 +67,9 @@ pub enum RequestError {
     /// The connection went away first: whether the request was executed is not known.
     #[error("lost the connection: {0}")]
     Lost(Arc<str>),
+    /// The server closed the connection because of what was sent: sending it again won't help.
+    #[error("the server refused the connection's last message: {0}")]
+    Refused(Arc<str>),
     /// The answer is not what this method answers.
     #[error("the server's answer can't be read: {0}")]
     Unreadable(Arc<str>),

@@ -3,7 +3,9 @@
 mod connection;
 mod error;
 mod push;
+mod socket;
 mod target;
+mod waiting;
 
 pub use connection::{Client, Pending};
 pub use error::{ConnectError, RequestError, RpcError};

@@ -1,4 +1,4 @@
-use super::connection::Shared;
+use super::waiting::Shared;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::sync::Arc;

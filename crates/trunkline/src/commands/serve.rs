@@ -17,10 +17,11 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     }
     let config = settings(&args)?;
     log(&config.log.filter)?;
-    let mut stop = Stop::listen()?;
+    // Before anybody is told that the server is there, and may send it a signal.
+    let (mut stop, reload) = (Stop::listen()?, reload()?);
     let server = Server::start(&config).await.map_err(refused)?;
     announce(context, &config, &server)?;
-    let reload = tokio::spawn(reload()?);
+    let reload = tokio::spawn(reload);
     let mut again = None;
     let shutdown = async {
         stop.asked().await;

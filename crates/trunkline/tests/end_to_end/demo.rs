@@ -1,6 +1,8 @@
-//! demo --once.
+//! demo.
 
-use crate::setup::{run, store, text, trunkline};
+use crate::setup::{Running, run, store, text, trunkline};
+use rustix::process::Signal;
+use std::io::Read;
 
 #[test]
 fn one_round_agrees() {
@@ -24,4 +26,28 @@ fn one_round_agrees() {
     assert_eq!(round[0]["consumed"], 3000);
     assert_eq!(round[0]["answered"], 50);
     assert_eq!(round[0]["heard"], round[0]["ticks"]);
+}
+
+#[test]
+fn ctrl_c_ends_it_cleanly_with_everybody_in_it() {
+    let store = store();
+    let input = store.file("a.log", "one\ntwo\n");
+    let demo = [
+        "demo",
+        "--messages",
+        "100",
+        "--calls",
+        "5",
+        "--input",
+        text(&input),
+    ];
+    let mut demo = Running::start(trunkline(&demo));
+    demo.says("once more");
+    demo.signal(Signal::INT);
+    let (_, status) = demo.finish();
+    assert!(status.success(), "{status}");
+    // The others have the same stderr: it ends with the last of them.
+    let mut said = String::new();
+    demo.stderr.read_to_string(&mut said).unwrap();
+    assert!(said.contains("Now yourself"), "{said}");
 }

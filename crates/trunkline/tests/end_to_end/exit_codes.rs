@@ -81,6 +81,18 @@ fn failures_are_1_and_time_outs_4() {
 }
 
 #[test]
+fn what_the_server_refuses_is_told_once_and_not_retried() {
+    let server = setup();
+    let large = vec![b'x'; 2 << 20];
+    for options in [&[][..], &["--retry"]] {
+        let publish = [&["publish", "t"], options].concat();
+        let refused = server.feed(&publish, &large);
+        assert!(refused.err.starts_with("confirmed 0 of 1\n"), "{refused:?}");
+        refused.fails(1, "limits.max_message_bytes");
+    }
+}
+
+#[test]
 fn help_and_version_are_0() {
     assert!(run(trunkline(&["--help"]), b"").ok().contains("Exit codes"));
     assert!(

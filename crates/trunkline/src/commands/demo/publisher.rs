@@ -33,8 +33,8 @@ pub(super) async fn publish(
     let (mut next, mut confirmed) = (0, 0);
     loop {
         while next < lines.round() && flying.len() < WINDOW {
-            let mut chunk = Chunk::default();
-            while next < lines.round() && !chunk.is_full() {
+            let mut chunk = Chunk::new(encoder.overhead());
+            while next < lines.round() && chunk.takes(lines.get(next)) {
                 chunk.push(lines.get(next));
                 next += 1;
             }

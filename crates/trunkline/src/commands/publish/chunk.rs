@@ -7,27 +7,40 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
 
 /// Payloads that travel in one request, in order; one buffer for all.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::commands) struct Chunk {
     bytes: Vec<u8>,
     /// Where each payload ends.
     ends: Vec<usize>,
+    /// Bytes that every message has besides its payload.
+    overhead: usize,
 }
 
 impl Chunk {
-    /// Most messages of a request: below the server's bound of a batch.
+    /// Most messages of a request.
     pub(in crate::commands) const MESSAGES_MAX: usize = 512;
-    /// Payload bytes from which on a request is full: well below the largest message that a
-    /// server takes, with room for what JSON adds.
-    const BYTES_FULL: usize = 128 << 10;
+    /// Bytes of a request, unless one message alone has more: well below the largest frame
+    /// that a server takes, with room for what JSON adds.
+    const BYTES_MAX: usize = 128 << 10;
+
+    pub(in crate::commands) fn new(overhead: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            ends: Vec::new(),
+            overhead,
+        }
+    }
 
     pub(in crate::commands) fn push(&mut self, payload: &[u8]) {
         self.bytes.extend_from_slice(payload);
         self.ends.push(self.bytes.len());
     }
 
-    pub(in crate::commands) fn is_full(&self) -> bool {
-        self.ends.len() >= Self::MESSAGES_MAX || self.bytes.len() >= Self::BYTES_FULL
+    /// Whether there is room for it; an empty chunk takes everything.
+    pub(in crate::commands) fn takes(&self, payload: &[u8]) -> bool {
+        let messages = self.ends.len() + 1;
+        let bytes = self.bytes.len() + payload.len() + messages * self.overhead;
+        self.is_empty() || (messages <= Self::MESSAGES_MAX && bytes <= Self::BYTES_MAX)
     }
 
     pub(in crate::commands) fn is_empty(&self) -> bool {
@@ -76,6 +89,26 @@ impl Encoder {
             run: None,
             number: 0,
         }
+    }
+
+    /// Bytes that every message has besides its payload, or a little more.
+    pub(in crate::commands) fn overhead(&self) -> usize {
+        const MEMBERS: usize = 128;
+        let MessageArgs {
+            key,
+            group,
+            headers,
+            ..
+        } = &self.common;
+        let texts = [key, group]
+            .into_iter()
+            .flatten()
+            .map(String::len)
+            .sum::<usize>();
+        let headers = headers
+            .iter()
+            .map(|header| header.key.len() + header.value.len() + 6);
+        MEMBERS + texts + headers.sum::<usize>()
     }
 
     pub(in crate::commands) fn encode(&mut self, chunk: &Chunk) -> Result<Encoded, Failure> {
@@ -179,7 +212,7 @@ mod tests {
     }
 
     fn chunk(payloads: &[&str]) -> Chunk {
-        let mut chunk = Chunk::default();
+        let mut chunk = Chunk::new(0);
         payloads
             .iter()
             .for_each(|payload| chunk.push(payload.as_bytes()));
@@ -195,6 +228,18 @@ mod tests {
             r#"{"topic":"t","messages":[{"payload_text":"a"},{"payload_text":""},{"payload_text":"b\""}]}"#
         );
         assert_eq!(encoded.messages, 3);
+    }
+
+    #[test]
+    fn a_request_stays_small_unless_one_message_is_large() {
+        let large = vec![b'x'; Chunk::BYTES_MAX];
+        let mut chunk = Chunk::new(100);
+        assert!(chunk.takes(&large));
+        chunk.push(b"a");
+        assert!(chunk.takes(b"b") && !chunk.takes(&large));
+        let mut heavy = Chunk::new(Chunk::BYTES_MAX / 2);
+        heavy.push(b"a");
+        assert!(!heavy.takes(b"b"));
     }
 
     #[test]

@@ -17,18 +17,19 @@ pub(super) struct Input {
 
 impl Input {
     /// From the command line, or from stdin.
-    pub(super) fn of(args: &PublishArgs) -> Result<Self, Failure> {
+    pub(super) fn of(args: &PublishArgs, overhead: usize) -> Result<Self, Failure> {
         let stdin = args.payload.is_empty() || args.payload == ["-"];
         if args.lines && !stdin {
             return Err(Failure::usage("--lines reads stdin: leave the payload out"));
         }
-        let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
+        let (to, chunks) = mpsc::channel(CHUNKS_WAITING);
+        let feeder = Feeder::new(to, overhead);
         match (stdin, args.lines) {
-            (true, true) => spawn(move || send_lines(io::stdin(), &sender)),
-            (true, false) => spawn(move || send_whole(io::stdin(), &sender)),
+            (true, true) => spawn(move || lines(io::stdin(), feeder)),
+            (true, false) => spawn(move || whole(io::stdin(), feeder)),
             (false, _) => {
                 let payloads = args.payload.clone();
-                spawn(move || send_given(payloads, &sender));
+                spawn(move || given(&payloads, feeder));
             }
         }
         Ok(Self { chunks })
@@ -42,55 +43,86 @@ impl Input {
 
 /// A thread of its own: reading a terminal or pipe can't be cancelled, and the process must
 /// be able to end meanwhile.
-fn spawn(work: impl FnOnce() + Send + 'static) {
-    thread::spawn(work);
+fn spawn(work: impl FnOnce() -> Result<(), Unwanted> + Send + 'static) {
+    // Nobody wants the rest of the input: the command has ended.
+    thread::spawn(|| drop(work()));
 }
 
-fn send_given(payloads: Vec<String>, to: &mpsc::Sender<io::Result<Chunk>>) {
-    let mut chunk = Chunk::default();
-    for payload in payloads {
-        chunk.push(payload.as_bytes());
-        if chunk.is_full() && to.blocking_send(Ok(std::mem::take(&mut chunk))).is_err() {
-            return;
+/// Whoever took the chunks is gone.
+struct Unwanted;
+
+/// Fills chunks and sends them.
+struct Feeder {
+    to: mpsc::Sender<io::Result<Chunk>>,
+    chunk: Chunk,
+    overhead: usize,
+}
+
+impl Feeder {
+    /// `overhead`: bytes that every message has besides its payload.
+    fn new(to: mpsc::Sender<io::Result<Chunk>>, overhead: usize) -> Self {
+        let chunk = Chunk::new(overhead);
+        Self {
+            to,
+            chunk,
+            overhead,
         }
     }
-    let _ = to.blocking_send(Ok(chunk));
+
+    fn push(&mut self, payload: &[u8]) -> Result<(), Unwanted> {
+        if !self.chunk.takes(payload) {
+            self.flush()?;
+        }
+        self.chunk.push(payload);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Unwanted> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.chunk, Chunk::new(self.overhead));
+        self.to.blocking_send(Ok(chunk)).map_err(|_| Unwanted)
+    }
+
+    /// What was read before the error still counts.
+    fn fail(mut self, error: io::Error) -> Result<(), Unwanted> {
+        self.flush()?;
+        self.to.blocking_send(Err(error)).map_err(|_| Unwanted)
+    }
 }
 
-fn send_whole(mut from: impl Read, to: &mpsc::Sender<io::Result<Chunk>>) {
+fn given(payloads: &[String], mut to: Feeder) -> Result<(), Unwanted> {
+    for payload in payloads {
+        to.push(payload.as_bytes())?;
+    }
+    to.flush()
+}
+
+fn whole(mut from: impl Read, mut to: Feeder) -> Result<(), Unwanted> {
     let mut payload = Vec::new();
-    let chunk = from.read_to_end(&mut payload).map(|_| {
-        let mut chunk = Chunk::default();
-        chunk.push(&payload);
-        chunk
-    });
-    let _ = to.blocking_send(chunk);
+    match from.read_to_end(&mut payload) {
+        Ok(_) => to.push(&payload)?,
+        Err(error) => return to.fail(error),
+    }
+    to.flush()
 }
 
 /// A chunk leaves when it is full, and when the next line isn't there yet: a slow producer's
 /// lines don't wait for each other.
-fn send_lines(from: impl Read, to: &mpsc::Sender<io::Result<Chunk>>) {
+fn lines(from: impl Read, mut to: Feeder) -> Result<(), Unwanted> {
     let mut from = BufReader::with_capacity(READ_AHEAD, from);
-    let mut chunk = Chunk::default();
     let mut line = Vec::new();
     loop {
         line.clear();
         match from.read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => chunk.push(line.strip_suffix(b"\n").unwrap_or(&line)),
-            Err(error) => {
-                let _ = to.blocking_send(Ok(chunk));
-                let _ = to.blocking_send(Err(error));
-                return;
-            }
+            Ok(0) => return to.flush(),
+            Ok(_) => to.push(line.strip_suffix(b"\n").unwrap_or(&line))?,
+            Err(error) => return to.fail(error),
         }
-        let more = from.buffer().contains(&b'\n');
-        if (chunk.is_full() || !more) && to.blocking_send(Ok(std::mem::take(&mut chunk))).is_err() {
-            return;
+        if !from.buffer().contains(&b'\n') {
+            to.flush()?;
         }
-    }
-    if !chunk.is_empty() {
-        let _ = to.blocking_send(Ok(chunk));
     }
 }
 
@@ -110,7 +142,7 @@ mod tests {
 
     fn read(from: impl Read + Send + 'static) -> Vec<Vec<String>> {
         let (sender, chunks) = mpsc::channel(CHUNKS_WAITING);
-        spawn(move || send_lines(from, &sender));
+        spawn(move || lines(from, Feeder::new(sender, 0)));
         lines_of(chunks)
     }
 
@@ -135,7 +167,7 @@ mod tests {
     fn lines_that_are_there_do_not_wait_for_those_that_are_not() {
         let (reader, mut writer) = io::pipe().unwrap();
         let (sender, mut chunks) = mpsc::channel(CHUNKS_WAITING);
-        spawn(move || send_lines(reader, &sender));
+        spawn(move || lines(reader, Feeder::new(sender, 0)));
         io::Write::write_all(&mut writer, b"one\ntw").unwrap();
         let first = chunks.blocking_recv().unwrap().unwrap();
         assert_eq!(first.payloads().collect::<Vec<_>>(), [b"one"]);

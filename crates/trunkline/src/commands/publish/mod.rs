@@ -14,7 +14,7 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
     let mut stop = Stop::listen()?;
     let encoder = Encoder::new(&args, args.retry.then(trunkline::unique_name));
     let listed = !args.lines;
-    let input = Input::of(&args)?;
+    let input = Input::of(&args, encoder.overhead())?;
     let begin = Instant::now();
     let connection = tokio::select! {
         connection = context.connect() => connection?,
