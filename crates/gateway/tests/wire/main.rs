@@ -5,6 +5,7 @@
 
 mod bad_input;
 mod connections;
+mod crowd;
 mod draining;
 mod http;
 mod scenarios;
