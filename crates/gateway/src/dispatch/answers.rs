@@ -7,6 +7,7 @@ use trunkline_model::{Error, ErrorCode};
 #[derive(Debug)]
 pub(crate) struct Answers {
     batches: Vec<Option<Batch>>,
+    free: Vec<usize>,
     /// Largest answer to a batch, in bytes.
     bound: usize,
 }
@@ -24,24 +25,24 @@ impl Answers {
     pub(crate) fn new(bound: usize) -> Self {
         Self {
             batches: Vec::new(),
+            free: Vec::new(),
             bound,
         }
     }
 
     /// Whether no batch waits for the rest of its answers.
     pub(crate) fn is_idle(&self) -> bool {
-        self.batches.iter().all(Option::is_none)
+        self.free.len() == self.batches.len()
     }
 
     /// Begins a batch; its number.
     pub(crate) fn open(&mut self) -> usize {
-        let free = self.batches.iter().position(Option::is_none);
-        let number = free.unwrap_or_else(|| {
-            self.batches.push(None);
-            self.batches.len() - 1
-        });
-        self.batches[number] = Some(Batch::default());
-        number
+        if let Some(number) = self.free.pop() {
+            self.batches[number] = Some(Batch::default());
+            return number;
+        }
+        self.batches.push(Some(Batch::default()));
+        self.batches.len() - 1
     }
 
     /// One more request of a batch will be answered.
@@ -90,13 +91,64 @@ impl Answers {
 
     fn finish(&mut self, number: usize, out: &mut Outbox) {
         let slot = &mut self.batches[number];
-        if slot.as_ref().is_some_and(|b| b.sealed && b.open == 0)
-            && let Some(answer) = slot.take().and_then(|batch| batch.answer.finish())
-        {
+        let Some(batch) = slot.take_if(|batch| batch.sealed && batch.open == 0) else {
+            return;
+        };
+        self.free.push(number);
+        if self.is_idle() {
+            self.batches = Vec::new();
+            self.free = Vec::new();
+        }
+        if let Some(answer) = batch.answer.finish() {
             out.frame(|buffer| buffer.extend_from_slice(&answer));
         }
-        while self.batches.last().is_some_and(Option::is_none) {
-            self.batches.pop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use trunkline_jsonrpc::encode_result;
+
+    fn answer(answers: &mut Answers, out: &mut Outbox, id: &str, batch: usize) {
+        let id = Id::from_json(id).unwrap();
+        answers.write(out, id, Some(batch), |buffer, id| {
+            encode_result(buffer, id, b"1234567890");
+        });
+    }
+
+    #[test]
+    fn batches_leave_with_their_last_answer_and_within_their_bound() {
+        let (mut answers, mut out) = (Answers::new(40), Outbox::bare());
+        let numbers = [answers.open(), answers.open()];
+        for number in numbers {
+            for _ in 0..2 {
+                answers.expect(Ask {
+                    id: Some(Id::NULL),
+                    batch: Some(number),
+                });
+            }
+            answers.seal(number, &mut out);
         }
+        answer(&mut answers, &mut out, "1", numbers[0]);
+        answer(&mut answers, &mut out, "2", numbers[1]);
+        assert!(out.pending().is_empty() && !answers.is_idle());
+        answer(&mut answers, &mut out, "3", numbers[1]);
+        let text = String::from_utf8_lossy(out.pending()).into_owned();
+        assert!(
+            text.starts_with(r#"[{"jsonrpc":"2.0","id":2,"result":1234567890},"#),
+            "{text}"
+        );
+        assert!(text.contains(r#""id":3,"error":{"code":-32007,"#), "{text}");
+        assert_eq!(answers.open(), numbers[1]);
+        assert!(!answers.is_idle());
+    }
+
+    #[test]
+    fn a_batch_that_wants_no_answer_gets_none() {
+        let (mut answers, mut out) = (Answers::new(40), Outbox::bare());
+        let number = answers.open();
+        answers.seal(number, &mut out);
+        assert!(out.pending().is_empty() && answers.is_idle());
     }
 }
