@@ -45,7 +45,13 @@ pub(super) fn drive(
 ) {
     let (sink, stream) = socket.split();
     let writer = tokio::spawn(write(sink, frames));
-    let reader = tokio::spawn(read(stream, Arc::clone(&shared), pushes));
+    let heard = Arc::clone(&shared);
+    let reader = tokio::spawn(async move {
+        let loss = read(stream, &heard, &pushes).await;
+        // Before the pushes end: whoever sees that asks why.
+        heard.lose(loss.clone());
+        loss
+    });
     tokio::spawn(end_together(writer, reader, shared));
 }
 
@@ -100,8 +106,8 @@ async fn write(mut sink: SplitSink<Socket, Message>, mut frames: mpsc::Receiver<
 
 async fn read(
     mut stream: SplitStream<Socket>,
-    shared: Arc<Shared>,
-    pushes: mpsc::Sender<Push>,
+    shared: &Shared,
+    pushes: &mpsc::Sender<Push>,
 ) -> Loss {
     loop {
         let message = match stream.next().await {

@@ -134,9 +134,12 @@ fn line(event: &DumpEvent<'_>) -> String {
             generation,
             created,
         } => format!(
-            "{file}: segment {segment}, {}, generation {generation}, made {}",
+            "{file}: segment {segment}, {}, generation {generation}, {}",
             text::bytes(u64::from(*bytes)),
-            Timestamp::from_micros(*created)
+            match created {
+                0 => "ready and not used yet".to_owned(),
+                created => format!("made {}", Timestamp::from_micros(*created)),
+            }
         ),
         DumpEvent::BadSegment { file, error } => format!("{file}: {error}"),
         DumpEvent::Batch {

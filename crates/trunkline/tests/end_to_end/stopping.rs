@@ -82,3 +82,14 @@ fn hanging_up_is_survived_and_explained() {
     server.process.says("nothing is reloaded");
     assert!(server.run(&["publish", "t", "a"]).code == Some(0));
 }
+
+#[test]
+fn a_consumer_is_told_why_its_connection_ends() {
+    let server = setup();
+    let mut consumer = Running::start(server.command(&["consume", "t", "-s", "s"]));
+    let attached = || server.run(&["--json", "topic", "ls"]).objects().len() == 1;
+    while !attached() {}
+    assert!(server.stop().success());
+    consumer.says("the server is shutting down");
+    assert_eq!(consumer.wait().code(), Some(1));
+}
