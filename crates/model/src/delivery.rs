@@ -1,8 +1,7 @@
 use crate::{
     ConsumerId, DeliveryTag, Error, MessageId, StartFrom, StoredMessage, SubscriptionName,
-    TopicName,
+    TopicName, limits,
 };
-use bytes::Bytes;
 
 /// A subscription to consume from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +21,7 @@ pub struct ConsumeSpec {
     pub sources: Vec<Source>,
     /// Most unsettled deliveries, 0 ..= [`limits::CREDIT_MAX`](crate::limits::CREDIT_MAX).
     pub credit: u32,
-    /// Most payload bytes handed to the sink and not yet reported by
+    /// Most bytes, by [`Delivery::weight`], handed to the sink and not yet reported by
     /// [`ConsumerHandle::taken`]; one delivery is always allowed.
     pub window_bytes: u64,
     /// Settle at hand-over: at most once, and no credit is used.
@@ -56,12 +55,13 @@ pub struct Delivery {
 impl Delivery {
     /// Bytes that count against [`ConsumeSpec::window_bytes`].
     pub fn weight(&self) -> u64 {
-        Self::weight_of(&self.message.payload)
+        Self::weight_of(self.message.payload.len() as u64)
     }
 
-    /// [`Delivery::weight`] of a payload.
-    pub fn weight_of(payload: &Bytes) -> u64 {
-        payload.len() as u64
+    /// [`Delivery::weight`] of a payload of so many bytes. Also an empty message takes room on
+    /// its way, so that a window bounds the number of deliveries too.
+    pub const fn weight_of(payload_bytes: u64) -> u64 {
+        payload_bytes + limits::DELIVERY_BYTES_MIN
     }
 }
 
@@ -88,7 +88,7 @@ pub trait ConsumerHandle: Send + Sync {
     /// Sets the maximum of unsettled deliveries (absolute).
     fn credit(&self, credit: u32);
 
-    /// Says that so many payload bytes have left the sink (see [`ConsumeSpec::window_bytes`]).
+    /// Says that so many bytes have left the sink (see [`ConsumeSpec::window_bytes`]).
     fn taken(&self, bytes: u64);
 
     /// Ends the consumer; returns how many unsettled deliveries went back. Nothing is

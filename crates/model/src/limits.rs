@@ -16,6 +16,8 @@ pub const HEADERS_MAX: usize = 128;
 pub const KEY_BYTES_MAX: usize = 1024;
 /// Bytes handed to a consumer's connection and not yet taken by it, unless configured.
 pub const WINDOW_BYTES_DEFAULT: u64 = 4 << 20;
+/// What a delivery takes of a consumer's window besides its payload, in bytes.
+pub const DELIVERY_BYTES_MIN: u64 = 256;
 /// Largest integer that every JSON implementation keeps exactly (2⁵³ − 1).
 pub const JSON_INTEGER_MAX: u64 = (1 << 53) - 1;
 

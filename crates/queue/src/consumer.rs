@@ -1,5 +1,5 @@
 use crate::held::HeldTags;
-use trunkline_model::{ConsumerId, DeliveryMode};
+use trunkline_model::{ConsumerId, Delivery, DeliveryMode};
 
 /// A subscription that a consumer takes from.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(crate) struct Consumer {
     /// Sum of the sources' `in_flight`.
     pub(crate) unsettled: u32,
     pub(crate) window: u64,
-    /// Payload bytes handed over and not yet taken.
+    /// Bytes handed over and not yet taken, by [`Delivery::weight`].
     pub(crate) in_window: u64,
     pub(crate) auto_ack: bool,
     pub(crate) is_started: bool,
@@ -35,14 +35,15 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    /// Whether a message of `bytes` may be handed over now.
+    /// Whether a message of `bytes` payload may be handed over now.
     pub(crate) fn can_take(&self, source: u32, bytes: u32, mode: DeliveryMode) -> bool {
         let source = &self.sources[source as usize];
         let credit = match self.auto_ack {
             true => self.credit > 0,
             false => self.unsettled < self.credit,
         };
-        let window = self.in_window == 0 || self.in_window + u64::from(bytes) <= self.window;
+        let weight = Delivery::weight_of(bytes.into());
+        let window = self.in_window == 0 || self.in_window + weight <= self.window;
         let turn = mode == DeliveryMode::Stream || source.in_flight == 0 || source.is_filling;
         credit && window && turn
     }

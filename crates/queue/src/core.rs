@@ -121,7 +121,9 @@ impl Core {
     pub(crate) fn options_of(&self, name: &str) -> Result<&TopicOptions, Error> {
         match self.find(name) {
             Some(index) => Ok(&self.topics[index].options),
-            None if self.auto_create && !name.starts_with('_') => self.defaults.as_ref().map_err(Clone::clone),
+            None if self.auto_create && !name.starts_with('_') => {
+                self.defaults.as_ref().map_err(Clone::clone)
+            }
             None => Err(refusal::no_topic_made(name)),
         }
     }

@@ -8,7 +8,7 @@ use crate::{
     subscription::{Flight, Holder},
 };
 use smallvec::SmallVec;
-use trunkline_model::{DeliveryMode, DeliveryTag, Timestamp};
+use trunkline_model::{Delivery, DeliveryMode, DeliveryTag, Timestamp};
 
 /// What a pump did, to be logged at its end.
 #[derive(Default)]
@@ -118,7 +118,7 @@ impl Core {
 
         let consumer = &mut self.traffic.consumers[consumer_index];
         consumer.last_tag += 1;
-        consumer.in_window += u64::from(stored.bytes);
+        consumer.in_window += Delivery::weight_of(stored.bytes.into());
         let tag = consumer.last_tag;
         out.deliveries.push(Deliver {
             consumer: consumer.id,

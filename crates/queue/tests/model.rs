@@ -145,11 +145,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (consumer.clone(), tags(), 0..9u64).prop_map(|(c, tags, by)| Step::Extend(c, tags, by)),
         5 => (1..5u64).prop_map(Step::Advance),
         4 => Just(Step::Tick),
-        7 => (consumer.clone(), sources, 0..6u32, prop_oneof![Just(50), Just(u64::MAX / 2)], prop::bool::weighted(0.15))
+        7 => (consumer.clone(), sources, 0..6u32, prop_oneof![Just(800), Just(u64::MAX / 2)], prop::bool::weighted(0.15))
             .prop_map(|(c, from, credit, window, auto)| Step::Attach(c, from, credit, window, auto)),
         3 => consumer.clone().prop_map(Step::Detach),
         4 => (consumer.clone(), 0..8u32).prop_map(|(c, credit)| Step::Credit(c, credit)),
-        4 => (consumer, 0..60u64).prop_map(|(c, bytes)| Step::Taken(c, bytes)),
+        4 => (consumer, 0..600u64).prop_map(|(c, bytes)| Step::Taken(c, bytes)),
         2 => (1..4usize).prop_map(Step::Purge),
         2 => (1..4usize).prop_map(Step::Subscribe),
         1 => (1..4usize).prop_map(Step::Unsubscribe),

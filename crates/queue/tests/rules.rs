@@ -7,9 +7,9 @@ mod support;
 use std::time::Duration;
 use support::{World, keyed, settings, spec, text, texts};
 use trunkline_model::{
-    Admin, Batch, Command, ConsumeSpec, ConsumerId, DeliveryTag, Durability, Error, ErrorCode,
-    Message, MessageId, Outcome, PeekFrom, Priority, StartFrom, SubscriptionSettings, Timestamp,
-    TopicSettings, When,
+    Admin, Batch, Command, ConsumeSpec, ConsumerId, Delivery, DeliveryTag, Durability, Error,
+    ErrorCode, Message, MessageId, Outcome, PeekFrom, Priority, StartFrom, SubscriptionSettings,
+    Timestamp, TopicSettings, When,
 };
 use trunkline_queue::{Core, CoreConfig, Effects, KIND_PUT};
 
@@ -148,17 +148,20 @@ fn the_sources_of_a_consumer_take_turns() {
 fn the_window_bounds_bytes_but_lets_one_through() {
     let mut world = World::new();
     let spec = ConsumeSpec {
-        window_bytes: 4,
+        window_bytes: 2 * Delivery::weight_of(2),
         ..spec("t", &["s"], 9)
     };
     let (consumer, _) = world.attach(spec).unwrap();
-    world.publish("t", texts("too-large 12 34 5")).unwrap();
-    assert_eq!(world.pump_text(), "1:too-large");
+    let large = "L".repeat(600);
+    world
+        .publish("t", texts(&format!("{large} 12 34 5")))
+        .unwrap();
+    assert_eq!(world.pump_text(), format!("1:{large}"));
     world.ack(consumer, &[1]);
     assert_eq!(world.pump_text(), "", "an ack frees no window");
-    world.core.taken(consumer, 9);
+    world.core.taken(consumer, Delivery::weight_of(600));
     assert_eq!(world.pump_text(), "2:12 3:34");
-    world.core.taken(consumer, 2);
+    world.core.taken(consumer, Delivery::weight_of(2));
     assert_eq!(world.pump_text(), "4:5");
 }
 

@@ -58,13 +58,11 @@ async fn pause(lab: Lab) {
 async fn window(lab: Lab) {
     let topic = lab.define("t", TopicSettings::default()).await;
     let mut narrow = spec(&[(&topic, "s")]);
-    narrow.window_bytes = 10;
+    narrow.window_bytes = 2 * Delivery::weight_of(5);
     let taker = lab.consume(narrow).await;
-    lab.publish(
-        &topic,
-        &["12345", "67890", "abc", "twenty bytes of text", "x"],
-    )
-    .await;
+    let wide = "w".repeat(600);
+    lab.publish(&topic, &["12345", "67890", "abc", &wide, "x"])
+        .await;
     let first = [taker.next_held().await, taker.next_held().await];
     assert_eq!(texts(&first), ["12345", "67890"]);
     lab.settle().await;
@@ -72,16 +70,12 @@ async fn window(lab: Lab) {
     lab.done(ack(taker.id(), &tags(&first))).await;
     lab.settle().await;
     assert!(taker.rest().is_empty(), "an ack does not empty the sink");
-    taker.handle.taken(10);
+    taker.handle.taken(2 * Delivery::weight_of(5));
     assert_eq!(texts(&[taker.next_held().await]), ["abc"]);
-    taker.handle.taken(3);
+    taker.handle.taken(Delivery::weight_of(3));
     let long = taker.next_held().await;
-    assert_eq!(
-        texts(&[long]),
-        ["twenty bytes of text"],
-        "one is always allowed"
-    );
-    taker.handle.taken(20);
+    assert_eq!(texts(&[long]), [wide], "one is always allowed");
+    taker.handle.taken(Delivery::weight_of(600));
     assert_eq!(taker.texts(1).await, ["x"]);
 }
 

@@ -509,7 +509,8 @@ impl Model {
         } else {
             all < consumer.credit
         };
-        let window = consumer.in_window == 0 || consumer.in_window + bytes <= consumer.window;
+        let window =
+            consumer.in_window == 0 || consumer.in_window + weight(bytes) <= consumer.window;
         credit && window && (!self.batch || here == 0 || filling)
     }
 
@@ -521,7 +522,7 @@ impl Model {
         source.filling = true;
         let consumer = self.consumers.iter_mut().find(|c| c.id == id).unwrap();
         consumer.last_tag += 1;
-        consumer.in_window += front.bytes;
+        consumer.in_window += weight(front.bytes);
         let (tag, auto_ack) = (consumer.last_tag, consumer.auto_ack);
         let subscription = self
             .subscriptions
@@ -552,4 +553,9 @@ impl Model {
             attempt,
         }
     }
+}
+
+/// What a delivery takes of a window.
+fn weight(payload_bytes: u64) -> u64 {
+    payload_bytes + 256
 }

@@ -199,7 +199,7 @@ async fn deadlines_are_met_without_a_command() {
             from: None,
         }],
         credit: 1,
-        window_bytes: 1,
+        window_bytes: u64::MAX,
         auto_ack: false,
     };
     let handle = engine.consume(&Caller::system(), spec, sink.clone());
