@@ -1,5 +1,5 @@
 use crate::{
-    BindError, Counters, GatewayConfig, Services, bind,
+    BindError, Counters, Doorstep, GatewayConfig, Services,
     http::{self, Alive},
     shared::{Phase, Shared},
 };
@@ -44,16 +44,16 @@ impl Gateway {
     /// # Errors
     /// [`BindError`] says why not, and what to do.
     pub async fn bind(config: GatewayConfig, services: Services) -> Result<Self, BindError> {
-        let listener = bind::listen(&config).await?;
-        let address = listener.local_addr().map_err(|source| BindError::Io {
-            address: config.http,
-            source,
-        })?;
-        Ok(Self {
-            shared: Shared::new(config, services),
+        let doorstep = Doorstep::bind(config).await?;
+        Ok(doorstep.into_gateway(services))
+    }
+
+    pub(crate) fn over(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr) -> Self {
+        Self {
+            shared,
             listener,
             address,
-        })
+        }
     }
 
     /// Where it listens: with the port that was taken, if port 0 was asked for.

@@ -1,6 +1,7 @@
 //! Listeners and sessions: JSON-RPC over WebSocket and `POST`, both ways.
 //!
-//! [`Gateway::bind`] checks that listening is safe, [`Gateway::run`] serves until it is told to
+//! [`Gateway::bind`] checks that listening is safe ([`Doorstep`] does so before there is anything
+//! to serve), [`Gateway::run`] serves until it is told to
 //! stop, and drains. A session is one task: it reads every frame that is there, acts on them,
 //! turns what has completed meanwhile into frames, and writes all of them at once.
 //!
@@ -15,6 +16,7 @@ mod bind;
 mod config;
 mod counters;
 mod dispatch;
+mod doorstep;
 mod gateway;
 mod http;
 mod outbox;
@@ -25,5 +27,6 @@ mod shared;
 pub use bind::BindError;
 pub use config::{GatewayConfig, GatewayLimits, SlowListener};
 pub use counters::{Counter, Counters};
+pub use doorstep::Doorstep;
 pub use gateway::{Drained, Gateway};
 pub use services::Services;

@@ -1,14 +1,16 @@
 use crate::{Config, ConfigError, unique_name};
-use std::{future::Future, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use tokio::time::timeout;
 use trunkline_auth::Access;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationError, OpenError};
-use trunkline_gateway::{BindError, Drained, Gateway, GatewayConfig, Services};
+use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services};
 use trunkline_journal::{Config as JournalConfig, RecoveryReport};
-use trunkline_model::{
-    Admin, Caller, Clock, Engine, Error, Health, SystemClock, Timestamp, TopicName, TopicSettings,
-    oneshot,
-};
+use trunkline_model::{Admin, Caller, Engine, Error, Health, TopicName, TopicSettings, oneshot};
 use trunkline_rpc::Calls;
 
 /// Longest wait for the engine to make everything durable at the end.
@@ -65,34 +67,24 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
-    /// Opens the store, makes the topics of the configuration and takes the address. Must be
-    /// called inside a tokio runtime.
+    /// Takes the address, opens the store and makes the topics of the configuration; who asks
+    /// before that is done gets 503. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] says what is wrong and what to do.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
         config.check()?;
         let location: Location = config.engine.url.parse()?;
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(Timestamp::ZERO));
-        let engine = Embedded::open(engine_config(config, location, &clock))?;
-        let calls = Calls::start(
-            Arc::clone(&engine) as Arc<dyn Engine>,
-            Arc::clone(&clock),
-            config.calls.clone(),
-            unique_name().into(),
-        );
-        for (topic, settings) in &config.topics.declare {
-            declare(&*engine, topic, settings).await?;
-        }
-        let services = Services {
-            engine: Arc::clone(&engine) as Arc<dyn Engine>,
-            calls,
-            access: Arc::new(Access::default()),
-            clock,
-            version: env!("CARGO_PKG_VERSION"),
-            engine_url: config.engine.url.clone(),
-        };
-        let gateway = Gateway::bind(gateway_config(config), services).await?;
+        let doorstep = Doorstep::bind(gateway_config(config)).await?;
+        let opened = OnceLock::new();
+        let gateway = doorstep
+            .open("recovering the store", async {
+                let engine = open(engine_config(config, location)).await?;
+                opened.set(Arc::clone(&engine)).ok();
+                services(config, engine).await
+            })
+            .await?;
+        let engine = opened.into_inner().expect("services were made from it");
         Ok(Self { engine, gateway })
     }
 
@@ -125,7 +117,35 @@ impl Server {
     }
 }
 
-fn engine_config(config: &Config, location: Location, clock: &Arc<dyn Clock>) -> EmbeddedConfig {
+/// Opens the store on a thread that may wait: recovery reads files.
+async fn open(config: EmbeddedConfig) -> Result<Arc<Embedded>, StartError> {
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(config));
+    Ok(opening.await.expect("opening doesn't panic")?)
+}
+
+/// Everything that the gateway is the front of, with the topics of the configuration.
+async fn services(config: &Config, engine: Arc<Embedded>) -> Result<Services, StartError> {
+    let clock = engine.clock();
+    let calls = Calls::start(
+        Arc::clone(&engine) as Arc<dyn Engine>,
+        Arc::clone(&clock),
+        config.calls.clone(),
+        unique_name().into(),
+    );
+    for (topic, settings) in &config.topics.declare {
+        declare(&*engine, topic, settings).await?;
+    }
+    Ok(Services {
+        engine,
+        calls,
+        access: Arc::new(Access::default()),
+        clock,
+        version: env!("CARGO_PKG_VERSION"),
+        engine_url: config.engine.url.clone(),
+    })
+}
+
+fn engine_config(config: &Config, location: Location) -> EmbeddedConfig {
     let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
     let section = &config.engine;
     EmbeddedConfig {
@@ -136,7 +156,6 @@ fn engine_config(config: &Config, location: Location, clock: &Arc<dyn Clock>) ->
             cache_bytes: size(section.cache_bytes.0),
             ..JournalConfig::default()
         },
-        clock: Some(Arc::clone(clock)),
         ..EmbeddedConfig::new(location)
     }
 }

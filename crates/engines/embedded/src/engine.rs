@@ -10,9 +10,9 @@ use std::{sync::Arc, thread, time::Duration};
 use tokio::sync::watch;
 use trunkline_journal::RecoveryReport;
 use trunkline_model::{
-    Admin, Batch, Caller, Capabilities, ChannelMessage, Completion, ConsumeSpec, ConsumerHandle,
-    DeliverySink, Durability, Engine, Error, Health, ListenHandle, ListenPolicy, ListenerSink,
-    Outcome,
+    Admin, Batch, Caller, Capabilities, ChannelMessage, Clock, Completion, ConsumeSpec,
+    ConsumerHandle, DeliverySink, Durability, Engine, Error, Health, ListenHandle, ListenPolicy,
+    ListenerSink, Outcome,
 };
 
 /// The embedded engine.
@@ -44,6 +44,11 @@ impl Embedded {
     /// What opening found in the journal; `None` for `memory:`.
     pub fn recovery(&self) -> Option<&RecoveryReport> {
         self.recovery.as_ref()
+    }
+
+    /// The clock it goes by: never before the last time that its journal recorded.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.shared.clock()
     }
 
     /// Lets everything happen that is due by the clock: expiry, ack time-outs, delays. The

@@ -12,7 +12,7 @@ use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 use tokio::{net::TcpStream, sync::mpsc};
 
 /// How long a client may take to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Held by everything that works for one connection; the gateway's drain waits for the last.
 #[derive(Clone, Debug)]

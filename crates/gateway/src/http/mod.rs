@@ -18,7 +18,9 @@ use axum::{
 use http::StatusCode;
 use std::sync::Arc;
 
-pub(crate) use connection::{Alive, serve};
+pub(crate) use connection::{Alive, HEAD_TIMEOUT, serve};
+pub(crate) use health::healthz;
+pub(crate) use problem::problem;
 
 /// Everything that the listener serves (PROTOCOL.md §2).
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
@@ -40,7 +42,7 @@ async fn guarded(State(shared): State<Arc<Shared>>, request: Request, next: Next
         Ok(()) => next.run(request).await,
         Err(refusal) => {
             shared.counters.forbidden.add(1);
-            problem::problem(StatusCode::FORBIDDEN, &refusal.to_string())
+            problem(StatusCode::FORBIDDEN, &refusal.to_string())
         }
     }
 }
@@ -57,5 +59,5 @@ async fn wrong_method(request: Request) -> Response {
 async fn unknown_path(request: Request) -> Response {
     let path = request.uri().path();
     let detail = format!("nothing is served at {path}; JSON-RPC is at /rpc");
-    problem::problem(StatusCode::NOT_FOUND, &detail)
+    problem(StatusCode::NOT_FOUND, &detail)
 }

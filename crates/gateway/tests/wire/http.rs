@@ -1,6 +1,6 @@
-use super::server::{Server, services};
+use super::server::{Server, http, services};
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig};
-use trunkline_gateway::{BindError, Gateway, GatewayConfig};
+use trunkline_gateway::{BindError, Doorstep, Gateway, GatewayConfig};
 
 const LIST: &str = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.list"}"#;
 const JSON: &str = "Content-Type: application/json";
@@ -161,6 +161,36 @@ async fn health_is_told() {
     let answer = get("GET /readyz").await;
     assert_eq!(verdict(&answer), ("503", true));
     assert!(answer.contains("the engine is closed"), "{answer}");
+}
+
+/// While the store recovers, clients are told so; nobody is left waiting or finds nobody there.
+#[tokio::test]
+async fn a_server_that_is_starting_says_so() {
+    let config = GatewayConfig {
+        http: "127.0.0.1:0".parse().unwrap(),
+        ..GatewayConfig::default()
+    };
+    let doorstep = Doorstep::bind(config).await.unwrap();
+    let address = doorstep.local_addr();
+    let (recovered, recovery) = tokio::sync::oneshot::channel();
+    let opening = tokio::spawn(doorstep.open("recovering the store", recovery));
+    assert!(
+        http(address, "GET /healthz", &[], "")
+            .await
+            .ends_with(r#"{"status":"alive"}"#)
+    );
+    for line in ["GET /readyz", "POST /rpc"] {
+        let answer = http(address, line, &[], "").await;
+        assert_eq!(verdict(&answer), ("503", true));
+        assert!(answer.contains("the server is starting: recovering the store"));
+    }
+    let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
+    assert!(recovered.send(services(engine)).is_ok());
+    let gateway = opening.await.unwrap().unwrap();
+    let running = tokio::spawn(gateway.run(std::future::pending()));
+    let answer = http(address, "GET /readyz", &[], "").await;
+    assert!(answer.ends_with(r#"{"status":"ready"}"#), "{answer}");
+    running.abort();
 }
 
 #[tokio::test]

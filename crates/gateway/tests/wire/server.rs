@@ -82,22 +82,9 @@ impl Server {
         self.running.await.unwrap()
     }
 
-    /// Sends a request with these headers, `Connection: close` and the body; the whole answer.
+    /// [`http`] to this server.
     pub(crate) async fn http(&self, line: &str, headers: &[&str], body: &str) -> String {
-        let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
-        if !headers.iter().any(|header| header.starts_with("Host:")) {
-            request.push_str(&format!("Host: {}\r\n", self.address));
-        }
-        for header in headers {
-            request.push_str(&format!("{header}\r\n"));
-        }
-        request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        // A server that refuses a large body early may close while we still write.
-        let _ = stream.write_all(request.as_bytes()).await;
-        let mut answer = Vec::new();
-        let _ = stream.read_to_end(&mut answer).await;
-        String::from_utf8(answer).unwrap()
+        http(self.address, line, headers, body).await
     }
 
     /// `POST /rpc`: status and body.
@@ -107,6 +94,24 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head[9..12].parse().unwrap(), body.to_owned())
     }
+}
+
+/// Sends a request with these headers, `Connection: close` and the body; the whole answer.
+pub(crate) async fn http(address: SocketAddr, line: &str, headers: &[&str], body: &str) -> String {
+    let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        request.push_str(&format!("Host: {}\r\n", address));
+    }
+    for header in headers {
+        request.push_str(&format!("{header}\r\n"));
+    }
+    request.push_str(&format!("Content-Length: {}\r\n\r\n{body}", body.len()));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // A server that refuses a large body early may close while we still write.
+    let _ = stream.write_all(request.as_bytes()).await;
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8(answer).unwrap()
 }
 
 pub(crate) fn services(engine: Arc<Embedded>) -> Services {
