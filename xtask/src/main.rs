@@ -3,6 +3,7 @@
 
 mod bench;
 mod process;
+mod tally;
 mod test;
 mod test_env;
 mod tidy;

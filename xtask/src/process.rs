@@ -1,6 +1,7 @@
 //! Running other programs.
 
 use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -12,6 +13,31 @@ pub(crate) fn exit_code(command: &mut Command) -> anyhow::Result<ExitCode> {
         .status()
         .with_context(|| format!("can't run {}", describe(command)))?;
     let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Like [`exit_code`], but `see` gets every line that the command prints before we pass it on.
+pub(crate) fn exit_code_of_lines(
+    command: &mut Command,
+    mut see: impl FnMut(&str),
+) -> anyhow::Result<ExitCode> {
+    let mut child = command
+        .stdout(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("can't run {}", describe(command)))?;
+    let mut lines = BufReader::new(child.stdout.take().context("its output is not piped")?);
+    let mut out = io::stdout().lock();
+    let mut line = Vec::new();
+    while lines.read_until(b'\n', &mut line)? > 0 {
+        see(&String::from_utf8_lossy(&line));
+        out.write_all(&line)?;
+        out.flush()?;
+        line.clear();
+    }
+    let code = child
+        .wait()?
+        .code()
+        .and_then(|code| u8::try_from(code).ok());
     Ok(code.map_or(ExitCode::FAILURE, ExitCode::from))
 }
 

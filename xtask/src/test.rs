@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use crate::tally::Tally;
 use crate::workspace::Workspace;
 use crate::{process, test_env};
 
 /// Installs what is missing, builds the program that end-to-end tests start, and runs all
-/// tests, documentation included. The runner's own summary is the last thing printed, and its
-/// exit code is ours.
+/// tests, documentation included. The last line printed sums up the runner's summaries, one a
+/// test binary; its exit code is ours.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<ExitCode> {
     let python = test_env::python(&workspace.target.join("test-env"))?;
     let chromium = test_env::chromium()?;
@@ -17,13 +18,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
             .cargo()
             .args(["build", "--workspace", "--bin", "trunkline"]),
     )?;
-    process::exit_code(
+    let mut tally = Tally::default();
+    let code = process::exit_code_of_lines(
         workspace
             .cargo()
-            .args(["test", "--workspace"])
+            .args(["test", "--workspace", "--no-fail-fast"])
             .args(arguments)
             .env("TRUNKLINE_BIN", workspace.trunkline("debug"))
             .env(test_env::PYTHON, python)
             .env(test_env::CHROMIUM, chromium),
-    )
+        |line| tally.take(line),
+    )?;
+    println!("\n{tally}");
+    Ok(code)
 }
