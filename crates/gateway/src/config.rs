@@ -70,6 +70,9 @@ pub struct GatewayLimits {
     pub max_listening: usize,
     /// Payload bytes handed to a consumer's connection and not yet written. Default 1 MiB.
     pub delivery_window_bytes: ByteSize,
+    /// Answers of one connection that are ready and wait until it has taken earlier ones, in
+    /// bytes; beyond, progress is left out and an answer becomes -32003. Default 64 MiB.
+    pub answer_bytes_max: ByteSize,
     /// Channel messages that wait for one connection, in bytes. Default 4 MiB.
     pub listener_bytes_max: ByteSize,
 }
@@ -106,6 +109,7 @@ impl Default for GatewayLimits {
             max_workers: 1_000,
             max_listening: 10_000,
             delivery_window_bytes: ByteSize(1 << 20),
+            answer_bytes_max: ByteSize(64 << 20),
             listener_bytes_max: ByteSize(4 << 20),
         }
     }
@@ -120,6 +124,11 @@ impl GatewayLimits {
     /// [`GatewayLimits::outgoing_bytes_max`] as a length.
     pub(crate) fn outgoing_bytes(&self) -> usize {
         length(self.outgoing_bytes_max)
+    }
+
+    /// [`GatewayLimits::answer_bytes_max`] as a length.
+    pub(crate) fn answer_bytes(&self) -> usize {
+        length(self.answer_bytes_max)
     }
 
     /// [`GatewayLimits::listener_bytes_max`] as a length.

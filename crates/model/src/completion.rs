@@ -1,7 +1,14 @@
-use crate::{CallOutcome, Error, Mailbox, MessageId, PeekedMessage, TopicInfo, Wake};
+use crate::{CallOutcome, Error, ErrorCode, Mailbox, MessageId, PeekedMessage, TopicInfo, Wake};
 use bytes::Bytes;
 use smallvec::SmallVec;
-use std::{fmt, future::Future, sync::Arc};
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// What a batch did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -60,6 +67,26 @@ pub enum Outcome {
     Answered(CallOutcome),
 }
 
+impl Outcome {
+    /// Bytes that it keeps in memory, for those that can be large: what is read from a
+    /// topic, and what a handler says. The others are as small as the command was.
+    fn weight(&self) -> u64 {
+        let length = match self {
+            Self::Progress(value) => value.len() + STEP_BYTES,
+            Self::Answered(CallOutcome::Result(json) | CallOutcome::HandlerError(json)) => {
+                json.len()
+            }
+            Self::Topics(topics) => topics.len() * size_of::<TopicInfo>(),
+            Self::Peeked(messages) => messages.iter().map(|m| m.message.payload.len()).sum(),
+            _ => 0,
+        };
+        length as u64
+    }
+}
+
+/// What a step of a command costs besides its value.
+const STEP_BYTES: usize = size_of::<Completed>();
+
 /// One finished command in a [`CompletionQueue`].
 #[derive(Debug)]
 pub struct Completed {
@@ -82,14 +109,74 @@ pub trait CompletionSink: Send + Sync {
 pub struct CompletionQueue(Target);
 
 enum Target {
-    Mailbox(Mailbox<Completed>),
+    Held(Held),
     Sink(Arc<dyn CompletionSink>),
 }
 
+/// What waits to be taken, and how much that is.
+struct Held {
+    mailbox: Mailbox<Completed>,
+    bytes: AtomicU64,
+    bytes_max: u64,
+}
+
+impl Held {
+    /// Makes room for one, or makes it small: `None` if it can do without.
+    fn admit(&self, mut completed: Completed) -> Option<Completed> {
+        let Ok(outcome) = &completed.result else {
+            return Some(completed);
+        };
+        let weight = outcome.weight();
+        if weight == 0 {
+            return Some(completed);
+        }
+        let is_progress = matches!(outcome, Outcome::Progress(_));
+        let max = if is_progress {
+            self.bytes_max / 2
+        } else {
+            self.bytes_max
+        };
+        let before = self.bytes.fetch_add(weight, Ordering::Relaxed);
+        if before == 0 || before.saturating_add(weight) <= max {
+            return Some(completed);
+        }
+        self.bytes.fetch_sub(weight, Ordering::Relaxed);
+        if is_progress {
+            return None;
+        }
+        let text = "the answer was dropped: too many answers wait for this client to take them";
+        completed.result =
+            Err(Error::new(ErrorCode::Overloaded, text).with("limit", self.bytes_max));
+        Some(completed)
+    }
+
+    /// These wait no longer.
+    fn taken(&self, completed: &[Completed]) {
+        if self.bytes.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        let outcomes = completed.iter().filter_map(|one| one.result.as_ref().ok());
+        let weight = outcomes.map(Outcome::weight).sum();
+        self.bytes.fetch_sub(weight, Ordering::Relaxed);
+    }
+}
+
 impl CompletionQueue {
-    /// An empty queue that wakes `wake`.
+    /// An empty queue that wakes `wake`. Its bound is the number of commands under way.
     pub fn new(wake: Wake) -> Arc<Self> {
-        Arc::new(Self(Target::Mailbox(Mailbox::new(wake))))
+        Self::bounded(wake, u64::MAX)
+    }
+
+    /// The same for commands of somebody who may not take what they come to: large answers
+    /// (of handlers, and what was read from topics) may wait in it up to `bytes_max` in
+    /// all, or one alone. Beyond, an answer becomes `-32003` with `data.limit`; progress is
+    /// left out, from half of that on.
+    pub fn bounded(wake: Wake, bytes_max: u64) -> Arc<Self> {
+        Arc::new(Self(Target::Held(Held {
+            mailbox: Mailbox::new(wake),
+            bytes: AtomicU64::new(0),
+            bytes_max,
+        })))
     }
 
     /// A queue that keeps nothing: `sink` gets everything at once.
@@ -99,8 +186,9 @@ impl CompletionQueue {
 
     /// Takes everything that is finished, in order of completion, into an empty vector.
     pub fn drain_into(&self, into: &mut Vec<Completed>) {
-        if let Target::Mailbox(mailbox) = &self.0 {
-            mailbox.drain_into(into);
+        if let Target::Held(held) = &self.0 {
+            held.mailbox.drain_into(into);
+            held.taken(into);
         }
     }
 
@@ -108,7 +196,9 @@ impl CompletionQueue {
     /// one connection at once. Like a sink, it is never called with a lock held.
     pub fn extend(&self, completed: impl IntoIterator<Item = Completed>) {
         match &self.0 {
-            Target::Mailbox(mailbox) => mailbox.extend(completed),
+            Target::Held(held) => held
+                .mailbox
+                .extend(completed.into_iter().filter_map(|one| held.admit(one))),
             Target::Sink(sink) => completed.into_iter().for_each(|one| sink.completed(one)),
         }
     }
@@ -122,7 +212,7 @@ impl fmt::Debug for CompletionQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("CompletionQueue")
             .field(match &self.0 {
-                Target::Mailbox(mailbox) => mailbox,
+                Target::Held(held) => &held.mailbox,
                 Target::Sink(_) => &"relay",
             })
             .finish()
@@ -295,6 +385,33 @@ mod tests {
         Completion::on_error(queue.clone(), 4).complete(Err(Error::shutting_down()));
         Completion::ignored().complete(Err(Error::shutting_down()));
         assert_eq!(results(&queue), [(1, true), (2, false), (4, false)]);
+    }
+
+    #[test]
+    fn what_nobody_takes_has_a_bound() {
+        let queue = CompletionQueue::bounded(Wake::new(), 1_000);
+        let answer = |token, bytes| {
+            let result = CallOutcome::Result(vec![b'1'; bytes].into());
+            Completion::new(queue.clone(), token).complete(Ok(Outcome::Answered(result)));
+        };
+        for _ in 0..2 {
+            let running = Completion::new(queue.clone(), 0);
+            for _ in 0..1_000 {
+                running.progress(Bytes::from_static(b"1"));
+            }
+            answer(1, 700);
+            answer(2, 700);
+            Completion::new(queue.clone(), 3).complete(Ok(Outcome::Removed { messages: 0 }));
+            drop(running);
+            let mut ended = results(&queue);
+            ended.retain(|(token, ok)| *token > 0 || !*ok);
+            assert_eq!(ended, [(1, false), (2, false), (3, true), (0, false)]);
+
+            // One may be of any size, and taking makes room.
+            answer(4, 5_000);
+            answer(5, 1);
+            assert_eq!(results(&queue), [(4, true), (5, false)]);
+        }
     }
 
     #[test]

@@ -10,6 +10,10 @@ pub(crate) struct Answers {
     free: Vec<usize>,
     /// Largest answer to a batch, in bytes.
     bound: usize,
+    /// Answers to batches that wait for the rest, in bytes.
+    held: usize,
+    /// From so many of them on, no batch is begun.
+    held_max: usize,
 }
 
 #[derive(Debug, Default)]
@@ -22,17 +26,31 @@ struct Batch {
 }
 
 impl Answers {
-    pub(crate) fn new(bound: usize) -> Self {
+    pub(crate) fn new(bound: usize, held_max: usize) -> Self {
         Self {
             batches: Vec::new(),
             free: Vec::new(),
             bound,
+            held: 0,
+            held_max,
         }
     }
 
     /// Whether no batch waits for the rest of its answers.
     pub(crate) fn is_idle(&self) -> bool {
         self.free.len() == self.batches.len()
+    }
+
+    /// Whether a batch may begin.
+    ///
+    /// # Errors
+    /// `-32003` if those that have begun hold too much and have to end first.
+    pub(crate) fn admit(&self) -> Result<(), Error> {
+        if self.held < self.held_max {
+            return Ok(());
+        }
+        let text = "too many batches wait for the last of their answers";
+        Err(Error::new(ErrorCode::Overloaded, text).with("limit", self.held_max))
     }
 
     /// Begins a batch; its number.
@@ -72,8 +90,10 @@ impl Answers {
         let Some(number) = batch else {
             return out.frame(|buffer| write(buffer, id));
         };
+        let mut more = 0;
         if let Some(batch) = self.batch(Some(number)) {
-            if batch.answer.bytes() < bound {
+            let before = batch.answer.bytes();
+            if before < bound {
                 write(batch.answer.entry(), id);
             } else {
                 let text = format!("the answers of the batch are larger than {bound} bytes");
@@ -81,7 +101,9 @@ impl Answers {
                 error::write(batch.answer.entry(), id, &too_large);
             }
             batch.open -= 1;
+            more = batch.answer.bytes() - before;
         }
+        self.held += more;
         self.finish(number, out);
     }
 
@@ -95,6 +117,7 @@ impl Answers {
             return;
         };
         self.free.push(number);
+        self.held -= batch.answer.bytes();
         if self.is_idle() {
             self.batches = Vec::new();
             self.free = Vec::new();
@@ -119,7 +142,7 @@ mod tests {
 
     #[test]
     fn batches_leave_with_their_last_answer_and_within_their_bound() {
-        let (mut answers, mut out) = (Answers::new(40), Outbox::bare());
+        let (mut answers, mut out) = (Answers::new(40, 80), Outbox::bare());
         let numbers = [answers.open(), answers.open()];
         for number in numbers {
             for _ in 0..2 {
@@ -130,10 +153,13 @@ mod tests {
             }
             answers.seal(number, &mut out);
         }
+        assert!(answers.admit().is_ok());
         answer(&mut answers, &mut out, "1", numbers[0]);
         answer(&mut answers, &mut out, "2", numbers[1]);
         assert!(out.pending().is_empty() && !answers.is_idle());
+        assert!(answers.admit().is_err(), "together they hold 80 bytes");
         answer(&mut answers, &mut out, "3", numbers[1]);
+        assert!(answers.admit().is_ok());
         let text = String::from_utf8_lossy(out.pending()).into_owned();
         assert!(
             text.starts_with(r#"[{"jsonrpc":"2.0","id":2,"result":1234567890},"#),
@@ -146,7 +172,7 @@ mod tests {
 
     #[test]
     fn a_batch_that_wants_no_answer_gets_none() {
-        let (mut answers, mut out) = (Answers::new(40), Outbox::bare());
+        let (mut answers, mut out) = (Answers::new(40, 80), Outbox::bare());
         let number = answers.open();
         answers.seal(number, &mut out);
         assert!(out.pending().is_empty() && answers.is_idle());

@@ -87,10 +87,16 @@ impl Connection {
                 max_batch: shared.config.limits.max_batch,
                 ..Limits::default()
             },
-            completions: CompletionQueue::new(wake.clone()),
+            completions: CompletionQueue::bounded(
+                wake.clone(),
+                shared.config.limits.answer_bytes_max.0,
+            ),
             inbox: Arc::new(Mailbox::new(wake.clone())),
             waiting: Waiting::default(),
-            answers: Answers::new(shared.config.limits.outgoing_bytes()),
+            answers: Answers::new(
+                shared.config.limits.outgoing_bytes(),
+                shared.config.limits.answer_bytes(),
+            ),
             consumers: Consumers::default(),
             channels: Channels::default(),
             workers: Workers::default(),
@@ -142,6 +148,11 @@ impl Connection {
         match parse(frame, &self.limits) {
             Ok(Incoming::Single(item)) => self.item(item, None, frame, out),
             Ok(Incoming::Batch(items)) => {
+                if let Err(full) = self.answers.admit() {
+                    return self.answers.write(out, Id::NULL, None, |buffer, id| {
+                        error::write(buffer, id, &full);
+                    });
+                }
                 let batch = self.answers.open();
                 for item in items {
                     self.item(item, Some(batch), frame, out);
@@ -178,6 +189,9 @@ impl Connection {
         };
         self.answers.expect(ask);
         let step = route::run(self, &request.method, params, ask);
+        for (reply, error) in std::mem::take(&mut self.late) {
+            self.answer_error(&reply, &error, out);
+        }
         let Some(id) = ask.id else { return };
         match step {
             Ok(Step::Later) => {}
@@ -190,9 +204,6 @@ impl Connection {
             Err(error) => self.answers.write(out, id, batch, |buffer, id| {
                 error::write(buffer, id, &error);
             }),
-        }
-        for (reply, error) in std::mem::take(&mut self.late) {
-            self.answer_error(&reply, &error, out);
         }
     }
 

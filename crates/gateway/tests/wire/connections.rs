@@ -225,3 +225,65 @@ async fn connections_beyond_the_bound_are_told_so() {
     until(|| server.counters.connections.get() == 0).await;
     assert!(server.connect().await.ask(LIST).await.contains("result"));
 }
+
+/// Ids of results, errors and progress among so many frames.
+async fn sort_frames(client: &mut super::server::Client, answers: usize) -> [Vec<u64>; 3] {
+    let [mut results, mut errors, mut progress] = [const { Vec::new() }; 3];
+    while results.len() + errors.len() < answers {
+        let frame: serde_json::Value =
+            serde_json::from_str(&client.receive().await.unwrap()).unwrap();
+        if frame["method"] == "rpc.progress" {
+            progress.push(frame["params"]["id"].as_u64().unwrap());
+        } else if frame["error"]["code"] == -32003 {
+            assert_eq!(frame["error"]["data"]["limit"], 256 << 10, "{frame}");
+            errors.push(frame["id"].as_u64().unwrap());
+        } else {
+            assert!(frame["result"].is_string(), "{frame}");
+            results.push(frame["id"].as_u64().unwrap());
+        }
+    }
+    [results, errors, progress]
+}
+
+#[tokio::test]
+async fn answers_that_a_client_does_not_take_have_a_bound() {
+    const CALLS: u64 = 300;
+    let server = Server::start_with(|config| {
+        config.limits.outgoing_bytes_max = ByteSize(64 << 10);
+        config.limits.answer_bytes_max = ByteSize(256 << 10);
+    })
+    .await;
+    let mut worker = server.connect().await;
+    let mut slow = server.connect().await;
+    worker.ask(&format!(r#"{{"jsonrpc":"2.0","id":1,"method":"rpc.worker.register","params":{{"handler":"h","methods":["m"],"concurrency":{CALLS}}}}}"#)).await;
+    for id in 0..CALLS {
+        slow.send(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m"}}"#))
+            .await;
+    }
+    let text = "x".repeat(100_000);
+    let mut dispatches = Vec::new();
+    for _ in 0..CALLS {
+        let call: serde_json::Value =
+            serde_json::from_str(&worker.receive().await.unwrap()).unwrap();
+        dispatches.push(call["id"].as_u64().unwrap());
+    }
+    // What the operating system keeps for the socket is filled first, then ours.
+    for dispatch in &dispatches {
+        worker.send(&format!(r#"{{"jsonrpc":"2.0","method":"rpc.progress","params":{{"id":{dispatch},"value":"{text}"}}}}"#)).await;
+    }
+    for dispatch in &dispatches {
+        worker
+            .send(&format!(
+                r#"{{"jsonrpc":"2.0","id":{dispatch},"result":"{text}"}}"#
+            ))
+            .await;
+    }
+    assert!(worker.ask(LIST).await.contains("result"));
+
+    let [results, errors, progress] = sort_frames(&mut slow, CALLS as usize).await;
+    assert!(!results.is_empty() && !errors.is_empty());
+    assert!(progress.len() < CALLS as usize, "{}", progress.len());
+    let mut all = [results, errors].concat();
+    all.sort_unstable();
+    assert_eq!(all, (0..CALLS).collect::<Vec<_>>());
+}
