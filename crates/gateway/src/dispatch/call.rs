@@ -101,14 +101,8 @@ pub(crate) fn cancel(
     let asked: Cancel<'_> = params.read()?;
     connection.allow(Action::Control, Resource::Server)?;
     let id = id_of(asked.id)?;
-    let waiting = &connection.waiting;
-    let calls: Vec<_> = waiting
-        .calls()
-        .filter(|(reply, ..)| reply.id.as_id() == id)
-        .map(|(_, call, _)| call)
-        .collect();
     let mut cancelled = false;
-    for call in calls {
+    for call in connection.waiting.cancelled(id) {
         cancelled |= connection.shared.services.calls.cancel(call);
     }
     let result: &[u8] = if cancelled {
@@ -184,7 +178,7 @@ impl Connection {
 
     /// A client that is gone wants no answers, except to calls that it may ask for again.
     pub(crate) fn cancel_calls(&mut self) {
-        for (_, call, keyed) in self.waiting.calls() {
+        for (call, keyed) in self.waiting.calls() {
             if !keyed {
                 self.shared.services.calls.cancel(call);
             }

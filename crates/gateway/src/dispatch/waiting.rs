@@ -1,3 +1,6 @@
+use hashbrown::{DefaultHashBuilder, HashMap};
+use smallvec::SmallVec;
+use std::hash::BuildHasher;
 use trunkline_jsonrpc::{Id, OwnedId};
 use trunkline_model::CallId;
 
@@ -31,7 +34,7 @@ pub(crate) struct ReplyTo {
 pub(crate) enum Awaited {
     /// A handler.
     Call {
-        /// Absent if the call ended as it began.
+        /// Absent if the call ended as it began, or was cancelled.
         call: Option<CallId>,
         /// Has an idempotency key: goes on when the connection is gone.
         keyed: bool,
@@ -60,6 +63,28 @@ pub(crate) struct Entry {
 pub(crate) struct Waiting {
     slots: Vec<Option<Entry>>,
     free: Vec<u32>,
+    /// Made when a call is looked for by its id, which most clients never do.
+    by_id: Option<ById>,
+}
+
+/// Where calls stand, by the hash of their ids. What has ended stays in it until it is looked
+/// for, or until the whole is thrown away: so no step costs more than a few others did.
+#[derive(Debug, Default)]
+struct ById {
+    hasher: DefaultHashBuilder,
+    slots: HashMap<u64, SmallVec<[u32; 1]>>,
+    noted: usize,
+}
+
+impl ById {
+    fn note(&mut self, slot: usize, entry: &Entry) {
+        if let Awaited::Call { .. } = entry.awaited {
+            let hash = self.hasher.hash_one(entry.reply.id.as_id());
+            let slot = u32::try_from(slot).expect("bounded by max_in_flight");
+            self.slots.entry(hash).or_default().push(slot);
+            self.noted += 1;
+        }
+    }
 }
 
 impl Waiting {
@@ -69,12 +94,20 @@ impl Waiting {
 
     /// The token under which the request is kept.
     pub(crate) fn insert(&mut self, entry: Entry) -> u64 {
-        if let Some(slot) = self.free.pop() {
-            self.slots[slot as usize] = Some(entry);
-            return u64::from(slot);
+        let slot = match self.free.pop() {
+            Some(slot) => slot as usize,
+            None => {
+                self.slots.push(None);
+                self.slots.len() - 1
+            }
+        };
+        let count = self.slots.len();
+        self.by_id.take_if(|by_id| by_id.noted > 2 * count + 64);
+        if let Some(by_id) = &mut self.by_id {
+            by_id.note(slot, &entry);
         }
-        self.slots.push(Some(entry));
-        self.slots.len() as u64 - 1
+        self.slots[slot] = Some(entry);
+        slot as u64
     }
 
     pub(crate) fn get(&self, token: u64) -> Option<&Entry> {
@@ -94,14 +127,41 @@ impl Waiting {
             // Nothing waits: a burst must not keep its memory.
             self.slots.clear();
             self.free.clear();
+            self.by_id = None;
             self.slots.shrink_to(64);
             self.free.shrink_to(64);
         }
         Some(entry)
     }
 
-    /// The calls of this connection that wait, with where their answers go.
-    pub(crate) fn calls(&self) -> impl Iterator<Item = (&ReplyTo, CallId, bool)> {
+    /// The calls with that id that nobody cancelled before: they are to be cancelled now.
+    pub(crate) fn cancelled(&mut self, id: Id<'_>) -> Vec<CallId> {
+        let Self { slots, by_id, .. } = self;
+        let by_id = by_id.get_or_insert_with(|| {
+            let mut by_id = ById::default();
+            for (slot, entry) in slots.iter().enumerate() {
+                if let Some(entry) = entry {
+                    by_id.note(slot, entry);
+                }
+            }
+            by_id
+        });
+        let hash = by_id.hasher.hash_one(id);
+        let found = by_id.slots.remove(&hash).unwrap_or_default();
+        by_id.noted -= found.len();
+        let call = |slot: u32| {
+            let entry = slots.get_mut(slot as usize)?.as_mut()?;
+            match &mut entry.awaited {
+                Awaited::Call { call, .. } if entry.reply.id.as_id() == id => call.take(),
+                _ => None,
+            }
+        };
+        found.into_iter().filter_map(call).collect()
+    }
+
+    /// The calls of this connection that wait and were not cancelled, and whether they have an
+    /// idempotency key.
+    pub(crate) fn calls(&self) -> impl Iterator<Item = (CallId, bool)> {
         self.slots
             .iter()
             .flatten()
@@ -109,7 +169,7 @@ impl Waiting {
                 Awaited::Call {
                     call: Some(call),
                     keyed,
-                } => Some((&entry.reply, call, keyed)),
+                } => Some((call, keyed)),
                 _ => None,
             })
     }
@@ -130,6 +190,47 @@ mod tests {
                 keyed: false,
             },
         }
+    }
+
+    #[test]
+    fn calls_are_found_by_their_ids_whenever_they_come_and_end() {
+        let id = OwnedId::from(7);
+        let found = |waiting: &mut Waiting, number| {
+            let calls = waiting.cancelled(OwnedId::from(number).as_id());
+            calls.into_iter().map(|call| call.0).collect::<Vec<_>>()
+        };
+        let mut waiting = Waiting::default();
+        waiting.insert(entry(7));
+        waiting.insert(entry(8));
+        assert_eq!(found(&mut waiting, 9), [] as [u64; 0]);
+        assert_eq!(found(&mut waiting, 7), [7]);
+        assert_eq!(found(&mut waiting, 7), [] as [u64; 0], "cancelled before");
+        assert_eq!(waiting.calls().count(), 1);
+
+        // Slots that are used again, by the same id and by others.
+        waiting.remove(0);
+        waiting.insert(entry(7));
+        waiting.remove(0);
+        waiting.insert(entry(9));
+        waiting.insert(Entry {
+            awaited: Awaited::Publish,
+            ..entry(7)
+        });
+        waiting.insert(entry(7));
+        waiting.insert(entry(7));
+        assert_eq!(found(&mut waiting, 7), [7, 7]);
+        assert_eq!(found(&mut waiting, 9), [9]);
+
+        // However many come and go, what is noted stays bounded.
+        for _ in 0..10_000 {
+            let token = waiting.insert(entry(7));
+            waiting.remove(token);
+        }
+        assert!(waiting.by_id.as_ref().is_none_or(|by_id| by_id.noted < 100));
+        waiting.insert(entry(7));
+        assert_eq!(found(&mut waiting, 7), [7]);
+        assert_eq!(found(&mut waiting, 8), [8]);
+        assert_eq!(waiting.cancelled(id.as_id()), []);
     }
 
     #[test]
