@@ -1,7 +1,6 @@
 //! The calls of this gateway that have not ended: bounds and deadlines. Pure.
 
-use crate::calls::idempotency::Key;
-use compact_str::CompactString;
+use crate::calls::{CallRequest, idempotency::Key};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use trunkline_model::{CallId, Completion, DeadlineQueue, Reporter, Timestamp};
@@ -13,8 +12,8 @@ pub(crate) struct Outstanding {
     deadlines: DeadlineQueue<u64>,
     /// Calls that no worker has taken, by category.
     waiting: Vec<Waiting>,
-    /// Calls of methods that nobody offers yet.
-    unoffered: Vec<(u64, CompactString)>,
+    /// Calls that are held because nobody offers their methods yet, in order.
+    unoffered: Vec<u64>,
     /// When the timer will look next.
     armed: Timestamp,
 }
@@ -51,6 +50,30 @@ pub(crate) struct Entry {
     pub taken: bool,
     /// Its name on the wire, once it is sent.
     pub sent: Option<CallId>,
+    /// What is to be sent once somebody offers the method.
+    pub held: Option<Box<Held>>,
+}
+
+/// A call that is not sent yet.
+#[derive(Debug)]
+pub(crate) struct Held {
+    /// What was asked for.
+    pub request: CallRequest,
+    /// Its deadline on the wire.
+    pub deadline: Timestamp,
+}
+
+/// A call that is held no longer.
+#[derive(Debug)]
+pub(crate) struct Due {
+    /// Which.
+    pub id: u64,
+    /// What is to be sent.
+    pub held: Box<Held>,
+    /// Its class.
+    pub category: usize,
+    /// What makes a repetition the same call.
+    pub key: Option<Arc<Key>>,
 }
 
 impl Waiting {
@@ -109,13 +132,33 @@ impl Outstanding {
     }
 
     /// Nobody offers its method yet.
-    pub(crate) fn nobody_offers(&mut self, id: u64, method: CompactString) {
-        self.unoffered.push((id, method));
+    pub(crate) fn hold(&mut self, id: u64, held: Held) {
+        if let Some(entry) = self.calls.get_mut(&id) {
+            entry.held = Some(Box::new(held));
+            self.unoffered.push(id);
+        }
     }
 
-    /// The calls that waited for somebody to offer their method, in order.
-    pub(crate) fn take_unoffered(&mut self) -> Vec<(u64, CompactString)> {
-        std::mem::take(&mut self.unoffered)
+    /// Takes those of the held calls that `is_due` wants, in order, with their classes and
+    /// keys.
+    pub(crate) fn take_held(&mut self, is_due: impl Fn(&str) -> bool) -> Vec<Due> {
+        let (calls, mut due) = (&mut self.calls, Vec::new());
+        self.unoffered.retain(|id| {
+            let Some(entry) = calls.get_mut(id) else {
+                return false;
+            };
+            let held = entry.held.take_if(|held| is_due(&held.request.method));
+            if let Some(held) = held {
+                due.push(Due {
+                    id: *id,
+                    held,
+                    category: entry.category,
+                    key: entry.key.clone(),
+                });
+            }
+            entry.held.is_some()
+        });
+        due
     }
 
     /// A worker has it.
@@ -125,11 +168,6 @@ impl Outstanding {
         {
             self.waiting[entry.category].leave(entry.bytes);
         }
-    }
-
-    /// Whether no worker has it and it has not ended.
-    pub(crate) fn is_waiting(&self, id: u64) -> bool {
-        self.calls.get(&id).is_some_and(|entry| !entry.taken)
     }
 
     /// Where its progress goes.
@@ -199,6 +237,7 @@ mod tests {
             key: None,
             taken: false,
             sent: None,
+            held: None,
         }
     }
 

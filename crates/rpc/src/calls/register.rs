@@ -46,6 +46,7 @@ impl Calls {
         let handle: Arc<dyn WorkerHandle> = self.wire.serve(spec, counting).into();
         lock(&self.locals).handle(worker, Arc::downgrade(&handle));
         self.publish_offer(info);
+        self.look_at_held();
         Ok(Registration::new(calls, worker, handle))
     }
 

@@ -5,7 +5,7 @@ use super::{
     config::Category,
     counters::count,
     idempotency::{Found, Key},
-    outstanding::Entry,
+    outstanding::{Due, Entry, Held},
     registry::Method,
 };
 use crate::{
@@ -93,21 +93,64 @@ impl Calls {
             key: key_of(&request),
             taken: false,
             sent: None,
+            held: None,
         };
         let key = entry.key.clone();
         if !self.begin(id, entry, category) {
             return None;
-        }
-        if method.is_none() {
-            lock(&self.outstanding).nobody_offers(id, request.method.clone());
         }
         if let Some(key) = &key
             && !self.is_first(now, key, request.params.as_ref(), id)
         {
             return self.still(id);
         }
-        self.send(id, request, category, now.after(timeout), key);
+        let deadline = now.after(timeout);
+        if method.is_none() {
+            self.hold(id, Held { request, deadline });
+        } else {
+            self.send(id, request, category, deadline, key);
+        }
         self.still(id)
+    }
+
+    /// Keeps a call back until somebody offers its method, or the asking for that is over:
+    /// a method that nobody offers gets no queue.
+    fn hold(&self, id: u64, held: Held) {
+        let method = held.request.method.clone();
+        lock(&self.outstanding).hold(id, held);
+        // Somebody may have come, or the time may have passed, since that was looked at.
+        let asking = lock(&self.schedule).is_asking(self.clock.now());
+        let offered = self.read_registry().method(&method).is_some();
+        if offered || !asking {
+            self.look_at_held();
+        }
+    }
+
+    /// Sends the held calls whose methods are offered now; once the asking is over, ends the
+    /// others.
+    pub(super) fn look_at_held(&self) {
+        let asking = lock(&self.schedule).is_asking(self.clock.now());
+        let (due, unoffered): (Vec<_>, Vec<_>) = {
+            let registry = self.read_registry();
+            let is_offered = |method: &str| registry.method(method).is_some();
+            let due = lock(&self.outstanding).take_held(|m| !asking || is_offered(m));
+            due.into_iter()
+                .partition(|due| is_offered(&due.held.request.method))
+        };
+        for Due {
+            id,
+            held,
+            category,
+            key,
+        } in due
+        {
+            let Held { request, deadline } = *held;
+            let category = self.categories.get(category);
+            self.send(id, request, category, deadline, key);
+        }
+        for Due { id, held, .. } in unoffered {
+            self.give_up(id, no_handler(&held.request.method));
+        }
     }
 
     fn check(

@@ -1,7 +1,7 @@
 //! Time: deadlines, announcements, and the one task that watches them.
 
 use super::{Calls, config::CallsConfig};
-use crate::{errors::no_handler, lock::lock};
+use crate::lock::lock;
 use std::{
     sync::{Arc, Weak},
     time::Duration,
@@ -73,7 +73,7 @@ impl Calls {
         let now = self.clock.now();
         let asked = lock(&self.schedule).asked(now);
         if asked {
-            self.fail_unoffered();
+            self.look_at_held();
         }
         loop {
             // The lock must be gone before the call is ended.
@@ -83,10 +83,6 @@ impl Calls {
         }
         let announce = lock(&self.schedule).announce(now);
         if announce {
-            if !lock(&self.schedule).is_asking(now) {
-                // Those that came in while the asking ended.
-                self.fail_unoffered();
-            }
             self.announce_all();
             self.forget_silent(now);
             self.wire.sweep();
@@ -99,17 +95,6 @@ impl Calls {
     fn tick_and_wait(&self) -> Duration {
         let next = self.tick();
         next.since(self.clock.now()) + GRANULARITY
-    }
-
-    /// Calls that waited in vain for somebody to offer their method.
-    fn fail_unoffered(&self) {
-        let waited = lock(&self.outstanding).take_unoffered();
-        for (id, method) in waited {
-            let offered = self.read_registry().method(&method).is_some();
-            if !offered && lock(&self.outstanding).is_waiting(id) {
-                self.give_up(id, no_handler(&method));
-            }
-        }
     }
 
     fn announce_all(&self) {
@@ -139,6 +124,7 @@ impl Calls {
             .write_registry()
             .learn(info, Some(now), &self.categories);
         if changed {
+            self.look_at_held();
             self.tell_changed();
         }
     }

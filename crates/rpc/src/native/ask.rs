@@ -5,6 +5,7 @@ use crate::{
     lock::lock,
     native::{abandoned::Abandoned, envelope::Asked},
 };
+use compact_str::CompactString;
 use smallvec::smallvec;
 use std::sync::{Arc, Weak, atomic::Ordering};
 use trunkline_model::{
@@ -143,25 +144,39 @@ impl CompletionSink for PublishFailed {
 /// Deletes a queue in which nothing waits and from which nobody takes. A call that another
 /// process queues between the look and the deletion is lost and ends by its time-out; a
 /// queue must have been idle for a while before it comes to this.
-pub(super) fn delete_if_unused(native: &Native, topic: TopicName) {
-    let inspect = Admin::Inspect {
-        topic: topic.clone(),
+pub(super) fn delete_if_unused(native: &Native, method: CompactString, topic: TopicName) {
+    let inspect = Admin::Inspect { topic };
+    let looked = Looked {
+        native: native.me.clone(),
+        method,
     };
-    let looked = CompletionQueue::relay(Arc::new(Looked(native.me.clone())));
+    let looked = CompletionQueue::relay(Arc::new(looked));
     native
         .engine
         .admin(&native.system, inspect, Completion::new(looked, 0));
 }
 
-struct Looked(Weak<Native>);
+struct Looked {
+    native: Weak<Native>,
+    method: CompactString,
+}
 
 impl CompletionSink for Looked {
     fn completed(&self, completed: Completed) {
-        let (Some(native), Ok(Outcome::Topic(info))) = (self.0.upgrade(), completed.result) else {
+        let native = self.native.upgrade();
+        let (Some(native), Ok(Outcome::Topic(info))) = (native, completed.result) else {
             return;
         };
+        // Else the process of the consumer looks after it.
         let consumed = info.subscriptions.iter().any(|s| s.consumers > 0);
-        if info.messages == 0 && !consumed {
+        if consumed {
+            return;
+        }
+        let mut queues = lock(&native.queues);
+        if info.messages > 0 {
+            queues.keep(self.method.clone(), info.name);
+        } else if !queues.is_known(&self.method) {
+            drop(queues);
             let delete = Admin::Delete { topic: info.name };
             native
                 .engine

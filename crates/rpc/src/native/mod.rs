@@ -114,9 +114,9 @@ impl Native {
     pub fn sweep(&self) {
         let now = self.clock.now();
         lock(&self.pending).abandoned.forget_old(now);
-        let topics = lock(&self.queues).sweep();
-        for topic in topics {
-            ask::delete_if_unused(self, topic);
+        let swept = lock(&self.queues).sweep();
+        for (method, topic) in swept {
+            ask::delete_if_unused(self, method, topic);
         }
     }
 

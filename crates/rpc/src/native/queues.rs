@@ -83,19 +83,35 @@ impl Queues {
     }
 
     /// Forgets the queues that have no worker here and were not used since the last sweep,
-    /// by name. They may be deleted if they are empty; a next use defines them again.
-    pub(crate) fn sweep(&mut self) -> Vec<TopicName> {
+    /// with their methods, in order. They may be deleted if they are empty (else
+    /// [`Queues::keep`]); a next use defines them again.
+    pub(crate) fn sweep(&mut self) -> Vec<(CompactString, TopicName)> {
         let idle = |queue: &mut Queue| {
             let used = std::mem::take(&mut queue.used);
             !used && queue.workers == 0
         };
-        let mut topics: Vec<TopicName> = self
+        let mut swept: Vec<(CompactString, TopicName)> = self
             .by_method
             .extract_if(|_, queue| idle(queue))
-            .map(|(_, queue)| queue.topic)
+            .map(|(method, queue)| (method, queue.topic))
             .collect();
-        topics.sort_unstable();
-        topics
+        swept.sort_unstable();
+        swept
+    }
+
+    /// Whether a method's queue was used since it was swept.
+    pub(crate) fn is_known(&self, method: &str) -> bool {
+        self.by_method.contains_key(method)
+    }
+
+    /// A swept queue is not empty yet: the next sweep has it again.
+    pub(crate) fn keep(&mut self, method: CompactString, topic: TopicName) {
+        self.by_method.entry(method).or_insert(Queue {
+            topic,
+            workers: 0,
+            defined: false,
+            used: false,
+        });
     }
 }
 
@@ -117,7 +133,11 @@ mod tests {
         assert_eq!(queues.sweep().len(), 1);
         assert!(queues.use_for("add").unwrap().define);
         assert!(queues.sweep().is_empty(), "used since the last sweep");
-        assert_eq!(queues.sweep().len(), 1);
+        for (method, topic) in queues.sweep() {
+            queues.keep(method, topic);
+        }
+        assert_eq!(queues.sweep().len(), 1, "it was not empty");
+        assert!(queues.sweep().is_empty());
     }
 
     #[test]

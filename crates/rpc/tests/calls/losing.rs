@@ -136,7 +136,27 @@ async fn an_unused_queue_leaves_nothing_behind() {
     assert_eq!(again.take().len(), 1);
 }
 
-async fn exists(world: &World, topic: &str) -> bool {
+#[tokio::test]
+async fn a_queue_goes_once_what_waited_in_vain_has_expired() {
+    let world = World::new();
+    let client = world.client();
+    let worker = world.worker("math", &["add"], 1);
+    client.call("add", "1");
+    client.call("add", "2");
+    drop(worker);
+    assert_eq!(client.heard(), ["1: -32002"]);
+    for _ in 0..5 {
+        world.pass(secs(5));
+    }
+    assert!(exists(&world, "_call.add").await, "a worker may come");
+    for _ in 0..3 {
+        world.pass(secs(5));
+    }
+    assert_eq!(client.heard(), ["2: -32001 queued"]);
+    assert!(!exists(&world, "_call.add").await);
+}
+
+pub(crate) async fn exists(world: &World, topic: &str) -> bool {
     let topic = TopicName::new(topic).unwrap();
     let (completion, result) = oneshot();
     let inspect = Admin::Inspect { topic };
