@@ -87,7 +87,10 @@ impl Native {
                 match reporter {
                     Some(reporter) => reporter.report(Outcome::Taken),
                     // Given up while it was being taken.
-                    None => self.stop(&taker),
+                    None => {
+                        lock(&self.pending).abandoned.remove(call);
+                        self.stop(&taker);
+                    }
                 }
                 true
             }
@@ -122,7 +125,7 @@ impl Native {
         };
         let worker = lock(&self.workers).get(&number).cloned();
         if let Some(worker) = worker {
-            worker.set_credit(credit);
+            worker.set_credit(self, credit);
             worker.cancelled(dispatch);
         }
     }

@@ -188,7 +188,8 @@ impl Running {
         lost.into_iter().map(|(_, dispatch)| dispatch).collect()
     }
 
-    fn allowed(&self, worker: u64) -> u32 {
+    /// The credit that keeps a worker within its concurrency.
+    pub(crate) fn allowed(&self, worker: u64) -> u32 {
         self.workers.get(&worker).map_or(0, Slots::allowed)
     }
 

@@ -88,7 +88,7 @@ impl Native {
         let waited = !finished.cancelled && self.reply(&finished.asked, Reply::Answer(outcome));
         let worker = lock(&self.workers).get(&finished.worker).cloned();
         if let Some(worker) = worker {
-            worker.set_credit(credit);
+            worker.set_credit(self, credit);
             worker.ack(self, SmallVec::from_iter([finished.tag]));
         }
         waited
@@ -99,7 +99,7 @@ impl Native {
     fn lose(&self, worker: &Worker) {
         let lost = lock(&self.running).close(worker.number);
         lock(&self.workers).remove(&worker.number);
-        worker.set_credit(Some(0));
+        worker.set_credit(self, Some(0));
         let now = self.clock.now();
         let (mut settled, mut returned) = (SmallVec::new(), SmallVec::<[DeliveryTag; 4]>::new());
         for dispatch in lost {
@@ -152,7 +152,7 @@ struct Handle {
 impl WorkerHandle for Handle {
     fn drain(&self) {
         lock(&self.native.running).drain(self.worker.number);
-        self.worker.set_credit(Some(0));
+        self.worker.set_credit(&self.native, Some(0));
     }
 
     fn running(&self) -> u32 {

@@ -88,6 +88,11 @@ impl Worker {
             drop(self.consumer.set(consumer));
             std::mem::take(&mut *early)
         };
+        if !early.is_empty() {
+            // Something may have been given back, which lowered the credit.
+            let credit = lock(&native.running).allowed(self.number);
+            self.set_credit(native, Some(credit));
+        }
         self.ack(native, early.into());
     }
 
@@ -115,9 +120,19 @@ impl Worker {
         }
     }
 
-    pub(super) fn set_credit(&self, credit: Option<u32>) {
-        if let (Some(credit), Some(consumer)) = (credit, self.consumer()) {
+    /// Changes the credit. Threads that do so at the same time may overtake each other, so
+    /// it is looked at again until what was said last is right.
+    pub(super) fn set_credit(&self, native: &Native, credit: Option<u32>) {
+        let (Some(mut credit), Some(consumer)) = (credit, self.consumer()) else {
+            return;
+        };
+        loop {
             consumer.credit(credit);
+            let allowed = lock(&native.running).allowed(self.number);
+            if allowed == credit {
+                return;
+            }
+            credit = allowed;
         }
     }
 
@@ -211,7 +226,7 @@ impl Worker {
                 taking.settled.push(delivery.tag);
             }
             Verdict::GiveBack(credit) => {
-                self.set_credit(Some(credit));
+                self.set_credit(native, Some(credit));
                 self.give_back(native, delivery);
             }
         }
