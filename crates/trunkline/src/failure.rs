@@ -57,7 +57,7 @@ impl Failure {
             } else {
                 eprintln!("trunkline: {}", self.message);
                 if let Some(data) = self.answer.as_ref().and_then(|answer| answer.data.as_ref()) {
-                    eprint!("{}", details(data));
+                    eprint!("{}", details(data, &self.message));
                 }
             }
         }
@@ -72,8 +72,8 @@ impl Failure {
     }
 }
 
-/// The data of an error, one member a line.
-fn details(data: &Value) -> String {
+/// The data of an error, one member a line; texts that the message already has are left out.
+fn details(data: &Value, message: &str) -> String {
     let Some(members) = data.as_object() else {
         return format!("  {data}\n");
     };
@@ -83,6 +83,7 @@ fn details(data: &Value) -> String {
     };
     members
         .iter()
+        .filter(|(_, value)| !value.as_str().is_some_and(|text| message.contains(text)))
         .map(|(name, value)| format!("  {name}: {}\n", text(value)))
         .collect()
 }
@@ -131,7 +132,16 @@ mod tests {
     #[test]
     fn details_are_one_a_line() {
         let data = json!({"stage": "running", "stderr": "a\nb\n"});
-        assert_eq!(details(&data), "  stage: running\n  stderr: a\n    b\n");
+        assert_eq!(
+            details(&data, "m"),
+            "  stage: running\n  stderr: a\n    b\n"
+        );
+    }
+
+    #[test]
+    fn what_the_message_says_is_not_said_twice() {
+        let data = json!({"topic": "t", "path": "", "limit": 7});
+        assert_eq!(details(&data, "no topic t"), "  limit: 7\n");
     }
 
     #[test]

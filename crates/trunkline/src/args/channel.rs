@@ -28,8 +28,7 @@ Examples:
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = LISTEN_EXAMPLES)]
 pub(crate) struct ListenArgs {
-    /// Channels
-    #[arg(required_unless_present = "patterns")]
+    /// Channels; none with --pattern alone
     pub(crate) names: Vec<String>,
     /// Pattern of channel names: `*`, `?`, `[a-c]`, `[^x]`, `\` before a literal
     #[arg(long = "pattern", value_name = "P")]

@@ -20,8 +20,6 @@ pub(crate) enum ConfigCommand {
 /// In which language a configuration is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ConfigFormat {
-    /// YAML
     Yaml,
-    /// TOML
     Toml,
 }

@@ -21,7 +21,8 @@ pub(crate) struct ConsumeArgs {
     /// Subscription; made if it isn't there
     #[arg(long, short, value_name = "NAME")]
     pub(crate) subscription: String,
-    /// Where a new subscription starts [default: all for a topic's first, else new]
+    /// Where a new subscription starts: with all that is stored, or with the next new message
+    /// [default: all for a topic's first, else new]
     #[arg(long, value_name = "WHERE")]
     pub(crate) from: Option<StartAt>,
     /// End after so many messages

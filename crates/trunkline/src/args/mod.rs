@@ -23,6 +23,7 @@ pub(crate) use publish::{MessageArgs, PublishArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use subscription::SubscriptionCommand;
 pub(crate) use topic::{PeekArgs, TopicCommand};
+use value::address;
 pub(crate) use value::{KeyValue, StartAt};
 pub(crate) use worker::WorkerArgs;
 
@@ -33,6 +34,9 @@ Exit codes: 0 done, 1 the operation failed, 2 wrong usage or configuration,
             3 can't connect, 4 timed out.
 
 Try it: trunkline demo";
+
+/// Flags of every command stand below those of the command itself.
+const GLOBAL: &str = "Global options";
 
 /// Calls, queues and channels in one binary.
 #[derive(Debug, Parser)]
@@ -51,6 +55,7 @@ pub(crate) struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = GLOBAL,
         value_name = "URL",
         env = "TRUNKLINE_URL",
         default_value = "ws://127.0.0.1:7400/rpc",
@@ -61,13 +66,14 @@ pub(crate) struct Global {
     #[arg(
         long,
         global = true,
+        help_heading = GLOBAL,
         value_name = "TOKEN",
         env = "TRUNKLINE_TOKEN",
         hide_env_values = true
     )]
     pub(crate) token: Option<String>,
     /// Print one JSON object per line
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
 }
 

@@ -26,10 +26,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "engine")]
     pub(crate) data: Option<PathBuf>,
     /// HTTP and WebSocket address; port 0 takes a free one [default: 127.0.0.1:7400]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     pub(crate) http: Option<SocketAddr>,
     /// STOMP address (not served by this version)
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = super::address)]
     pub(crate) stomp: Option<SocketAddr>,
     /// Allow an address that others can reach, although nobody has to log in
     #[arg(long)]

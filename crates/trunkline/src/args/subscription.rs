@@ -15,7 +15,8 @@ pub(crate) enum SubscriptionCommand {
         topic: String,
         /// Subscription
         name: String,
-        /// Where it starts [default: all for a topic's first, else new]
+        /// Where it starts: with all that is stored, or with the next new message [default: all for a
+        /// topic's first, else new]
         #[arg(long, value_name = "WHERE")]
         from: Option<StartAt>,
         /// Option that differs from the topic's: ack_timeout, max_attempts, dead_letter, delivery, retry

@@ -1,5 +1,5 @@
 use clap::ValueEnum;
-use std::str::FromStr;
+use std::{net::SocketAddr, str::FromStr};
 use trunkline_model::StartFrom;
 
 /// `KEY=VALUE`.
@@ -23,12 +23,20 @@ impl FromStr for KeyValue {
     }
 }
 
-/// Where a new subscription starts.
+/// An address to listen on.
+pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| {
+        "write it as IP address and port, like 127.0.0.1:7400 or [::1]:7400".to_owned()
+    })
+}
+
+/// Where a new subscription starts. Its variants have no help text of their own: with one, clap
+/// prints the long form of help.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum StartAt {
-    /// Everything that the topic still holds
+    // Everything that the topic still holds.
     All,
-    /// The next message
+    // The next message.
     New,
 }
 

@@ -22,6 +22,15 @@ pub enum ConnectError {
         /// The HTTP status.
         status: u16,
     },
+    /// A Trunkline that can't serve now: it starts, ends, or has too many connections.
+    #[error(
+        "{url} is not ready (HTTP 503): it recovers its store, shuts down or is full; \
+             its /readyz says which. Try again in a moment"
+    )]
+    NotReady {
+        /// Where to.
+        url: String,
+    },
     /// The time for connecting is up.
     #[error("can't connect to {url}: no answer within {seconds} s")]
     TimedOut {

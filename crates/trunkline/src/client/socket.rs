@@ -70,6 +70,9 @@ async fn open(target: &Target) -> Result<Socket, tokio_websockets::Error> {
 fn connect_error(url: String, error: tokio_websockets::Error) -> ConnectError {
     use tokio_websockets::{Error, upgrade};
     match error {
+        Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(503)) => {
+            ConnectError::NotReady { url }
+        }
         Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(status)) => {
             ConnectError::NotAWebSocket { url, status }
         }

@@ -72,12 +72,25 @@ impl FromStr for Target {
                 });
             }
         }
+        // A port that is none would be taken as the scheme's own, 80.
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        if uri.port().is_some() != has_port(authority) || uri.port_u16() == Some(0) {
+            return Err(bad());
+        }
         Ok(Self {
             uri: with_default_path(uri),
             token: None,
             connect_timeout: Duration::from_secs(10),
         })
     }
+}
+
+/// Whether something follows the host, be it a number or not.
+fn has_port(authority: &str) -> bool {
+    let after_host = authority
+        .rsplit_once(']')
+        .map_or(authority, |(_, rest)| rest);
+    after_host.contains(':')
 }
 
 /// `ws://host:port` means `/rpc` there.
@@ -107,6 +120,10 @@ mod tests {
             ("ws://127.0.0.1:7400", Ok("ws://127.0.0.1:7400/rpc")),
             ("ws://[::1]:7400/", Ok("ws://[::1]:7400/rpc")),
             ("ws://broker.example/x", Ok("ws://broker.example/x")),
+            ("ws://a:99999", Err("is not a URL")),
+            ("ws://a:0", Err("is not a URL")),
+            ("ws://a:b/rpc", Err("is not a URL")),
+            ("ws://[::1]", Ok("ws://[::1]/rpc")),
             ("http://127.0.0.1:7400", Err("http:// is not spoken here")),
             ("wss://a/rpc", Err("wss:// is not spoken yet")),
             ("stomp://a", Err("stomp:// is not spoken;")),

@@ -70,7 +70,10 @@ fn read_params(typed: Option<&str>) -> Result<Option<Box<RawValue>>, Failure> {
         None => return Ok(None),
         Some("-") => {
             let mut text = String::new();
-            std::io::stdin().lock().read_to_string(&mut text)?;
+            std::io::stdin()
+                .lock()
+                .read_to_string(&mut text)
+                .map_err(|error| Failure::failed(format!("can't read stdin: {error}")))?;
             text
         }
         Some(text) => text.to_owned(),

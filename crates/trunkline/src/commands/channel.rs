@@ -37,7 +37,10 @@ async fn publish(context: &Context, args: ChannelPublishArgs) -> Result<(), Fail
     let mut bytes = args.payload.into_bytes();
     if bytes == b"-" {
         bytes.clear();
-        std::io::stdin().lock().read_to_end(&mut bytes)?;
+        std::io::stdin()
+            .lock()
+            .read_to_end(&mut bytes)
+            .map_err(|error| Failure::failed(format!("can't read stdin: {error}")))?;
     }
     let payload = match args.json_payload {
         true => Payload::json(&bytes).map_err(Failure::usage)?,
@@ -65,6 +68,9 @@ async fn publish(context: &Context, args: ChannelPublishArgs) -> Result<(), Fail
 }
 
 async fn listen(context: &Context, args: ListenArgs) -> Result<(), Failure> {
+    if args.names.is_empty() && args.patterns.is_empty() {
+        return Err(Failure::usage("name a channel, or a --pattern of channels"));
+    }
     let mut stop = Stop::listen()?;
     let connection = tokio::select! {
         connection = context.connect() => connection?,

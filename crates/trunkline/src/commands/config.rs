@@ -23,8 +23,10 @@ pub(super) fn read(file: Option<&Path>) -> Result<Config, Failure> {
 
 fn check(context: &Context, file: Option<&Path>) -> Result<(), Failure> {
     let config = read(file)?;
-    config.check()?;
     let name = file.map_or("the environment".into(), |file| file.display().to_string());
+    config
+        .check()
+        .map_err(|error| Failure::from(error).while_doing(&name))?;
     if context.output.json {
         context.output.object(&json!({"file": file, "ok": true}))?;
     } else {

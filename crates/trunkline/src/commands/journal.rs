@@ -35,6 +35,12 @@ fn check(output: Output, dir: &Path) -> Result<(), Failure> {
     let report = verify(&disk, &mut |done, total| show(&bar, done, total));
     bar.finish_and_clear();
     let report = report.map_err(refused)?;
+    if report.segments.is_empty() && report.free_files == 0 {
+        return Err(Failure::usage(format!(
+            "{}: no journal there; name the data directory of a server",
+            dir.display()
+        )));
+    }
     if output.json {
         output.object(&verified(&report))?;
     } else {

@@ -19,7 +19,7 @@ use trunkline_model::{Backoff, Clock, ErrorCode, SystemClock, Timestamp};
 
 const RECONNECT: Backoff = Backoff {
     min: Duration::from_millis(50),
-    max: Duration::from_secs(5),
+    max: Duration::from_secs(2),
 };
 /// Most that a program may print: what a server takes as one message, less the frame.
 const OUTPUT_MAX: usize = (1 << 20) - 1024;

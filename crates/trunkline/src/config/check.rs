@@ -1,4 +1,10 @@
 use super::{Config, ConfigError, VERSION};
+use tracing_subscriber::EnvFilter;
+use trunkline_engine_embedded::Location;
+
+/// What the journal takes as the size of a segment.
+const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=1 << 30;
+const SEGMENT_STEP: u64 = 4096;
 
 impl Config {
     /// Checks what no single key can tell.
@@ -18,6 +24,22 @@ impl Config {
                 "version",
                 format!("{version} is not a version that this trunkline reads; it reads {VERSION}"),
             );
+        }
+        if let Err(error) = self.engine.url.parse::<Location>() {
+            return wrong("engine.url", error.to_string());
+        }
+        let segment = self.engine.segment_bytes;
+        if !SEGMENT_BYTES.contains(&segment.0) || !segment.0.is_multiple_of(SEGMENT_STEP) {
+            return wrong(
+                "engine.segment_bytes",
+                format!(
+                    "{} bytes; it must be 256KiB to 1GiB, a multiple of 4KiB",
+                    segment.0
+                ),
+            );
+        }
+        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+            return wrong("log.filter", error.to_string());
         }
         if let Err(reason) = self.topics.defaults.resolve() {
             return wrong("topics.defaults", reason);
@@ -82,6 +104,20 @@ mod tests {
             (
                 "version: 2",
                 "version: 2 is not a version that this trunkline reads; it reads 1",
+            ),
+            (
+                "engine: {url: 'redis://a'}",
+                "engine.url: \"redis://a\" is not an embedded engine; \
+                 write embedded:PATH (as in embedded:./data) or memory:",
+            ),
+            (
+                "engine: {segment_bytes: 10}",
+                "engine.segment_bytes: 10 bytes; it must be 256KiB to 1GiB, a multiple of 4KiB",
+            ),
+            (
+                "log: {filter: a=b=c}",
+                "log.filter: error parsing level filter: expected one of \"off\", \"error\", \"warn\", \
+                 \"info\", \"debug\", \"trace\", or a number 0-5",
             ),
             (
                 "topics: {declare: {a: {priorities: 0}}}",

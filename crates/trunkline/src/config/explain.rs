@@ -16,7 +16,15 @@ pub(super) fn explain(message: &str) -> String {
             return unknown(what, typed, &known);
         }
     }
-    message.to_owned()
+    match message {
+        "invalid socket address syntax" => {
+            "not an address; write it as IP address and port, like 127.0.0.1:7400".to_owned()
+        }
+        "mapping values are not allowed in this context" => {
+            "a colon in a value; put the value in quotes, like \"memory:\"".to_owned()
+        }
+        other => other.to_owned(),
+    }
 }
 
 fn unknown(what: &str, typed: &str, known: &[&str]) -> String {
@@ -55,6 +63,10 @@ mod tests {
             (
                 "unknown variant `comit`, expected one of `memory`, `commit`",
                 "unknown value `comit`; did you mean `commit`?",
+            ),
+            (
+                "invalid socket address syntax",
+                "not an address; write it as IP address and port, like 127.0.0.1:7400",
             ),
             ("invalid type: integer `1`", "invalid type: integer `1`"),
         ] {

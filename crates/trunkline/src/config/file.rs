@@ -76,7 +76,7 @@ impl<'a> File<'a> {
             other => {
                 let text = other.to_string();
                 // The line is told once, in front.
-                text.split(" at line ").next().unwrap_or(&text).to_owned()
+                explain(text.split(" at line ").next().unwrap_or(&text))
             }
         };
         self.error(line, reason)

@@ -99,6 +99,16 @@ mod tests {
             ),
             (
                 "c.yaml",
+                "engine:\n  url: memory:\n",
+                "c.yaml:2: a colon in a value; put the value in quotes, like \"memory:\"",
+            ),
+            (
+                "c.yaml",
+                "http:\n  listen: localhost:1\n",
+                "c.yaml:2: not an address; write it as IP address and port, like 127.0.0.1:7400",
+            ),
+            (
+                "c.yaml",
                 "- a\n",
                 "c.yaml: a configuration is a map of sections",
             ),

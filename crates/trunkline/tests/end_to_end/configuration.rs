@@ -30,6 +30,52 @@ fn an_unknown_key_is_told_with_line_and_nearest() {
 }
 
 #[test]
+fn what_serve_would_refuse_check_refuses() {
+    let store = store();
+    for (yaml, says) in [
+        ("engine: {url: 'redis://a'}", "not an embedded engine"),
+        ("engine: {segment_bytes: 5000}", "engine.segment_bytes: "),
+        ("log: {filter: a=b=c}", "log.filter: "),
+        ("http: {listen: localhost:1}", "like 127.0.0.1:7400"),
+        ("version: 2", "version: 2 is not a version"),
+    ] {
+        let file = store.file("c.yaml", yaml);
+        let check = run(trunkline(&["config", "check", text(&file)]), b"");
+        assert!(check.err.contains("c.yaml:"), "{check:?}");
+        check.fails(2, says);
+        run(trunkline(&["serve", "--config", text(&file)]), b"").fails(2, says);
+    }
+}
+
+#[test]
+fn every_key_is_documented_with_its_default() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let defaults = run(trunkline(&["--json", "config", "default"]), b"").objects();
+    for (section, keys) in defaults[0].as_object().unwrap() {
+        let heading = format!("## `{section}`\n");
+        let (_, rest) = page.split_once(&heading).expect(section);
+        let said = rest.split("\n## ").next().unwrap();
+        for (key, value) in keys.as_object().into_iter().flatten() {
+            let value = value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned);
+            let named = format!("`{key}`");
+            let row = said.lines().find(|line| {
+                let first = line.split('|').nth(1);
+                first.is_some_and(|cell| cell.contains(&named))
+            });
+            let row = row.unwrap_or_else(|| panic!("{section}.{key} is not documented"));
+            let default = format!("`{value}`");
+            assert!(
+                row.contains(&default),
+                "{section}.{key} is {default}: {row}"
+            );
+        }
+    }
+}
+
+#[test]
 fn topics_of_the_configuration_are_there_from_the_start() {
     let store = store();
     let yaml = "engine: {url: 'memory:'}\nhttp: {listen: '127.0.0.1:0'}\n\

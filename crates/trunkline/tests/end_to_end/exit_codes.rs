@@ -1,6 +1,7 @@
 //! 0 done, 1 failed, 2 wrong usage or configuration, 3 can't connect, 4 timed out.
 
 use crate::setup::{run, setup, trunkline};
+use std::io::{BufRead, Write};
 
 #[test]
 fn wrong_usage_is_2() {
@@ -17,6 +18,12 @@ fn wrong_usage_is_2() {
             &["--url", "wss://127.0.0.1:1", "topic", "ls"],
             "no TLS in this version",
         ),
+        (
+            &["--url", "ws://127.0.0.1:74000", "topic", "ls"],
+            "is not a URL",
+        ),
+        (&["serve", "--http", "localhost:1"], "like 127.0.0.1:7400"),
+        (&["channel", "listen"], "--pattern"),
         (&["publish", "t", "a", "--lines"], "--lines reads stdin"),
         (&["journal", "verify", "/no/such/dir"], "/no/such/dir"),
         (&["demo", "--input", "/no/such/file"], "/no/such/file"),
@@ -55,6 +62,22 @@ fn what_answers_but_is_no_trunkline_is_3() {
 }
 
 #[test]
+fn a_server_that_is_not_ready_is_3_and_said_to_be() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        // The request has to be read, or closing would reset the connection.
+        let mut request = std::io::BufReader::new(client.try_clone().unwrap()).lines();
+        while request.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\n\r\n";
+        client.write_all(answer).unwrap();
+    });
+    run(trunkline(&["--url", &url, "topic", "ls"]), b"").fails(3, "is not ready");
+    server.join().unwrap();
+}
+
+#[test]
 fn failures_are_1_and_time_outs_4() {
     let server = setup();
     server
@@ -90,6 +113,28 @@ fn what_the_server_refuses_is_told_once_and_not_retried() {
         assert!(refused.err.starts_with("confirmed 0 of 1\n"), "{refused:?}");
         refused.fails(1, "limits.max_message_bytes");
     }
+}
+
+#[test]
+fn input_that_is_wrong_is_told_with_its_place() {
+    let server = setup();
+    let publish = ["publish", "t", "--lines", "--json-payload"];
+    let refused = server.feed(&publish, b"1\n{\n");
+    assert!(!refused.err.contains("confirmed"), "{refused:?}");
+    refused.fails(2, "message 2: the payload is not JSON");
+
+    let mut command = server.command(&["publish", "t", "--lines"]);
+    command.stdin(std::fs::File::open("/").unwrap());
+    let refused = command.output().unwrap();
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.contains("can't read stdin"), "{said}");
+    assert_eq!(refused.status.code(), Some(1));
+}
+
+#[test]
+fn what_an_error_says_is_not_said_twice() {
+    let refused = setup().run(&["topic", "info", "nothing"]);
+    assert_eq!(refused.err, "trunkline: no topic nothing (-32009)\n");
 }
 
 #[test]

@@ -29,6 +29,17 @@ fn a_directory_that_can_not_be_written_is_named() {
 }
 
 #[test]
+fn what_is_no_store_is_not_called_intact() {
+    let store = store();
+    let file = store.file("file", "");
+    let journal = |verb| {
+        let directory = file.parent().unwrap();
+        run(trunkline(&["journal", verb, text(directory)]), b"")
+    };
+    journal("verify").fails(2, "no journal there");
+}
+
+#[test]
 fn verify_and_dump_read_what_a_server_wrote() {
     let store = store();
     let server = store.serve();

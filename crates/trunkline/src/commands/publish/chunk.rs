@@ -115,7 +115,10 @@ impl Encoder {
         let mut messages = Vec::with_capacity(chunk.ends.len());
         for payload in chunk.payloads() {
             let payload = match self.common.json_payload {
-                true => Payload::json(payload).map_err(Failure::usage)?,
+                true => Payload::json(payload).map_err(|error| {
+                    let number = self.number + 1;
+                    Failure::usage(format!("message {number}: {error}"))
+                })?,
                 false => Payload::of(payload),
             };
             let publish_id = self

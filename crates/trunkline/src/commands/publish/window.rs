@@ -89,7 +89,7 @@ impl Window {
                 chunk = input.next(), if end.is_none() && self.flying.len() < REQUESTS_MAX => {
                     let encoded = match chunk {
                         Some(Ok(chunk)) => self.encoder.encode(&chunk).map(Some),
-                        Some(Err(error)) => Err(error.into()),
+                        Some(Err(error)) => Err(Failure::failed(format!("can't read stdin: {error}"))),
                         None => Ok(None),
                     };
                     match encoded {
