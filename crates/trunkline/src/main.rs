@@ -8,6 +8,7 @@ mod latency;
 mod output;
 mod payload;
 mod process;
+mod progress;
 mod signal;
 mod text;
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use trunkline_auth::Access;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationError, OpenError};
 use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services};
@@ -101,6 +101,11 @@ impl Server {
     /// What was found in the store; `None` without one.
     pub fn recovery(&self) -> Option<&RecoveryReport> {
         self.engine.recovery()
+    }
+
+    /// Whether the store takes publishes, as it changes.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        self.engine.health()
     }
 
     /// Serves until `shutdown` is ready, then drains: running calls finish, everything that was

@@ -2,9 +2,13 @@ use super::config;
 use crate::{args::ServeArgs, context::Context, failure::Failure, signal::Stop, text};
 use serde_json::{Value, json};
 use std::{io::IsTerminal, path::Path, process};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
 use tracing_subscriber::EnvFilter;
 use trunkline::{BindError, Config, Drained, Server, StartError, Stopped};
+use trunkline_model::Health;
 
 /// Exit code of a server that was told twice to end: it did not end cleanly.
 const CUT_OFF: i32 = 1;
@@ -21,7 +25,10 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     let (mut stop, reload) = (Stop::listen()?, reload()?);
     let server = Server::start(&config).await.map_err(refused)?;
     announce(context, &config, &server)?;
-    let reload = tokio::spawn(reload);
+    let (reload, trouble) = (
+        tokio::spawn(reload),
+        tokio::spawn(tell_trouble(server.health())),
+    );
     let mut again = None;
     let shutdown = async {
         stop.asked().await;
@@ -33,6 +40,7 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     };
     let stopped = server.run(shutdown).await;
     reload.abort();
+    trouble.abort();
     if let Some(again) = again {
         again.abort();
     }
@@ -51,6 +59,24 @@ fn reload() -> std::io::Result<impl Future<Output = ()>> {
             eprintln!("SIGHUP: nothing is reloaded; restart to take up a new configuration");
         }
     })
+}
+
+/// Tells whoever runs the server when its store stops taking publishes, and when it goes on.
+async fn tell_trouble(mut health: watch::Receiver<Health>) {
+    let mut told = false;
+    loop {
+        let now = health.borrow_and_update().clone();
+        match now {
+            Health::Ready if told => eprintln!("the store takes publishes again"),
+            Health::ReadOnly(why) => eprintln!("warning: {why}"),
+            Health::Failed(why) => eprintln!("the store failed: {why}"),
+            _ => {}
+        }
+        told = true;
+        if health.changed().await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Later wins: file, environment, flag.

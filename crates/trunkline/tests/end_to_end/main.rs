@@ -8,6 +8,7 @@ mod configuration;
 mod crash;
 mod demo;
 mod exit_codes;
+mod full_disk;
 mod setup;
 mod stopping;
 mod store;

@@ -142,9 +142,12 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let mut all = vec!["--json", "serve"];
-        all.extend(args);
-        let mut process = Running::start(trunkline(&all));
+        Self::of(trunkline(&[&["--json", "serve"], args].concat()))
+    }
+
+    /// What `command` runs is `trunkline --json serve`.
+    pub(crate) fn of(command: Command) -> Self {
+        let mut process = Running::start(command);
         let mut line = String::new();
         process.stdout.read_line(&mut line).unwrap();
         if line.is_empty() {

@@ -9,7 +9,7 @@ use trunkline::{Client, Pushes, Target};
 /// Who listens: one by name, the others by pattern.
 pub(super) const LISTENERS: usize = 3;
 /// Messages of a round.
-pub(super) const TICKS: u64 = 200;
+pub(super) const TICKS: u64 = 1_000;
 /// Longest wait for one of them.
 const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -5,8 +5,10 @@ use super::{
     cast::Audited,
     publisher::Published,
 };
-use crate::{commands::publish::Chunk, failure::Failure, latency::Latency, output::Output, text};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use crate::{
+    commands::publish::Chunk, failure::Failure, latency::Latency, output::Output, progress, text,
+};
+use indicatif::{MultiProgress, ProgressBar};
 use serde_json::{Value, json};
 use std::time::Duration;
 use trunkline::Client;
@@ -23,10 +25,7 @@ pub(super) struct Bars {
 impl Bars {
     pub(super) fn show(messages: u64, calls: u64) -> Self {
         let all = MultiProgress::new();
-        let style = ProgressStyle::with_template(
-            "{prefix:10} {bar:40} {human_pos:>9}/{human_len} {per_sec}",
-        )
-        .expect("the template is right");
+        let style = progress::style("{prefix:10} {bar:40} {human_pos:>9} of {human_len:9} {rate}");
         let bar = |name: &'static str, length| {
             let bar = ProgressBar::new(length)
                 .with_style(style.clone())
@@ -153,7 +152,7 @@ impl Round {
         settled(client).await?;
         eprintln!("\nEvery count agrees: nothing was lost, nothing came twice, all in order.");
         eprintln!(
-            "(P50 and P99 of publishing are of a request: up to {} messages.)",
+            "(P50 and P99: from a request to its answer; a publishing one has up to {} messages.)",
             Chunk::MESSAGES_MAX
         );
         Ok(())

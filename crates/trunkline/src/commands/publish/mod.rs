@@ -2,9 +2,9 @@ mod chunk;
 mod input;
 mod window;
 
-use crate::{args::PublishArgs, context::Context, failure::Failure, signal::Stop, text};
+use crate::{args::PublishArgs, context::Context, failure::Failure, progress, signal::Stop, text};
 pub(super) use chunk::{Chunk, Encoder};
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use input::Input;
 use serde_json::json;
 use std::time::{Duration, Instant};
@@ -33,7 +33,10 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
     let elapsed = begin.elapsed();
     let verdict = format!("confirmed {confirmed} of {sent}");
     if let Err(failure) = outcome {
-        eprintln!("{verdict}");
+        // Without anything sent, nothing needs to be told about it.
+        if sent > 0 {
+            eprintln!("{verdict}");
+        }
         return Err(failure);
     }
     if context.output.json {
@@ -55,9 +58,7 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
 
 /// Shown on a terminal only, and only if it takes a moment.
 fn progress_bar() -> ProgressBar {
-    let style =
-        ProgressStyle::with_template("{spinner} {human_pos} confirmed, {per_sec:.0}, {elapsed}")
-            .expect("the template is right");
+    let style = progress::style("{spinner} {human_pos} confirmed, {rate}, {elapsed}");
     let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
     bar
