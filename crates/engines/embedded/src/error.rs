@@ -17,6 +17,17 @@ pub enum OpenError {
     /// The journal doesn't open: in use, damaged, not writable, of a newer format, …
     #[error(transparent)]
     Journal(#[from] trunkline_journal::OpenError),
+    /// There are messages of topics or subscriptions that are not defined: the segments
+    /// with their definitions are gone.
+    #[error(
+        "damaged: the start of the log in {directory} is missing, and with it the definitions that {messages} messages belong to. Put back the segment files that were moved away, or run: trunkline journal verify {directory}"
+    )]
+    Orphaned {
+        /// The directory.
+        directory: String,
+        /// How many messages belong nowhere.
+        messages: u64,
+    },
     /// The default options of topics don't fit together.
     #[error("default options of topics: {0}")]
     Defaults(String),

@@ -81,6 +81,17 @@ fn recover(
         &mut replay,
     )?;
     report_recovery(&name, &report);
+    // Definitions are durable again before a segment that holds them is freed: a log without
+    // them has lost its start, which the journal can't tell from a start that was freed.
+    match core.orphans() {
+        0 => {}
+        messages => {
+            return Err(OpenError::Orphaned {
+                directory: name,
+                messages,
+            });
+        }
+    }
     let last_now = Timestamp::from_micros(report.last_now);
     let log = Log::new(Arc::new(journal), Live::default());
     Ok((start(config, core, Some(log), last_now)?, Some(report)))
