@@ -165,6 +165,12 @@ impl Journal {
         lock(&self.tail).set_reserve(bytes);
     }
 
+    /// The size of the segments that it makes, in bytes.
+    #[must_use]
+    pub fn segment_bytes(&self) -> u32 {
+        self.config.segment_bytes
+    }
+
     /// The longest group this journal takes, in bytes: 16 MiB or what fits a segment, less the frame.
     #[must_use]
     pub fn group_bytes_max(&self) -> usize {

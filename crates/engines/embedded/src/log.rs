@@ -70,7 +70,17 @@ pub(crate) struct Log {
     reserved_units: u64,
     oldest_segment: u32,
     newest_segment: u32,
+    /// What writing all definitions again takes, as of the last look; 0 if unknown.
+    definition_bytes: u64,
+    /// Freeing up to here failed while that was the newest segment: not tried again before
+    /// one of them has changed.
+    gave_up: Option<(u32, u32)>,
 }
+
+/// Freed bytes that are worth one byte of definitions. Definitions may be longer than a
+/// segment; were it less, the segments that they fill would be reason enough to write them
+/// again.
+const WORTH: u64 = 4;
 
 /// Bytes kept for the acknowledgement of one waiting message in one subscription.
 const RESERVE_PER_UNIT: u64 = 32;
@@ -90,6 +100,8 @@ impl Log {
             reserved_units: 0,
             oldest_segment,
             newest_segment: oldest_segment,
+            definition_bytes: 0,
+            gave_up: None,
         }
     }
 
@@ -221,11 +233,42 @@ impl Log {
         marks
     }
 
-    /// The end of the segments in which nothing is alive, if there are any.
-    pub(crate) fn dead_before(&self) -> Option<u32> {
+    /// The end of the segments in which nothing is alive, if there are any and they are
+    /// worth it: all definitions must be written again.
+    pub(crate) fn dead_before(&self, is_full: bool) -> Option<u32> {
         let alive = self.live.oldest().unwrap_or(self.newest_segment);
         let before = alive.min(self.newest_segment);
-        (before > self.oldest_segment).then_some(before)
+        let is_new = self.gave_up != Some((before, self.newest_segment));
+        (before > self.oldest_segment && is_new && self.is_worth(before, is_full)).then_some(before)
+    }
+
+    /// Notes what writing all definitions again takes; whether freeing the segments before
+    /// `before` is worth it.
+    pub(crate) fn weigh(&mut self, definitions: &LogBuffer, before: u32, is_full: bool) -> bool {
+        let record = |(_, bytes): (u8, &[u8])| Group::record_len(bytes.len()) as u64;
+        self.definition_bytes = definitions.iter().map(record).sum();
+        self.is_worth(before, is_full)
+    }
+
+    /// On a full disk, whatever makes space is worth it; but there is one segment to write
+    /// to.
+    fn is_worth(&self, before: u32, is_full: bool) -> bool {
+        let segment = u64::from(self.journal.segment_bytes());
+        let dead = u64::from(before - self.oldest_segment) * segment;
+        match is_full {
+            true => self.definition_bytes <= dead.min(segment),
+            false => self.definition_bytes.saturating_mul(WORTH) <= dead,
+        }
+    }
+
+    /// Definitions may have become fewer: looks at them again.
+    pub(crate) fn forget_weight(&mut self) {
+        self.definition_bytes = 0;
+    }
+
+    /// The segments before `before` can't be freed for now.
+    pub(crate) fn give_up(&mut self, before: u32) {
+        self.gave_up = Some((before, self.newest_segment));
     }
 
     /// The oldest segments are gone.

@@ -68,7 +68,8 @@ impl State {
     /// dead messages are definitions and counters: they are appended again first. Those,
     /// and with them every cancellation that made the prefix dead (which lies before
     /// them), are durable before the first file goes.
-    fn free_segments(&mut self, now: Timestamp, out: &mut Outgoing) {
+    pub(crate) fn free_segments(&mut self, now: Timestamp, out: &mut Outgoing) {
+        let is_full = self.read_only.is_some();
         if !matches!(self.phase, Phase::Open) {
             return;
         }
@@ -84,8 +85,8 @@ impl State {
                 }
             }
             None => {
-                if let Some(before) = log.dead_before() {
-                    self.define_again(before, now);
+                if let Some(before) = log.dead_before(is_full) {
+                    self.define_again(before, is_full, now);
                 }
             }
         }
@@ -93,15 +94,17 @@ impl State {
 
     /// Appends all definitions again, so that those in the segments before `before` are not
     /// needed. Several groups if they are many: nothing is freed before the last is durable.
-    fn define_again(&mut self, before: u32, now: Timestamp) {
+    fn define_again(&mut self, before: u32, is_full: bool, now: Timestamp) {
         // Its own, since they may be large: publish ids are among them.
         let mut effects = Effects::default();
         self.core.definitions(&mut effects);
-        if let Some(log) = &mut self.log {
+        if let Some(log) = &mut self.log
+            && log.weigh(&effects.log, before, is_full)
+        {
             match log.append_all(effects.log.iter(), Class::Compaction, Urgency::Commit, now) {
                 Ok(lsn) => log.freeing = Some(Freeing::Waits { lsn, before }),
                 Err(refused) => {
-                    // Tried again when the journal comes further.
+                    log.give_up(before);
                     tracing::debug!(%refused, "no space to free the segments before {before}");
                 }
             }

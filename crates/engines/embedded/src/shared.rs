@@ -123,12 +123,16 @@ impl Shared {
             log.map(|log| log.journal.clone())
         });
         let Some(journal) = journal else { return };
-        if let Err(error) = journal.free_before(before) {
+        let freed = journal.free_before(before);
+        if let Err(error) = &freed {
             tracing::warn!(%error, "segments are not freed");
         }
         self.locked(|state, _, out| {
             if let Some(log) = &mut state.log {
                 log.freed();
+                if freed.is_err() {
+                    log.give_up(before);
+                }
                 if let Some(poison) = log.journal.poison() {
                     state.fail(poisoned(&poison), out);
                 }
@@ -218,10 +222,14 @@ impl State {
             return;
         }
         if self.read_only.is_some()
-            && let Some(log) = &self.log
-            && log.admit(1, Class::Growth).is_ok()
+            && let Some(log) = &mut self.log
         {
-            self.read_only = None;
+            if log.admit(1, Class::Growth).is_ok() {
+                self.read_only = None;
+            } else {
+                log.forget_weight();
+                self.free_segments(now, out);
+            }
         }
         let mut effects = self.effects();
         self.core.tick(now, &mut effects);

@@ -4,7 +4,7 @@ use crate::support::{Bench, ack, config, publish, tags};
 use std::time::Duration;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
 use trunkline_journal::fault::{FaultDisk, Plan};
-use trunkline_model::{ErrorCode, Health, TopicSettings};
+use trunkline_model::{Command, ErrorCode, Health, Message, TopicSettings};
 
 const SEGMENT: u64 = 256 << 10;
 
@@ -222,4 +222,67 @@ fn what_was_confirmed_survives_kill_9_and_a_drop() {
         bench.settle();
         assert_eq!(taker.texts(), ["1"]);
     }
+}
+
+/// With many publish ids, definitions are longer than a segment: writing them again must not
+/// be a reason to write them again.
+#[test]
+fn freeing_segments_costs_less_than_it_frees_however_long_the_definitions_are() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let topic = bench.define("t", TopicSettings::default());
+    let taker = bench.consume(&topic, "s");
+    bench.settle();
+    for round in 0..60 {
+        let message = |n: u32| Message {
+            payload: vec![b'x'; 2_000].into(),
+            publish_id: Some(format!("{round:0>90}-{n:0>90}").into()),
+            ..Message::default()
+        };
+        let token = bench.submit(Command::Publish {
+            topic: topic.clone(),
+            messages: (0..100).map(message).collect(),
+        });
+        assert!(bench.finish(token).is_ok());
+        let token = bench.submit(ack(taker.id(), &tags(&taker.take())));
+        assert!(bench.finish(token).is_ok());
+    }
+    let files = disk.files();
+    assert!(
+        !files.contains(&"0000000001.seg".to_owned()),
+        "segments are freed all the same: {files:?}"
+    );
+    let (before, rounds) = (disk.writes(), 100);
+    for _ in 0..rounds {
+        let token = bench.submit(publish(&topic, &["y"]));
+        assert!(bench.finish(token).is_ok());
+        let token = bench.submit(ack(taker.id(), &tags(&taker.take())));
+        assert!(bench.finish(token).is_ok());
+    }
+    let written = disk.writes() - before;
+    assert!(
+        written < 3 * rounds,
+        "{written} writes for {rounds} messages"
+    );
+}
+
+/// The log of a store may start anywhere, so that only this tells that its start is missing.
+#[test]
+fn messages_whose_topic_was_never_defined_are_not_dropped() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let topic = bench.define("t", TopicSettings::default());
+    let large = "x".repeat(100_000);
+    for _ in 0..8 {
+        let token = bench.submit(publish(&topic, &[&large]));
+        assert!(bench.finish(token).is_ok());
+    }
+    drop(bench);
+    disk.lose("0000000001.seg");
+    let error = Bench::try_open(config(&disk)).err().expect("it is refused");
+    let text = error.to_string();
+    assert!(
+        text.contains("6 messages") && text.contains("trunkline journal verify"),
+        "{text}"
+    );
 }
