@@ -41,13 +41,16 @@ fn ctrl_c_ends_it_cleanly_with_everybody_in_it() {
         "--input",
         text(&input),
     ];
-    let mut demo = Running::start(trunkline(&demo));
-    demo.says("once more");
-    demo.signal(Signal::INT);
-    let (_, status) = demo.finish();
-    assert!(status.success(), "{status}");
-    // The others have the same stderr: it ends with the last of them.
-    let mut said = String::new();
-    demo.stderr.read_to_string(&mut said).unwrap();
-    assert!(said.contains("Now yourself"), "{said}");
+    // Also a terminal that is closed (HUP) leaves nobody behind.
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut demo = Running::start(trunkline(&demo));
+        demo.says("once more");
+        demo.signal(signal);
+        let (_, status) = demo.finish();
+        assert!(status.success(), "{signal:?}: {status}");
+        // The others have the same stderr: it ends with the last of them.
+        let mut said = String::new();
+        demo.stderr.read_to_string(&mut said).unwrap();
+        assert!(said.contains("Now yourself"), "{signal:?}: {said}");
+    }
 }

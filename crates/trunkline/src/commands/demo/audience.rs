@@ -2,7 +2,7 @@ use super::CHANNEL;
 use crate::failure::Failure;
 use indicatif::ProgressBar;
 use serde_json::json;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::time::timeout;
 use trunkline::{Client, Pushes, Target};
 
@@ -25,6 +25,8 @@ pub(super) struct Ticked {
     pub(super) expected: u64,
     /// Messages heard.
     pub(super) heard: u64,
+    /// From the first to the last of them.
+    pub(super) elapsed: Duration,
 }
 
 impl Audience {
@@ -48,6 +50,7 @@ impl Audience {
         client: &Client,
         bar: &ProgressBar,
     ) -> Result<Ticked, Failure> {
+        let begin = Instant::now();
         let mut ticked = Ticked::default();
         for number in 0..TICKS {
             let params = json!({"channel": CHANNEL, "payload": number});
@@ -58,6 +61,7 @@ impl Audience {
             }
             bar.inc(1);
         }
+        ticked.elapsed = begin.elapsed();
         Ok(ticked)
     }
 }

@@ -17,6 +17,8 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 pub(super) struct Called {
     /// Calls whose answer was the right one.
     pub(super) right: u64,
+    /// From the first call to the last answer.
+    pub(super) elapsed: Duration,
     /// From call to answer.
     pub(super) latency: Latency,
 }
@@ -43,6 +45,7 @@ pub(super) async fn call(
     calls: u64,
     bar: &ProgressBar,
 ) -> Result<Called, Failure> {
+    let begin = Instant::now();
     let mut latency = Latency::new();
     let mut flying = FuturesUnordered::new();
     let (mut next, mut right) = (0, 0);
@@ -61,5 +64,9 @@ pub(super) async fn call(
         right += u64::from(answer?.get() == expected.to_string());
         bar.inc(1);
     }
-    Ok(Called { right, latency })
+    Ok(Called {
+        right,
+        elapsed: begin.elapsed(),
+        latency,
+    })
 }

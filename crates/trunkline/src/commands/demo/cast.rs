@@ -3,7 +3,11 @@ use crate::{failure::Failure, text};
 use indicatif::ProgressBar;
 use rustix::process::{Pid, Signal, kill_process};
 use serde::Deserialize;
-use std::{env, process::Stdio, time::Duration};
+use std::{
+    env,
+    process::Stdio,
+    time::{Duration, Instant},
+};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -145,6 +149,8 @@ pub(super) struct Audited {
     pub(super) right: u64,
     /// The first line that was another one than expected.
     pub(super) wrong: Option<String>,
+    /// From the start of the round to its last line.
+    pub(super) elapsed: Duration,
 }
 
 impl Auditor {
@@ -154,6 +160,7 @@ impl Auditor {
         lines: &Lines,
         bar: &ProgressBar,
     ) -> Result<Audited, Failure> {
+        let begin = Instant::now();
         let mut audited = Audited::default();
         let mut line = Vec::new();
         for number in 0..lines.round() {
@@ -182,6 +189,7 @@ impl Auditor {
             }
         }
         bar.set_position(lines.round());
+        audited.elapsed = begin.elapsed();
         Ok(audited)
     }
 }

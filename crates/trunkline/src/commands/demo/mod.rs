@@ -16,7 +16,11 @@ use audience::Audience;
 use cast::{Auditor, Cast};
 use input::Lines;
 use report::{Bars, Round};
-use std::time::Instant;
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
+use tokio::signal::unix::{SignalKind, signal};
 use trunkline::{Client, Target};
 
 const TOPIC: &str = "demo.lines";
@@ -26,6 +30,8 @@ const CHANNEL: &str = "demo.ticks";
 
 pub(crate) async fn demo(context: &Context, args: DemoArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
+    // A closed terminal must not leave the others behind.
+    let mut hang_up = signal(SignalKind::hangup())?;
     let lines = Lines::read(args.input.as_deref(), args.messages)?;
     say(&format!(
         "input      {} from {}",
@@ -36,6 +42,7 @@ pub(crate) async fn demo(context: &Context, args: DemoArgs) -> Result<(), Failur
     let outcome = tokio::select! {
         outcome = rounds(context, &args, &lines, &mut cast) => outcome,
         () = stop.asked() => Ok(()),
+        _ = hang_up.recv() => Ok(()),
     };
     say("stopping   worker, consumer and server");
     let stopped = cast.stop().await;
@@ -107,7 +114,7 @@ async fn round(
         audience.tick(caller, &bars.ticked),
     )?;
     let elapsed = begin.elapsed();
-    bars.clear();
+    drop(bars);
     Ok(Round {
         messages: args.messages,
         calls: args.calls,
@@ -119,7 +126,7 @@ async fn round(
     })
 }
 
-/// What is going on, for people.
+/// What is going on, for people; if the terminal is gone, for nobody.
 fn say(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(io::stderr(), "{text}");
 }

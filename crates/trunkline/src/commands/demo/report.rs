@@ -40,8 +40,11 @@ impl Bars {
             all,
         }
     }
+}
 
-    pub(super) fn clear(self) {
+/// However a round ends, it leaves no half bars behind.
+impl Drop for Bars {
+    fn drop(&mut self) {
         // Only decoration: without a terminal there is nothing to clear.
         let _ = self.all.clear();
     }
@@ -87,21 +90,21 @@ impl Round {
                 "consumed, in order",
                 self.messages,
                 self.audited.right,
-                self.elapsed,
+                self.audited.elapsed,
                 None,
             ),
             row(
                 "calls answered",
                 self.calls,
                 called.right,
-                self.elapsed,
+                called.elapsed,
                 Some(&called.latency),
             ),
             row(
                 &format!("channel, {} listeners", audience::LISTENERS),
                 self.ticked.expected,
                 self.ticked.heard,
-                self.elapsed,
+                self.ticked.elapsed,
                 None,
             ),
         ];
