@@ -171,8 +171,8 @@ pub(crate) fn subscribe(
     }
     connection.take_no_new_work()?;
     let max = connection.shared.config.limits.max_listening;
-    let count = channels.len() + patterns.len();
-    if connection.channels.listening.len() + count > max {
+    let listening = &connection.channels.listening;
+    if listening.len_with(&channels, &patterns) > max || listening.asking() >= max {
         return Err(error::limit("channels and patterns", max));
     }
     connection.listen();

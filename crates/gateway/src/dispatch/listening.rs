@@ -46,9 +46,16 @@ impl<R> Listening<R> {
         }
     }
 
-    /// How many names that is.
-    pub(crate) fn len(&self) -> usize {
-        self.channels.len() + self.patterns.len()
+    /// How many names that would be with these too.
+    pub(crate) fn len_with(&self, channels: &[ChannelName], patterns: &[Pattern]) -> usize {
+        let new_channels = channels.iter().filter(|c| !self.channels.contains_key(*c));
+        let new_patterns = patterns.iter().filter(|p| !self.patterns.contains_key(*p));
+        self.channels.len() + self.patterns.len() + new_channels.count() + new_patterns.count()
+    }
+
+    /// How many requests wait for names to become active.
+    pub(crate) fn asking(&self) -> usize {
+        self.asking.len()
     }
 
     /// Whether somebody waits for names to become active.

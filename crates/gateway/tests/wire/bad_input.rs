@@ -98,8 +98,10 @@ async fn a_connection_has_its_bounds() {
         (listen, "channels and patterns", 1),
     ] {
         assert!(client.ask(request).await.contains("result"), "{request}");
-        assert_eq!(client.ask(request).await, refusal(0, what, limit));
+        let more = request.replace(r#"["c"]"#, r#"["d"]"#);
+        assert_eq!(client.ask(&more).await, refusal(0, what, limit));
     }
+    assert!(client.ask(listen).await.contains("result"), "nothing new");
     let mut caller = server.connect().await;
     for _ in 0..2 {
         caller

@@ -287,3 +287,27 @@ async fn answers_that_a_client_does_not_take_have_a_bound() {
     all.sort_unstable();
     assert_eq!(all, (0..CALLS).collect::<Vec<_>>());
 }
+
+#[tokio::test]
+async fn a_client_that_only_stops_writing_is_told_what_is_ready_and_has_left() {
+    let server = Server::start().await;
+    let mut half = server.connect().await;
+    let consume = r#"{"jsonrpc":"2.0","id":1,"method":"rpc.topic.consume","params":{"topic":"t","subscription":"s"}}"#;
+    assert!(half.ask(consume).await.contains("consumer"));
+    for _ in 0..1_000 {
+        half.feed(LIST.to_owned()).await.unwrap();
+    }
+    half.flush().await.unwrap();
+    half.stop_writing().await;
+    for _ in 0..1_000 {
+        assert!(half.receive().await.unwrap().contains("result"));
+    }
+    assert_eq!(half.closed().await, 0);
+    until(|| server.counters.sessions.get() == 0).await;
+
+    // What it consumed goes to others.
+    let mut other = server.connect().await;
+    other.send(r#"{"jsonrpc":"2.0","method":"rpc.topic.publish","params":{"topic":"t","messages":[{"payload":1}]}}"#).await;
+    assert!(other.ask(consume).await.contains("consumer"));
+    assert!(other.receive().await.unwrap().contains("\"payload\":1"));
+}

@@ -155,6 +155,11 @@ impl Client {
         self.socket.flush().await
     }
 
+    /// Closes its own direction of the TCP connection, without a word.
+    pub(crate) async fn stop_writing(&mut self) {
+        self.socket.get_mut().shutdown().await.unwrap();
+    }
+
     /// The next text frame; `Err` with the close code if the server closed instead.
     pub(crate) async fn receive(&mut self) -> Result<String, u16> {
         loop {
