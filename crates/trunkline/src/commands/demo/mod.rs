@@ -99,8 +99,9 @@ async fn round(
     auditor: &mut Auditor,
 ) -> Result<Round, Failure> {
     say(&format!(
-        "\nNow {} are published, each durable before it is confirmed; the consumer prints them,\n\
-         the worker answers {}, and every tick of a channel reaches {} listeners.",
+        "\nNow {} are published, each durable before it is confirmed;\n\
+         the consumer prints them, the worker answers {}, and every tick\n\
+         of a channel reaches {} listeners.",
         text::counted(args.messages, "message"),
         text::counted(args.calls, "call"),
         audience::LISTENERS,

@@ -25,7 +25,8 @@ pub(super) struct Bars {
 impl Bars {
     pub(super) fn show(messages: u64, calls: u64) -> Self {
         let all = MultiProgress::new();
-        let style = progress::style("{prefix:10} {bar:40} {human_pos:>9} of {human_len:9} {rate}");
+        let style =
+            progress::style("{prefix:10} {wide_bar} {human_pos:>9} of {human_len:9} {rate:>11}");
         let bar = |name: &'static str, length| {
             let bar = ProgressBar::new(length)
                 .with_style(style.clone())
@@ -45,6 +46,9 @@ impl Bars {
 /// However a round ends, it leaves no half bars behind.
 impl Drop for Bars {
     fn drop(&mut self) {
+        for bar in [&self.published, &self.consumed, &self.called, &self.ticked] {
+            bar.finish_and_clear();
+        }
         // Only decoration: without a terminal there is nothing to clear.
         let _ = self.all.clear();
     }
