@@ -40,6 +40,8 @@ impl Registration {
 
 impl Drop for Registration {
     fn drop(&mut self) {
+        // Before its calls fail: whoever calls again then must not wait for this worker.
+        self.calls.close_worker(self.worker);
         drop(self.handle.take());
         self.calls.remove_worker(self.worker);
     }

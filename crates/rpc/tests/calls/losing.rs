@@ -1,11 +1,13 @@
 //! Workers that are lost.
 
-use crate::world::{World, secs};
+use crate::world::{Client, World, secs};
 use std::sync::Arc;
 use trunkline_model::{
-    Admin, CallOutcome, Caller, ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink,
-    Engine, Error, ErrorCode, Source, TopicName, oneshot,
+    Admin, CallOutcome, Caller, Completed, Completion, CompletionQueue, CompletionSink,
+    ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Engine, Error, ErrorCode,
+    Source, TopicName, oneshot,
 };
+use trunkline_rpc::Calls;
 
 #[tokio::test]
 async fn an_idempotent_call_is_taken_over() {
@@ -154,6 +156,35 @@ async fn a_queue_goes_once_what_waited_in_vain_has_expired() {
     }
     assert_eq!(client.heard(), ["2: -32001 queued"]);
     assert!(!exists(&world, "_call.add").await);
+}
+
+/// A call that is made again the moment it fails.
+struct Again {
+    client: Client,
+    calls: Arc<Calls>,
+}
+
+impl CompletionSink for Again {
+    fn completed(&self, _: Completed) {
+        assert_eq!(self.calls.outstanding(), 0);
+        self.client.call("add", "again");
+    }
+}
+
+#[tokio::test]
+async fn whoever_hears_of_the_last_workers_end_finds_nobody() {
+    let world = World::new();
+    let worker = world.worker("math", &["add"], 1);
+    let again = Arc::new(Again {
+        client: world.client(),
+        calls: world.calls.clone(),
+    });
+    let completion = Completion::new(CompletionQueue::relay(again.clone()), 0);
+    let request = again.client.request("add", "1");
+    world.calls.call(request, completion);
+    assert_eq!(worker.take().len(), 1);
+    drop(worker);
+    assert_eq!(again.client.heard(), ["1: -32601"]);
 }
 
 pub(crate) async fn exists(world: &World, topic: &str) -> bool {
