@@ -32,6 +32,8 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     let mut again = None;
     let shutdown = async {
         stop.asked().await;
+        // A store that closes takes no publishes, which is no trouble.
+        trouble.abort();
         eprintln!("draining; once more ends at once");
         again = Some(tokio::spawn(async move {
             stop.asked().await;
@@ -40,7 +42,6 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     };
     let stopped = server.run(shutdown).await;
     reload.abort();
-    trouble.abort();
     if let Some(again) = again {
         again.abort();
     }

@@ -223,7 +223,11 @@ async fn run(client: &Client, args: &WorkerArgs, push: Push, cancelled: oneshot:
         },
         // It frees the worker's slot, and is what the caller gets if it is there first.
         Ok(None) => {
-            let mut error = error(why, "the program was killed: nobody waits for it any more");
+            let text = match why {
+                ErrorCode::Timeout => "timed out: the program was killed at the deadline",
+                _ => "cancelled: the program was killed, nobody waits for it any more",
+            };
+            let mut error = error(why, text);
             error.data = Some(json!({"stage": "running"}));
             client.answer_error(id.as_id(), &error).await
         }

@@ -1,7 +1,8 @@
 //! A disk that fills up: publishes are refused, consuming goes on, and makes room.
 
 use crate::setup::{Server, store, text};
-use std::process::Command;
+use rustix::process::Signal;
+use std::{io::Read, process::Command};
 
 /// Makes a file system of 8 MiB at `$0` that only this process and its children see, and becomes
 /// the command that follows.
@@ -54,5 +55,12 @@ fn a_full_disk_refuses_publishes_until_consumers_make_room() {
     assert_eq!(server.run(&consume).ok().lines().count(), confirmed);
     let again = ["publish", "t", "--lines", "--retry"];
     server.feed(&again, &lines.as_bytes()[..1 << 20]).ok();
-    assert!(server.stop().success());
+
+    // Closing is not told as trouble.
+    server.process.signal(Signal::TERM);
+    server.process.says("draining");
+    let mut said = String::new();
+    server.process.stderr.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "stopped cleanly\n");
+    assert!(server.process.wait().success());
 }
