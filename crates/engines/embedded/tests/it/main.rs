@@ -8,7 +8,10 @@
 
 mod conformance;
 mod crash;
+mod crash_interval;
+mod crash_keyed;
 mod disk_trouble;
 mod release;
 mod store;
 mod support;
+mod threads;
