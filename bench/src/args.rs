@@ -47,6 +47,11 @@ pub struct Args {
     #[arg(long, default_value = "target/bench", value_name = "DIR")]
     pub data_root: PathBuf,
 
+    /// What to compare with.
+    #[cfg(feature = "peers")]
+    #[command(flatten)]
+    pub peers: crate::peers::PeerArgs,
+
     /// Print the workloads and end.
     #[arg(long)]
     pub list: bool,

@@ -11,6 +11,8 @@ mod args;
 mod host;
 mod load;
 mod measure;
+#[cfg(feature = "peers")]
+mod peers;
 mod plan;
 mod report;
 mod rpc;
@@ -21,5 +23,7 @@ mod ws;
 pub use args::Args;
 pub use host::Machine;
 pub use measure::{Measure, Unit};
+#[cfg(feature = "peers")]
+pub use peers::{Peer, PeerArgs};
 pub use report::{Report, Summary};
 pub use runner::run;

@@ -44,6 +44,15 @@ pub struct Measure {
     pub(crate) usage: Usage,
 }
 
+/// All runs of one workload.
+#[derive(Debug, Default)]
+pub(crate) struct Runs {
+    pub(crate) ours: Vec<Measure>,
+    /// Of the server compared with, in the same order; empty if there was none.
+    #[cfg(feature = "peers")]
+    pub(crate) rival: Vec<Measure>,
+}
+
 impl Measure {
     /// A rate with latencies.
     pub(crate) fn of_load(load: &Load) -> Measure {

@@ -6,7 +6,9 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use crate::host::Machine;
-use crate::measure::{Measure, Unit};
+use crate::measure::{Measure, Runs, Unit};
+#[cfg(feature = "peers")]
+use crate::peers::Comparison;
 use crate::rpc::PAYLOAD_BYTES;
 
 /// Everything that was measured, and what it was measured on.
@@ -18,6 +20,8 @@ pub struct Report {
     payload_bytes: usize,
     quick: bool,
     workloads: Vec<Summary>,
+    #[cfg(feature = "peers")]
+    comparison: Option<Comparison>,
 }
 
 /// The server, in its own words (`rpc.info`).
@@ -50,11 +54,11 @@ pub struct Summary {
 }
 
 impl Report {
-    pub(crate) fn new(
+    pub(crate) fn new<'a>(
         machine: Machine,
         subject: Option<Subject>,
         quick: bool,
-        workloads: impl Iterator<Item = (&'static str, &'static str, Vec<Measure>)>,
+        workloads: impl Iterator<Item = (&'static str, &'static str, &'a Runs)>,
     ) -> Report {
         Report {
             machine,
@@ -63,15 +67,30 @@ impl Report {
             payload_bytes: PAYLOAD_BYTES,
             quick,
             workloads: workloads
-                .filter_map(|(name, about, runs)| Summary::new(name, about, runs))
+                .filter_map(|(name, about, runs)| Summary::new(name, about, runs.ours.clone()))
                 .collect(),
+            #[cfg(feature = "peers")]
+            comparison: None,
+        }
+    }
+
+    /// The same, with what other servers did.
+    #[cfg(feature = "peers")]
+    pub(crate) fn compared(self, comparison: Comparison) -> Report {
+        Report {
+            comparison: Some(comparison),
+            ..self
         }
     }
 }
 
 impl Summary {
     /// `None` without runs.
-    fn new(name: &'static str, about: &'static str, runs: Vec<Measure>) -> Option<Summary> {
+    pub(crate) fn new(
+        name: &'static str,
+        about: &'static str,
+        runs: Vec<Measure>,
+    ) -> Option<Summary> {
         let unit = runs.first()?.unit;
         let over = |member: fn(&Measure) -> Option<f64>| median(runs.iter().filter_map(member));
         let values = || runs.iter().map(|run| run.value);
@@ -96,7 +115,7 @@ impl Summary {
 }
 
 /// The middle value, or the mean of the two in the middle.
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let middle = values.len() / 2;
@@ -145,7 +164,12 @@ impl fmt::Display for Report {
         if self.quick {
             writeln!(f, "quick      too short to be quoted")?;
         }
-        write!(f, "\n{}", self.table())
+        write!(f, "\n{}", self.table())?;
+        #[cfg(feature = "peers")]
+        if let Some(comparison) = &self.comparison {
+            write!(f, "\n\n{comparison}")?;
+        }
+        Ok(())
     }
 }
 
@@ -202,7 +226,7 @@ impl Summary {
 }
 
 /// Bytes in the unit that suits their number, everything else in its own.
-fn with_unit(value: f64, unit: Unit) -> String {
+pub(crate) fn with_unit(value: f64, unit: Unit) -> String {
     const KIB: f64 = 1024.0;
     match unit {
         Unit::Bytes if value >= KIB * KIB => format!("{} MiB", grouped(value / KIB / KIB)),
@@ -216,7 +240,7 @@ fn optional(value: Option<f64>, format: impl Fn(f64) -> String) -> String {
 }
 
 /// Thousands separated; one decimal below 100.
-fn grouped(value: f64) -> String {
+pub(crate) fn grouped(value: f64) -> String {
     if value.abs() < 100.0 {
         return format!("{value:.1}");
     }

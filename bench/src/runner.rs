@@ -3,12 +3,14 @@
 use std::fs;
 use std::io::{self, IsTerminal};
 
-use anyhow::{Context as _, Result, anyhow, bail};
+use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::args::Args;
 use crate::host::{self, Launcher, Machine};
-use crate::measure::Measure;
+use crate::measure::{Measure, Runs};
+#[cfg(feature = "peers")]
+use crate::peers::{Comparison, Rivals};
 use crate::plan::Plan;
 use crate::report::{Report, Subject};
 use crate::rpc;
@@ -56,6 +58,8 @@ struct Bench {
     plan: Plan,
     chosen: Vec<Workload>,
     source: Source,
+    #[cfg(feature = "peers")]
+    rivals: Rivals,
 }
 
 impl Bench {
@@ -91,58 +95,73 @@ impl Bench {
             plan,
             chosen,
             source,
+            #[cfg(feature = "peers")]
+            rivals: Rivals::new(args.peers.clone(), args.data_root.clone()),
         })
     }
 
     /// Rounds are the outer loop: a machine that gets slower in the middle then shows as a spread
     /// of every workload instead of as a difference between two.
     fn measure(&self, args: &Args) -> Result<Report> {
-        let mut runs: Vec<Vec<Measure>> = vec![Vec::new(); self.chosen.len()];
+        let mut runs: Vec<Runs> = self.chosen.iter().map(|_| Runs::default()).collect();
         for run in 0..args.runs {
-            for (workload, measures) in self.chosen.iter().zip(&mut runs) {
+            for (workload, runs) in self.chosen.iter().zip(&mut runs) {
                 progress(&format!("run {}/{}: {}", run + 1, args.runs, workload.name));
-                let measure = self
-                    .run_one(workload, run, args)
+                self.run_once(workload, run, args, runs)
                     .with_context(|| format!("{} (run {})", workload.name, run + 1))?;
-                measures.push(measure);
             }
         }
         progress("");
-        let workloads = self
+        let results = self
             .chosen
             .iter()
-            .zip(runs)
+            .zip(&runs)
             .map(|(workload, runs)| (workload.name, workload.about, runs));
-        Ok(Report::new(
+        let report = Report::new(
             Machine::describe(&args.data_root)?,
             self.subject()?,
             args.quick,
-            workloads,
-        ))
+            results.clone(),
+        );
+        #[cfg(feature = "peers")]
+        if self.rivals.are_asked_for() {
+            return Ok(report.compared(Comparison::new(self.rivals.describe()?, results)));
+        }
+        Ok(report)
     }
 
-    fn run_one(&self, workload: &Workload, run: u32, args: &Args) -> Result<Measure> {
-        let context = Context {
+    /// One run of a workload, and of its counterpart right after it.
+    fn run_once(&self, workload: &Workload, run: u32, args: &Args, runs: &mut Runs) -> Result<()> {
+        let ours = self.run_ours(workload, self.context(run, args))?;
+        runs.ours.push(ours);
+        #[cfg(feature = "peers")]
+        runs.rival
+            .extend(self.rivals.run(workload, self.context(run, args))?);
+        Ok(())
+    }
+
+    fn context<'a>(&'a self, run: u32, args: &'a Args) -> Context<'a> {
+        Context {
             plan: &self.plan,
             run,
             scratch: &args.data_root,
             url: "",
             pid: None,
-            server: None,
-        };
+            started: None,
+        }
+    }
+
+    fn run_ours(&self, workload: &Workload, context: Context<'_>) -> Result<Measure> {
         match &self.source {
             Source::Started(launcher) if workload.needs() != Needs::Nothing => {
                 let server = launcher.start()?;
-                let outcome = workload.run(&Context {
-                    url: &server.url(),
-                    pid: Some(server.pid()),
-                    server: Some(&server),
-                    scratch: server.data(),
+                let url = server.url();
+                let context = Context {
+                    url: &url,
                     ..context
-                });
-                outcome.map_err(|error| {
-                    anyhow!("{error:#}; the server's log ends:\n{}", server.log_tail())
-                })
+                };
+                let process = server.process();
+                process.explain(workload.run(&context.on(process)))
             }
             Source::Running { url, pid } => workload.run(&Context {
                 url,

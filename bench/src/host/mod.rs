@@ -2,11 +2,15 @@
 
 mod machine;
 mod meter;
+mod process;
 mod server;
 
 pub use machine::Machine;
 pub(crate) use meter::{Meter, Usage, resident_bytes};
-pub(crate) use server::{Launcher, Server};
+pub(crate) use process::Process;
+#[cfg(feature = "peers")]
+pub(crate) use process::free_address;
+pub(crate) use server::Launcher;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 

@@ -8,6 +8,8 @@ pub(crate) mod scan;
 
 pub(crate) use client::{request, string_member};
 pub(crate) use request::Request;
+#[cfg(feature = "peers")]
+pub(crate) use request::slot_of_id;
 pub(crate) use requester::Requester;
 
 /// Bytes of a payload, the size that message brokers are usually compared with.

@@ -1,4 +1,4 @@
-//! JSON-RPC requests that are written once and then only change their id.
+//! Requests that are written once and then only change their id.
 
 use crate::load::Slot;
 
@@ -15,10 +15,16 @@ pub(crate) struct Request {
 impl Request {
     /// `params` is JSON text.
     pub(crate) fn new(method: &str, params: &str) -> Request {
-        let head = r#"{"jsonrpc":"2.0","id":"#;
+        Request::between(
+            r#"{"jsonrpc":"2.0","id":"#,
+            &format!(r#","method":"{method}","params":{params}}}"#),
+        )
+    }
+
+    /// With the id between `head` and `tail`, whatever is spoken.
+    pub(crate) fn between(head: &str, tail: &str) -> Request {
         Request {
-            text: format!(r#"{head}{ID_BASE},"method":"{method}","params":{params}}}"#)
-                .into_bytes(),
+            text: format!("{head}{ID_BASE}{tail}").into_bytes(),
             id_at: head.len(),
         }
     }
@@ -38,7 +44,7 @@ impl Request {
 }
 
 /// The slot that an id stands for, if this generator made it.
-pub(super) fn slot_of_id(id: u64) -> Option<Slot> {
+pub(crate) fn slot_of_id(id: u64) -> Option<Slot> {
     u32::try_from(id).ok()?.checked_sub(ID_BASE)
 }
 

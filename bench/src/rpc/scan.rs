@@ -56,7 +56,7 @@ pub(crate) fn id_text(text: &[u8]) -> Option<&[u8]> {
 }
 
 /// The digits at the start of `text`, and what follows them.
-fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
+pub(crate) fn leading_number(text: &[u8]) -> Option<(u64, &[u8])> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let (digits, rest) = text.split_at(digits);
     let value = digits.iter().try_fold(0_u64, |value, digit| {

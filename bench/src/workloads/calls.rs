@@ -7,7 +7,7 @@ use memchr::memmem::Finder;
 use serde_json::json;
 
 use super::Context;
-use crate::load;
+use crate::load::{self, Exchange};
 use crate::measure::Measure;
 use crate::rpc::{self, Request, Requester, scan};
 use crate::ws::{Closer, WebSocket};
@@ -20,11 +20,27 @@ pub(super) fn run(context: &Context<'_>, connections: u32, window: u32) -> Resul
     let params = format!("[{}]", rpc::payload());
     let worker = Worker::start(context, connections * window)?;
     let closer = worker.closer()?;
+    measure(
+        context,
+        move || worker.work(),
+        || closer.close(),
+        || callers(context, connections, &params),
+        window,
+    )
+}
+
+/// Loads `callers` while `work` answers them on another thread, until `stop` ends its connection.
+pub(crate) fn measure<E: Exchange>(
+    context: &Context<'_>,
+    work: impl FnOnce() -> Result<()> + Send + 'static,
+    stop: impl FnOnce(),
+    callers: impl FnOnce() -> Result<Vec<E>>,
+    window: u32,
+) -> Result<Measure> {
     let working = thread::Builder::new()
         .name("worker".to_owned())
-        .spawn(move || worker.work())?;
-
-    let load = callers(context, connections, &params).and_then(|callers| {
+        .spawn(work)?;
+    let load = callers().and_then(|callers| {
         load::run_fleet(
             callers,
             window,
@@ -33,7 +49,7 @@ pub(super) fn run(context: &Context<'_>, connections: u32, window: u32) -> Resul
             &context.meter_without_disk(),
         )
     });
-    closer.close();
+    stop();
     let worked = working.join().expect("the worker returns its errors");
     match (load, worked) {
         (Ok(load), _) => Ok(Measure::of_load(&load)),

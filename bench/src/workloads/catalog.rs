@@ -12,12 +12,12 @@ pub(crate) struct Workload {
     pub(crate) name: &'static str,
     /// What it does, in a few words.
     pub(crate) about: &'static str,
-    work: Work,
+    pub(crate) work: Work,
 }
 
 /// What is done, and how much of it at once.
 #[derive(Clone, Copy)]
-enum Work {
+pub(crate) enum Work {
     FloorSync { records: usize },
     FloorEcho { window: u32 },
     Publish { publishers: u32, window: u32 },

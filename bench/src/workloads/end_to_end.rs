@@ -7,9 +7,9 @@ use anyhow::{Result, bail};
 use serde_json::json;
 
 use super::{Context, publish};
-use crate::load::{self, Until};
+use crate::load::{self, Exchange, Until};
 use crate::measure::Measure;
-use crate::rpc::{self, Requester, scan};
+use crate::rpc::{self, scan};
 use crate::ws::WebSocket;
 
 /// Unacked deliveries that the consumer allows.
@@ -18,10 +18,29 @@ const CREDIT: u32 = 1_000;
 /// `publishers` connections with `window` publishes in flight each, one consumer.
 pub(super) fn run(context: &Context<'_>, publishers: u32, window: u32) -> Result<Measure> {
     let topic = context.unique(&format!("end-to-end-{publishers}"));
-    let mut consumer = Consumer::start(context, &topic)?;
-    let mut senders = (0..publishers)
+    let consumer = JsonConsumer::start(context, &topic)?;
+    let senders = (0..publishers)
         .map(|_| publish::publisher(context, &topic))
         .collect::<Result<Vec<_>>>()?;
+    let measure = measure(context, senders, consumer, window)?;
+    let mut control = context.connect()?;
+    rpc::request(&mut control, "rpc.topic.delete", &json!({"topic": topic}))?;
+    Ok(measure)
+}
+
+/// The receiving side of the life of a message.
+pub(crate) trait Consumer {
+    /// Consumes until the server has confirmed the acks of `messages` deliveries.
+    fn settle(&mut self, messages: u64) -> Result<()>;
+}
+
+/// A tenth of the plan's messages that doesn't count, then all of them.
+pub(crate) fn measure<E: Exchange>(
+    context: &Context<'_>,
+    mut senders: Vec<E>,
+    mut consumer: impl Consumer,
+    window: u32,
+) -> Result<Measure> {
     let meter = context.meter();
 
     pass(
@@ -35,17 +54,14 @@ pub(super) fn run(context: &Context<'_>, publishers: u32, window: u32) -> Result
     let settled = pass(&mut senders, &mut consumer, window, context.plan.messages)?;
     let elapsed = started.elapsed();
     let usage = meter.read()?.since(&before);
-
-    let mut control = context.connect()?;
-    rpc::request(&mut control, "rpc.topic.delete", &json!({"topic": topic}))?;
     let per_second = settled as f64 / elapsed.as_secs_f64();
     Ok(Measure::of_rate(settled, per_second, usage))
 }
 
 /// Publishes about `messages` and returns how many, once all are acked and that is confirmed.
-fn pass(
-    senders: &mut [Requester],
-    consumer: &mut Consumer,
+fn pass<E: Exchange>(
+    senders: &mut [E],
+    consumer: &mut impl Consumer,
     window: u32,
     messages: u64,
 ) -> Result<u64> {
@@ -70,15 +86,15 @@ fn pass(
 }
 
 /// Acks every push with one request.
-struct Consumer {
+struct JsonConsumer {
     socket: WebSocket,
     /// The start of every ack request, up to the tags.
     head: Vec<u8>,
     ack: Vec<u8>,
 }
 
-impl Consumer {
-    fn start(context: &Context<'_>, topic: &str) -> Result<Consumer> {
+impl JsonConsumer {
+    fn start(context: &Context<'_>, topic: &str) -> Result<JsonConsumer> {
         let mut socket = context.connect()?;
         let params = json!({"topic": topic, "subscription": "bench", "credit": CREDIT});
         let answer = rpc::request(&mut socket, "rpc.topic.consume", &params)?;
@@ -86,14 +102,15 @@ impl Consumer {
         let head = format!(
             r#"{{"jsonrpc":"2.0","id":1,"method":"rpc.topic.ack","params":{{"consumer":{consumer},"tags":["#
         );
-        Ok(Consumer {
+        Ok(JsonConsumer {
             socket,
             head: head.into_bytes(),
             ack: Vec::new(),
         })
     }
+}
 
-    /// Consumes until the server has confirmed the acks of `messages` deliveries.
+impl Consumer for JsonConsumer {
     fn settle(&mut self, messages: u64) -> Result<()> {
         let mut settled = 0;
         while settled < messages {

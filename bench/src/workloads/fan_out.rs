@@ -6,29 +6,57 @@ mod rounds;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use memchr::memmem;
+use serde_json::json;
 
+pub(crate) use self::listeners::Listener;
 use self::listeners::Listeners;
 use self::rounds::Rounds;
 use super::Context;
 use crate::load::{Exchange, Slot};
 use crate::measure::Measure;
 use crate::rpc::{self, Request, Requester};
+use crate::ws::WebSocket;
 
-const LISTENERS: u64 = 100;
+/// Connections that listen.
+pub(crate) const LISTENERS: usize = 100;
 
 /// Threads that read for all listeners.
 const READERS: usize = 2;
 
+/// Over `/rpc`.
+pub(super) fn run(context: &Context<'_>, window: u32) -> Result<Measure> {
+    let channel = context.unique(&format!("fan-out-{window}"));
+    let listeners = (0..LISTENERS)
+        .map(|_| JsonListener::connect(context, &channel))
+        .collect::<Result<Vec<_>>>()?;
+    let payload = rpc::payload();
+    let params = format!(r#"{{"channel":"{channel}","payload":{payload}}}"#);
+    let request = Request::new("rpc.channel.publish", &params);
+    let publisher = Requester::new(context.connect()?, request);
+    measure(context, publisher, listeners, window)
+}
+
 /// The publisher sends half a window at a time, and keeps at most two halves that not every
 /// listener has read. So nothing is ever dropped for a slow listener, on any server, and what is
 /// counted are deliveries that arrived.
-pub(super) fn run(context: &Context<'_>, window: u32) -> Result<Measure> {
-    let channel = context.unique(&format!("fan-out-{window}"));
-    let mut readers = (0..READERS)
-        .map(|_| Listeners::connect(context, &channel, LISTENERS / READERS as u64))
-        .collect::<Result<Vec<_>>>()?;
-    let mut publisher = Publisher::connect(context, &channel, window / 2)?;
+pub(crate) fn measure<P: Exchange, L: Listener>(
+    context: &Context<'_>,
+    publisher: P,
+    listeners: Vec<L>,
+    window: u32,
+) -> Result<Measure> {
+    let count = listeners.len();
+    let mut listeners = listeners.into_iter();
+    let mut readers: Vec<_> = (0..READERS)
+        .map(|_| Listeners::new(listeners.by_ref().take(count.div_ceil(READERS))))
+        .collect();
+    let mut publisher = Publisher {
+        exchange: publisher,
+        half: window / 2,
+        answered: Vec::with_capacity(window as usize),
+    };
     let meter = context.meter_without_disk();
 
     pass(&mut publisher, &mut readers, context.plan.warm_up)?;
@@ -37,13 +65,17 @@ pub(super) fn run(context: &Context<'_>, window: u32) -> Result<Measure> {
     let published = pass(&mut publisher, &mut readers, context.plan.measure)?;
     let elapsed = started.elapsed();
     let usage = meter.read()?.since(&before);
-    let deliveries = published * LISTENERS;
+    let deliveries = published * count as u64;
     let per_second = deliveries as f64 / elapsed.as_secs_f64();
     Ok(Measure::of_rate(deliveries, per_second, usage))
 }
 
 /// Publishes for `time`, waits until every listener has everything, returns how many messages.
-fn pass(publisher: &mut Publisher, readers: &mut [Listeners], time: Duration) -> Result<u64> {
+fn pass<P: Exchange, L: Listener>(
+    publisher: &mut Publisher<P>,
+    readers: &mut [Listeners<L>],
+    time: Duration,
+) -> Result<u64> {
     let half = u64::from(publisher.half);
     let rounds = Rounds::new(readers.len());
     thread::scope(|scope| {
@@ -64,24 +96,39 @@ fn pass(publisher: &mut Publisher, readers: &mut [Listeners], time: Duration) ->
     })
 }
 
-struct Publisher {
-    requester: Requester,
+/// Listens over `/rpc`.
+struct JsonListener(WebSocket);
+
+impl JsonListener {
+    fn connect(context: &Context<'_>, channel: &str) -> Result<JsonListener> {
+        let mut socket = context.connect()?;
+        let params = json!({"channels": [channel]});
+        rpc::request(&mut socket, "rpc.channel.subscribe", &params)?;
+        Ok(JsonListener(socket))
+    }
+}
+
+impl Listener for JsonListener {
+    fn read(&mut self) -> Result<u64> {
+        let mut messages = 0;
+        self.0.fill()?;
+        while let Some((text, _)) = self.0.next_text()? {
+            if memmem::find(text, br#""rpc.channel.message""#).is_none() {
+                bail!("unexpected: {}", String::from_utf8_lossy(text));
+            }
+            messages += 1;
+        }
+        Ok(messages)
+    }
+}
+
+struct Publisher<P> {
+    exchange: P,
     half: u32,
     answered: Vec<Slot>,
 }
 
-impl Publisher {
-    fn connect(context: &Context<'_>, channel: &str, half: u32) -> Result<Publisher> {
-        let payload = rpc::payload();
-        let params = format!(r#"{{"channel":"{channel}","payload":{payload}}}"#);
-        let request = Request::new("rpc.channel.publish", &params);
-        Ok(Publisher {
-            requester: Requester::new(context.connect()?, request),
-            half,
-            answered: Vec::with_capacity(half as usize),
-        })
-    }
-
+impl<P: Exchange> Publisher<P> {
     /// Returns the number of rounds.
     fn publish_rounds(&mut self, rounds: &Rounds, time: Duration) -> Result<u64> {
         let end = Instant::now() + time;
@@ -103,12 +150,12 @@ impl Publisher {
     /// Sends half a window in one write and takes the answers.
     fn publish_half(&mut self) -> Result<()> {
         for slot in 0..self.half {
-            self.requester.queue(slot);
+            self.exchange.queue(slot);
         }
-        self.requester.flush()?;
+        self.exchange.flush()?;
         self.answered.clear();
         while self.answered.len() < self.half as usize {
-            self.requester.receive(&mut self.answered)?;
+            self.exchange.receive(&mut self.answered)?;
         }
         ensure!(
             self.answered.len() == self.half as usize,

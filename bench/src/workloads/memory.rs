@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Context, publish};
 use crate::host::resident_bytes;
-use crate::load::{self, Until};
+use crate::load::{self, Exchange, Until};
 use crate::measure::{Measure, Unit};
 use crate::rpc;
 
@@ -22,7 +22,7 @@ const SETTLE_MAX: Duration = Duration::from_secs(10);
 const WINDOW: u32 = 512;
 
 /// What a server needs before anybody has come.
-pub(super) fn idle(context: &Context<'_>) -> Result<Measure> {
+pub(crate) fn idle(context: &Context<'_>) -> Result<Measure> {
     let bytes = settled_bytes(context.server_pid()?)?;
     Ok(Measure::of_value(Unit::Bytes, bytes as f64))
 }
@@ -39,14 +39,21 @@ pub(super) fn per_connection(context: &Context<'_>) -> Result<Measure> {
     Ok(Measure::of_value(Unit::Bytes, each))
 }
 
-/// What a message needs that waits in one subscription, caches included.
+/// What a message needs that waits in one subscription.
 pub(super) fn per_message(context: &Context<'_>) -> Result<Measure> {
-    let pid = context.server_pid()?;
     let topic = context.unique("memory");
     let params = json!({"topic": topic, "subscription": "bench"});
     rpc::request(&mut context.connect()?, "rpc.topic.subscribe", &params)?;
+    growth_per_message(context, publish::publisher(context, &topic)?)
+}
+
+/// How much the server grows with each message that is published, caches included.
+pub(crate) fn growth_per_message(
+    context: &Context<'_>,
+    mut publisher: impl Exchange,
+) -> Result<Measure> {
+    let pid = context.server_pid()?;
     let idle = settled_bytes(pid)?;
-    let mut publisher = publish::publisher(context, &topic)?;
     let messages = context.plan.backlog;
     load::run_loop(&mut publisher, WINDOW, Until::Requests(messages))?;
     drop(publisher);

@@ -1,21 +1,23 @@
 //! The workloads: a file for each kind, and the catalog that names them.
 
-mod calls;
+pub(crate) mod calls;
 mod catalog;
-mod end_to_end;
-mod fan_out;
+pub(crate) mod end_to_end;
+pub(crate) mod fan_out;
 mod floor_echo;
 mod floor_sync;
-mod memory;
-mod publish;
-mod start;
+pub(crate) mod memory;
+pub(crate) mod publish;
+pub(crate) mod start;
 
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+#[cfg(feature = "peers")]
+pub(crate) use self::catalog::Work;
 pub(crate) use self::catalog::{ALL, Needs, Workload, choose};
-use crate::host::{Meter, Server};
+use crate::host::{Meter, Process};
 use crate::plan::Plan;
 use crate::ws::WebSocket;
 
@@ -30,11 +32,21 @@ pub(crate) struct Context<'a> {
     pub(crate) url: &'a str,
     /// The server's process, if known.
     pub(crate) pid: Option<u32>,
-    /// The server, if started by us.
-    pub(crate) server: Option<&'a Server>,
+    /// The server's process, if started by us.
+    pub(crate) started: Option<&'a Process>,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// The same, against a server that was just started for it.
+    pub(crate) fn on(self, process: &'a Process) -> Context<'a> {
+        Context {
+            pid: Some(process.pid()),
+            started: Some(process),
+            scratch: process.directory(),
+            ..self
+        }
+    }
+
     pub(crate) fn connect(&self) -> Result<WebSocket> {
         WebSocket::connect(self.url)
     }

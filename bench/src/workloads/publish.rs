@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Context;
-use crate::load;
+use crate::load::{self, Exchange};
 use crate::measure::Measure;
 use crate::rpc::{self, Request, Requester};
 
@@ -16,14 +16,24 @@ pub(super) fn run(context: &Context<'_>, publishers: u32, window: u32) -> Result
     let exchanges = (0..publishers)
         .map(|_| publisher(context, &topic))
         .collect::<Result<Vec<_>>>()?;
+    let measure = measure(context, exchanges, window)?;
+    rpc::request(&mut control, "rpc.topic.delete", &json!({"topic": topic}))?;
+    Ok(measure)
+}
+
+/// Loads all publishers at once.
+pub(crate) fn measure<E: Exchange>(
+    context: &Context<'_>,
+    publishers: Vec<E>,
+    window: u32,
+) -> Result<Measure> {
     let load = load::run_fleet(
-        exchanges,
+        publishers,
         window,
         context.plan.warm_up,
         context.plan.measure,
         &context.meter(),
     )?;
-    rpc::request(&mut control, "rpc.topic.delete", &json!({"topic": topic}))?;
     Ok(Measure::of_load(&load))
 }
 

@@ -6,8 +6,8 @@ use super::Context;
 use crate::measure::{Measure, Unit};
 
 /// With an empty data directory.
-pub(super) fn empty(context: &Context<'_>) -> Result<Measure> {
-    let server = context.server.context("a server started by us")?;
+pub(crate) fn empty(context: &Context<'_>) -> Result<Measure> {
+    let server = context.started.context("a server started by us")?;
     let ready_after = server.ready_after();
     Ok(Measure::of_value(
         Unit::Milliseconds,

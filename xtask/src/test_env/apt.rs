@@ -11,11 +11,11 @@ use crate::process;
 pub(crate) fn install(packages: &[&str], otherwise: &str) -> anyhow::Result<()> {
     let names = packages.join(" ");
     if process::find(&["apt-get"]).is_none() {
-        bail!("the tests need {names}, and there is no apt-get to install it: {otherwise}");
+        bail!("{names} is missing, and there is no apt-get to install it: {otherwise}");
     }
     if !is_root() && process::find(&["sudo"]).is_none() {
         bail!(
-            "the tests need {names}; run `apt-get install {names}` as root (there is no sudo), \
+            "{names} is missing; run `apt-get install {names}` as root (there is no sudo), \
              or: {otherwise}"
         );
     }

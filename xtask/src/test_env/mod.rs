@@ -3,7 +3,7 @@
 //! Each is used where it is found, installed where it is not, and can be named by hand in the
 //! variable that the tests read.
 
-mod apt;
+pub(crate) mod apt;
 mod chromium;
 mod python;
 

@@ -54,6 +54,7 @@ const GRAPH: &[(&str, May)] = &[
     ),
     ("trunkline", UseAll),
     ("trunkline-sim", UseAll),
+    ("trunkline-bench-peers", Use(&[])),
     ("trunkline-bench", UseAll),
     ("xtask", Use(&[])),
 ];

@@ -1,34 +1,31 @@
 //! Many listeners read by one blocking thread.
 
-use anyhow::{Result, bail};
-use memchr::memmem;
-use serde_json::json;
+use anyhow::Result;
 
-use super::super::Context;
 use super::rounds::Rounds;
-use crate::rpc;
-use crate::ws::WebSocket;
+
+/// A connection that listens to the channel.
+pub(crate) trait Listener: Send {
+    /// Blocks until something arrives and returns how many messages that completed. Anything
+    /// but the message that was published is an error.
+    fn read(&mut self) -> Result<u64>;
+}
 
 /// Connections that each listen to the same channel.
-pub(super) struct Listeners(Vec<Listener>);
+pub(super) struct Listeners<L>(Vec<Counted<L>>);
 
-struct Listener {
-    socket: WebSocket,
+struct Counted<L> {
+    listener: L,
     received: u64,
 }
 
-impl Listeners {
-    pub(super) fn connect(context: &Context<'_>, channel: &str, count: u64) -> Result<Listeners> {
-        let listeners = (0..count).map(|_| {
-            let mut socket = context.connect()?;
-            let params = json!({"channels": [channel]});
-            rpc::request(&mut socket, "rpc.channel.subscribe", &params)?;
-            Ok(Listener {
-                socket,
-                received: 0,
-            })
+impl<L: Listener> Listeners<L> {
+    pub(super) fn new(listeners: impl Iterator<Item = L>) -> Listeners<L> {
+        let counted = listeners.map(|listener| Counted {
+            listener,
+            received: 0,
         });
-        Ok(Listeners(listeners.collect::<Result<_>>()?))
+        Listeners(counted.collect())
     }
 
     /// Reads all rounds of `half` messages that are announced.
@@ -54,16 +51,10 @@ impl Listeners {
     }
 }
 
-impl Listener {
+impl<L: Listener> Counted<L> {
     fn read_until(&mut self, messages: u64) -> Result<()> {
         while self.received < messages {
-            self.socket.fill()?;
-            while let Some((text, _)) = self.socket.next_text()? {
-                if memmem::find(text, br#""rpc.channel.message""#).is_none() {
-                    bail!("unexpected: {}", String::from_utf8_lossy(text));
-                }
-                self.received += 1;
-            }
+            self.received += self.listener.read()?;
         }
         Ok(())
     }

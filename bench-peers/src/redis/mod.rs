@@ -1,0 +1,9 @@
+//! Redis, over RESP2.
+
+mod connection;
+mod resp;
+mod server;
+
+pub use connection::Connection;
+pub use resp::{bulks, encode};
+pub use server::{DURABILITY, command, is_ready};

@@ -1,0 +1,108 @@
+//! What a comparison should show: the marks to pass and the goals beyond them.
+
+use serde::Serialize;
+
+/// One line of the comparison.
+pub(super) struct Mark {
+    /// How people call it.
+    pub(super) id: &'static str,
+    /// The workload that it judges.
+    pub(super) workload: &'static str,
+    pub(super) judged: Judged,
+    /// What must be reached; in the unit of what is judged.
+    pub(super) mark: f64,
+    /// Where we want to stand.
+    pub(super) goal: f64,
+}
+
+/// What of a workload is judged, and whether more of it is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Judged {
+    /// Our rate over the rival's: more is better.
+    Rate,
+    /// Our median latency over the rival's: less is better.
+    Latency,
+    /// Our figure by itself, in bytes or milliseconds: less is better. The rival's stands beside
+    /// it.
+    Figure,
+}
+
+const KIB: f64 = 1024.0;
+const MIB: f64 = 1024.0 * KIB;
+
+/// In the order of the workloads. All need durability `commit` where something is durable.
+#[rustfmt::skip] // One line each: this is a table.
+pub(super) const ALL: &[Mark] = &[
+    mark("P1", "publish-1", Judged::Latency, 1.15, 0.9),
+    mark("P2", "publish-512", Judged::Rate, 2.0, 4.0),
+    mark("P3", "publish-16x256", Judged::Rate, 1.2, 2.4),
+    mark("E1", "end-to-end-1", Judged::Rate, 1.6, 3.4),
+    mark("E2", "end-to-end-16", Judged::Rate, 1.2, 2.5),
+    mark("F1", "fan-out-1000", Judged::Rate, 0.6, 1.0),
+    mark("F2", "fan-out-20", Judged::Rate, 0.6, 1.0),
+    mark("R1", "calls-1", Judged::Latency, 1.0, 0.5),
+    mark("R2", "calls-64", Judged::Rate, 1.4, 2.3),
+    mark("R3", "calls-1000", Judged::Rate, 1.0, 1.9),
+    mark("R4", "calls-64x1", Judged::Rate, 1.0, 1.3),
+    mark("M1", "memory-idle", Judged::Figure, 15.0 * MIB, 8.0 * MIB),
+    mark("M2", "memory-message", Judged::Figure, 100.0, 50.0),
+    mark("M3", "start-empty", Judged::Figure, 50.0, 15.0),
+    mark("M5", "memory-connection", Judged::Figure, 20.0 * KIB, 11.0 * KIB),
+];
+
+const fn mark(
+    id: &'static str,
+    workload: &'static str,
+    judged: Judged,
+    mark: f64,
+    goal: f64,
+) -> Mark {
+    Mark {
+        id,
+        workload,
+        judged,
+        mark,
+        goal,
+    }
+}
+
+impl Judged {
+    /// How far `value` is from `limit`, as a share of the limit; `None` if it is reached.
+    pub(super) fn shortfall(self, value: f64, limit: f64) -> Option<f64> {
+        let short = match self {
+            Judged::Rate => 1.0 - value / limit,
+            Judged::Latency | Judged::Figure => value / limit - 1.0,
+        };
+        (short > 0.0).then_some(short)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workloads;
+
+    #[test]
+    fn every_mark_judges_a_workload_and_its_goal_is_beyond_it() {
+        for mark in ALL {
+            let known = |workload: &workloads::Workload| workload.name == mark.workload;
+            assert!(workloads::ALL.iter().any(known), "{}", mark.id);
+            let short = mark.judged.shortfall(mark.mark, mark.goal);
+            assert!(short.is_some(), "{}", mark.id);
+        }
+    }
+
+    #[test]
+    fn more_or_less_is_better() {
+        for (judged, value, limit, short) in [
+            (Judged::Rate, 2.0, 2.0, None),
+            (Judged::Rate, 1.0, 4.0, Some(0.75)),
+            (Judged::Latency, 0.5, 1.0, None),
+            (Judged::Latency, 1.5, 1.0, Some(0.5)),
+            (Judged::Figure, 150.0, 100.0, Some(0.5)),
+        ] {
+            assert_eq!(judged.shortfall(value, limit), short, "{judged:?} {value}");
+        }
+    }
+}

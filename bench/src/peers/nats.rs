@@ -1,0 +1,137 @@
+//! What NATS does in our workloads: request and reply for calls, a stream for what waits.
+
+use std::net::SocketAddr;
+
+use anyhow::{Context as _, Result, ensure};
+use memchr::memmem;
+use trunkline_bench_peers::nats::{Connection, publish};
+
+use super::payload;
+use crate::load::{Exchange, Slot};
+use crate::measure::Measure;
+use crate::rpc::{Request, scan, slot_of_id};
+use crate::workloads::{Context, calls, memory};
+
+const METHOD: &str = "bench.echo";
+const STREAM_SUBJECT: &str = "bench.waiting";
+
+/// `connections` callers with `window` requests in flight each; one worker that echoes.
+pub(super) fn calls(
+    context: &Context<'_>,
+    address: SocketAddr,
+    connections: u32,
+    window: u32,
+) -> Result<Measure> {
+    let mut worker = Connection::open(address)?;
+    worker.subscribe(METHOD)?;
+    let closer = worker.closer()?;
+    let payload = payload();
+    let is_echo = move |answer: &[u8]| answer == payload.as_bytes();
+    calls::measure(
+        context,
+        move || work(worker),
+        || closer.close(),
+        || {
+            (0..connections)
+                .map(|number| Requester::open(address, number, METHOD, is_echo.clone()))
+                .collect()
+        },
+        window,
+    )
+}
+
+/// Messages in a file stream with one consumer that has taken none.
+pub(super) fn memory_per_message(context: &Context<'_>, address: SocketAddr) -> Result<Measure> {
+    let mut control = Connection::open(address)?;
+    for (subject, config) in [
+        (
+            "$JS.API.STREAM.CREATE.BENCH",
+            format!(r#"{{"name":"BENCH","subjects":["{STREAM_SUBJECT}"],"storage":"file"}}"#),
+        ),
+        (
+            "$JS.API.CONSUMER.DURABLE.CREATE.BENCH.worker",
+            r#"{"stream_name":"BENCH","config":{"durable_name":"worker","ack_policy":"explicit"}}"#
+                .to_owned(),
+        ),
+    ] {
+        let answer = control.ask(subject, &config)?;
+        ensure!(!answer.contains("\"error\""), "{subject}: {answer}");
+    }
+    let is_stored = |answer: &[u8]| memmem::find(answer, b"\"seq\":").is_some();
+    let publisher = Requester::open(address, 0, STREAM_SUBJECT, is_stored)?;
+    memory::growth_per_message(context, publisher)
+}
+
+/// Answers every request with what it brought, until the connection ends.
+fn work(mut connection: Connection) -> Result<()> {
+    let payload = payload();
+    loop {
+        connection.fill()?;
+        while let Some(request) = connection.next_delivery()? {
+            ensure!(
+                request.payload == payload.as_bytes(),
+                "not the request that was made: {}",
+                String::from_utf8_lossy(request.payload)
+            );
+            publish(request.outgoing, request.reply_to, b"", request.payload);
+        }
+        connection.flush()?;
+    }
+}
+
+/// One request over and over. All answers come to one wildcard subscription, as in NATS' own
+/// clients; the last token of their subject is the id.
+struct Requester<A> {
+    connection: Connection,
+    request: Request,
+    inbox: String,
+    is_answer: A,
+}
+
+impl<A: Fn(&[u8]) -> bool> Requester<A> {
+    /// `number` tells the callers of a run apart.
+    fn open(address: SocketAddr, number: u32, subject: &str, is_answer: A) -> Result<Requester<A>> {
+        let inbox = format!("_INBOX.{number}.");
+        let mut connection = Connection::open(address)?;
+        connection.subscribe(&format!("{inbox}*"))?;
+        let payload = payload();
+        let request = Request::between(
+            &format!("PUB {subject} {inbox}"),
+            &format!(" {}\r\n{payload}\r\n", payload.len()),
+        );
+        Ok(Requester {
+            connection,
+            request,
+            inbox,
+            is_answer,
+        })
+    }
+}
+
+impl<A: Fn(&[u8]) -> bool + Send> Exchange for Requester<A> {
+    fn queue(&mut self, slot: Slot) {
+        self.connection.queue(self.request.with_id(slot));
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.connection.flush()
+    }
+
+    fn receive(&mut self, answered: &mut Vec<Slot>) -> Result<()> {
+        self.connection.fill()?;
+        while let Some(answer) = self.connection.next_delivery()? {
+            ensure!(
+                (self.is_answer)(answer.payload),
+                "not the answer: {}",
+                String::from_utf8_lossy(answer.payload)
+            );
+            let slot = answer
+                .subject
+                .strip_prefix(self.inbox.as_bytes())
+                .and_then(scan::leading_number)
+                .and_then(|(id, _)| slot_of_id(id));
+            answered.push(slot.context("an answer to nobody")?);
+        }
+        Ok(())
+    }
+}

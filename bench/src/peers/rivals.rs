@@ -1,0 +1,172 @@
+//! Which server is compared in which workload, and from where it comes.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use trunkline_bench_peers as wire;
+
+use super::{nats, redis};
+use crate::host::{Process, free_address};
+use crate::measure::Measure;
+use crate::workloads::{Context, Work, Workload, memory, start};
+
+/// A server to compare with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Peer {
+    /// Durable publishing, end to end, fan-out; resident memory.
+    Redis,
+    /// Calls; memory per waiting message and time to start, with JetStream.
+    Nats,
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Peer::Redis => "Redis",
+            Peer::Nats => "NATS",
+        })
+    }
+}
+
+/// What was typed about the servers to compare with.
+#[derive(Args, Clone, Debug)]
+pub struct PeerArgs {
+    /// Servers to compare with in the same run, separated by commas.
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    pub peers: Vec<Peer>,
+
+    /// The program for --peers redis.
+    #[arg(
+        long,
+        env = "TRUNKLINE_BENCH_REDIS",
+        default_value = "redis-server",
+        value_name = "FILE"
+    )]
+    pub redis_server: PathBuf,
+
+    /// The program for --peers nats.
+    #[arg(
+        long,
+        env = "TRUNKLINE_BENCH_NATS",
+        default_value = "nats-server",
+        value_name = "FILE"
+    )]
+    pub nats_server: PathBuf,
+}
+
+/// A server in the shape in which it is compared: one line of the report's head.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Rival {
+    pub(crate) peer: Peer,
+    pub(crate) version: String,
+    pub(crate) durability: &'static str,
+}
+
+/// Starts and loads the servers to compare with.
+pub(crate) struct Rivals {
+    args: PeerArgs,
+    data_root: PathBuf,
+}
+
+impl Rivals {
+    pub(crate) fn new(args: PeerArgs, data_root: PathBuf) -> Rivals {
+        Rivals { args, data_root }
+    }
+
+    pub(crate) fn are_asked_for(&self) -> bool {
+        !self.args.peers.is_empty()
+    }
+
+    /// Asks every server for its version.
+    pub(crate) fn describe(&self) -> Result<Vec<Rival>> {
+        let mut rivals = Vec::new();
+        for &peer in &self.args.peers {
+            let address = free_address()?;
+            let _process = self.start(peer, address, false)?;
+            let mut add = |version: &str, durability| {
+                rivals.push(Rival {
+                    peer,
+                    version: version.to_owned(),
+                    durability,
+                });
+            };
+            match peer {
+                Peer::Redis => add(
+                    &wire::redis::Connection::open(address)?.version()?,
+                    wire::redis::DURABILITY,
+                ),
+                Peer::Nats => add(
+                    wire::nats::Connection::open(address)?.version(),
+                    wire::nats::DURABILITY,
+                ),
+            }
+        }
+        Ok(rivals)
+    }
+
+    /// Runs the counterpart of `workload` on a server that is started for it; `None` if there is
+    /// none, or it wasn't asked for.
+    pub(crate) fn run(&self, workload: &Workload, context: Context<'_>) -> Result<Option<Measure>> {
+        let Some((peer, streams)) = peer_for(workload.work) else {
+            return Ok(None);
+        };
+        if !self.args.peers.contains(&peer) {
+            return Ok(None);
+        }
+        let address = free_address()?;
+        let process = self.start(peer, address, streams)?;
+        let context = context.on(&process);
+        let outcome = match workload.work {
+            Work::Publish { publishers, window } => {
+                redis::publish(&context, address, publishers, window)
+            }
+            Work::EndToEnd { publishers, window } => {
+                redis::end_to_end(&context, address, publishers, window)
+            }
+            Work::FanOut { window } => redis::fan_out(&context, address, window),
+            Work::Calls {
+                connections,
+                window,
+            } => nats::calls(&context, address, connections, window),
+            Work::MemoryMessage => nats::memory_per_message(&context, address),
+            Work::MemoryIdle => memory::idle(&context),
+            Work::StartEmpty => start::empty(&context),
+            Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => {
+                return Ok(None);
+            }
+        };
+        process
+            .explain(outcome)
+            .map(Some)
+            .with_context(|| format!("the same on {peer}"))
+    }
+
+    fn start(&self, peer: Peer, address: SocketAddr, streams: bool) -> Result<Process> {
+        let command = |data: &Path| match peer {
+            Peer::Redis => wire::redis::command(&self.args.redis_server, address, data),
+            Peer::Nats => wire::nats::command(&self.args.nats_server, address, data, streams),
+        };
+        let is_ready = || match peer {
+            Peer::Redis => wire::redis::is_ready(address),
+            Peer::Nats => wire::nats::is_ready(address),
+        };
+        Process::start(&self.data_root, command, is_ready)
+    }
+}
+
+/// Who is the one to beat at `work`, and whether NATS needs JetStream for it.
+fn peer_for(work: Work) -> Option<(Peer, bool)> {
+    match work {
+        Work::Publish { .. } | Work::EndToEnd { .. } | Work::FanOut { .. } | Work::MemoryIdle => {
+            Some((Peer::Redis, false))
+        }
+        Work::Calls { .. } => Some((Peer::Nats, false)),
+        Work::MemoryMessage | Work::StartEmpty => Some((Peer::Nats, true)),
+        Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => None,
+    }
+}
