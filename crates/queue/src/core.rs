@@ -9,7 +9,7 @@ use crate::{
 };
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use trunkline_model::{Error, MessageId, TopicName, TopicOptions, TopicSettings};
+use trunkline_model::{Durability, Error, MessageId, TopicName, TopicOptions, TopicSettings};
 
 /// Topics whose definition is in memory only have numbers from here: they are never
 /// logged, so the next run gives them anew.
@@ -43,6 +43,8 @@ pub struct Peeked {
     pub id: MessageId,
     /// Where its body is.
     pub body: BodyRef,
+    /// What its topic promises: it is shown no earlier.
+    pub durability: Durability,
 }
 
 /// All topics of a store.

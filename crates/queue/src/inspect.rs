@@ -97,6 +97,7 @@ impl Core {
         let peeked = |slot: &Slot| Peeked {
             id: stored.id(slot.sequence.get()),
             body: slot.body,
+            durability: stored.options.durability,
         };
         Ok(match subscription {
             Some(name) => {

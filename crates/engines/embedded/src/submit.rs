@@ -213,14 +213,19 @@ impl State {
         }
     }
 
-    /// Shows messages once all of them are durable.
+    /// Shows messages once all of them are as durable as their topic promises.
     fn look(&mut self, peeked: &[Peeked], completion: Completion, out: &mut Outgoing) {
         let mut look = Look {
             completion,
             messages: Vec::with_capacity(peeked.len()),
         };
         let mut needs = Needs::Nothing;
-        for Peeked { id, body } in peeked.iter().copied() {
+        for Peeked {
+            id,
+            body,
+            durability,
+        } in peeked.iter().copied()
+        {
             match (BodyAt::of(body), &mut self.log) {
                 (BodyAt::Memory(slot), _) => {
                     let message = self.slab.get(slot).cloned();
@@ -230,12 +235,13 @@ impl State {
                 }
                 (BodyAt::Journal(place), Some(log)) => {
                     log.live.add(place);
-                    if let Needs::Synced(lsn) = log.needs_of(place, Durability::Commit) {
-                        needs = match needs {
-                            Needs::Synced(other) => Needs::Synced(lsn.max(other)),
-                            _ => Needs::Synced(lsn),
-                        };
-                    }
+                    // All are of one topic, so that either all are to be synced or none.
+                    needs = match (needs, log.needs_of(place, durability)) {
+                        (Needs::Synced(a), Needs::Synced(b)) => Needs::Synced(a.max(b)),
+                        (Needs::Written(a), Needs::Written(b)) => Needs::Written(a.max(b)),
+                        (needs, Needs::Nothing) => needs,
+                        (_, needs) => needs,
+                    };
                     look.messages.push(Shown::At(id, place));
                 }
                 (BodyAt::Journal(_), None) => debug_assert!(false, "a place without a journal"),

@@ -4,7 +4,9 @@
 use crate::support::{Bench, ack, publish, tags};
 use trunkline_engine_embedded::EmbeddedConfig;
 use trunkline_journal::fault::FaultDisk;
-use trunkline_model::{Durability, Engine, ErrorCode, Health, TopicSettings};
+use trunkline_model::{
+    Admin, Durability, Engine, ErrorCode, Health, Outcome, PeekFrom, TopicSettings,
+};
 
 #[test]
 fn commit_confirms_and_delivers_after_the_sync() {
@@ -45,6 +47,16 @@ fn interval_confirms_and_delivers_after_the_write() {
     bench.engine.step();
     assert!(bench.result(token).is_some());
     assert_eq!(taker.texts(), ["1"]);
+    let look = bench.admin(Admin::Peek {
+        topic: topic.clone(),
+        subscription: None,
+        limit: 10,
+        from: PeekFrom::Front,
+    });
+    assert!(
+        matches!(bench.result(look), Some(Ok(Outcome::Peeked(shown))) if shown.len() == 1),
+        "who looks waits no longer than who consumes"
+    );
     assert_eq!(disk.syncs(), syncs);
     // It survives the process.
     let bench = Bench::open(&disk.killed());
