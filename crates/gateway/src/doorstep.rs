@@ -1,5 +1,6 @@
 use crate::{
     BindError, Gateway, GatewayConfig, Services, bind,
+    gateway::survive,
     http::{self, problem},
     shared::Shared,
 };
@@ -88,13 +89,13 @@ async fn turn_away(listener: &TcpListener, doing: &'static str) -> Infallible {
         .route("/healthz", get(http::healthz))
         .fallback(starting);
     loop {
-        // A failed accept concerns one client, or ends by itself when descriptors are free again.
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
-            continue;
-        };
-        if let Ok(place) = room.clone().try_acquire_owned() {
-            tokio::spawn(answer_one(stream, router.clone(), place));
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                if let Ok(place) = room.clone().try_acquire_owned() {
+                    tokio::spawn(answer_one(stream, router.clone(), place));
+                }
+            }
+            Err(error) => survive(&error).await,
         }
     }
 }

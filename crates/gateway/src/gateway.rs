@@ -125,7 +125,7 @@ fn admit(
 
 /// A client that is gone already is no matter; without file descriptors there is nothing to do
 /// but wait until some are closed.
-async fn survive(error: &io::Error) {
+pub(crate) async fn survive(error: &io::Error) {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     if !matches!(
         error.kind(),
