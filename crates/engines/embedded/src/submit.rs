@@ -40,12 +40,8 @@ impl State {
         completion: Completion,
         out: &mut Outgoing,
     ) -> GivenBack<Batch> {
-        let cost = self.serves().and_then(|()| self.core.check(now, &batch));
-        let admitted = cost.map_err(Denied::Error).and_then(|cost| {
-            self.admit(&cost)?;
-            Ok(cost)
-        });
-        let cost = match admitted {
+        let checked = self.serves().and_then(|()| self.core.check(now, &batch));
+        let cost = match self.admitted(checked) {
             Ok(cost) => cost,
             Err(Denied::Backlog) => return Some((batch, completion)),
             Err(Denied::Error(error)) => {
@@ -127,12 +123,8 @@ impl State {
         completion: Completion,
         out: &mut Outgoing,
     ) -> GivenBack<Admin> {
-        let checked = self.core.check_admin(now, &command).map_err(Denied::Error);
-        let admitted = checked.and_then(|cost| {
-            self.admit(&cost)?;
-            Ok(cost)
-        });
-        let cost = match admitted {
+        let checked = self.core.check_admin(now, &command);
+        let cost = match self.admitted(checked) {
             Ok(cost) => cost,
             Err(Denied::Backlog) => return Some((command, completion)),
             Err(Denied::Error(error)) => {
@@ -159,6 +151,13 @@ impl State {
             Err(error) => out.answer(completion, Err(error)),
         }
         None
+    }
+
+    /// What a command costs, if it is right and there is space for it.
+    fn admitted(&mut self, checked: Result<Cost, Error>) -> Result<Cost, Denied> {
+        let cost = checked?;
+        self.admit(&cost)?;
+        Ok(cost)
     }
 
     /// Asks for the space that a command may need.
