@@ -9,7 +9,7 @@ use trunkline_bench_peers::nats::{Connection, publish};
 use super::payload;
 use crate::load::{Exchange, Slot};
 use crate::measure::Measure;
-use crate::rpc::{Request, scan, slot_of_id};
+use crate::rpc::{id_of_slot, scan, slot_of_id};
 use crate::workloads::{Context, calls, memory};
 
 const METHOD: &str = "bench.echo";
@@ -83,7 +83,9 @@ fn work(mut connection: Connection) -> Result<()> {
 /// clients; the last token of their subject is the id.
 struct Requester<A> {
     connection: Connection,
-    request: Request,
+    /// The request, and where in it the id stands.
+    request: Vec<u8>,
+    id_at: usize,
     inbox: String,
     is_answer: A,
 }
@@ -95,13 +97,13 @@ impl<A: Fn(&[u8]) -> bool> Requester<A> {
         let mut connection = Connection::open(address)?;
         connection.subscribe(&format!("{inbox}*"))?;
         let payload = payload();
-        let request = Request::between(
-            &format!("PUB {subject} {inbox}"),
-            &format!(" {}\r\n{payload}\r\n", payload.len()),
-        );
+        let head = format!("PUB {subject} {inbox}");
+        let id = String::from_utf8_lossy(&id_of_slot(0)).into_owned();
+        let tail = format!(" {}\r\n{payload}\r\n", payload.len());
         Ok(Requester {
             connection,
-            request,
+            id_at: head.len(),
+            request: [head, id, tail].concat().into_bytes(),
             inbox,
             is_answer,
         })
@@ -110,7 +112,9 @@ impl<A: Fn(&[u8]) -> bool> Requester<A> {
 
 impl<A: Fn(&[u8]) -> bool + Send> Exchange for Requester<A> {
     fn queue(&mut self, slot: Slot) {
-        self.connection.queue(self.request.with_id(slot));
+        let id = id_of_slot(slot);
+        self.request[self.id_at..self.id_at + id.len()].copy_from_slice(&id);
+        self.connection.queue(&self.request);
     }
 
     fn flush(&mut self) -> Result<()> {

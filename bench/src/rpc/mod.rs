@@ -7,9 +7,8 @@ mod requester;
 pub(crate) mod scan;
 
 pub(crate) use client::{request, string_member};
-pub(crate) use request::Request;
 #[cfg(feature = "peers")]
-pub(crate) use request::slot_of_id;
+pub(crate) use request::{id_of_slot, slot_of_id};
 pub(crate) use requester::Requester;
 
 /// Bytes of a payload, the size that message brokers are usually compared with.

@@ -1,46 +1,35 @@
 //! Requests that are written once and then only change their id.
 
 use crate::load::Slot;
+use crate::ws::Template;
 
 /// Ids all have the same number of digits, so that a new one is patched in place.
 const ID_BASE: u32 = 1_000_000;
-const ID_DIGITS: usize = 7;
+pub(crate) const ID_DIGITS: usize = 7;
 
-/// A request whose id is the slot that waits for its answer.
-pub(crate) struct Request {
-    text: Vec<u8>,
-    id_at: usize,
+/// The hole for the id in a template of [`request_template`].
+pub(crate) const ID_HOLE: usize = 0;
+
+/// A request whose id is still to be filled in. `params` is JSON text.
+pub(crate) fn request_template(method: &str, params: &str) -> Template {
+    Template::new(
+        &[
+            br#"{"jsonrpc":"2.0","id":"#,
+            format!(r#","method":"{method}","params":{params}}}"#).as_bytes(),
+        ],
+        &[ID_DIGITS],
+    )
 }
 
-impl Request {
-    /// `params` is JSON text.
-    pub(crate) fn new(method: &str, params: &str) -> Request {
-        Request::between(
-            r#"{"jsonrpc":"2.0","id":"#,
-            &format!(r#","method":"{method}","params":{params}}}"#),
-        )
+/// The id of the request of `slot`, which must be below 9,000,000.
+pub(crate) fn id_of_slot(slot: Slot) -> [u8; ID_DIGITS] {
+    let mut digits = [b'0'; ID_DIGITS];
+    let mut rest = ID_BASE + slot;
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
     }
-
-    /// With the id between `head` and `tail`, whatever is spoken.
-    pub(crate) fn between(head: &str, tail: &str) -> Request {
-        Request {
-            text: format!("{head}{ID_BASE}{tail}").into_bytes(),
-            id_at: head.len(),
-        }
-    }
-
-    /// The request with the id of `slot`, which must be below 9,000,000.
-    pub(crate) fn with_id(&mut self, slot: Slot) -> &[u8] {
-        let mut rest = ID_BASE + slot;
-        for digit in self.text[self.id_at..self.id_at + ID_DIGITS]
-            .iter_mut()
-            .rev()
-        {
-            *digit = b'0' + (rest % 10) as u8;
-            rest /= 10;
-        }
-        &self.text
-    }
+    digits
 }
 
 /// The slot that an id stands for, if this generator made it.
@@ -53,13 +42,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_id_changes() {
-        let mut request = Request::new("m", "[]");
+    fn ids_and_slots_belong_together() {
         for (slot, id) in [(0, "1000000"), (7, "1000007"), (123_456, "1123456")] {
-            let expected = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"m","params":[]}}"#);
-            assert_eq!(request.with_id(slot), expected.as_bytes());
+            assert_eq!(id_of_slot(slot), id.as_bytes());
             assert_eq!(slot_of_id(id.parse().unwrap()), Some(slot));
         }
         assert_eq!(slot_of_id(5), None);
+    }
+
+    #[test]
+    fn a_request_names_its_method_and_params() {
+        let mut request = request_template("m", "[]");
+        request.fill(ID_HOLE, &id_of_slot(42));
+        let mut frame = request.frame()[2..].to_vec();
+        let (key, text) = frame.split_first_chunk_mut::<4>().unwrap();
+        for (byte, key) in text.iter_mut().zip(key.iter().cycle()) {
+            *byte ^= key;
+        }
+        assert_eq!(
+            text,
+            br#"{"jsonrpc":"2.0","id":1000042,"method":"m","params":[]}"#
+        );
     }
 }

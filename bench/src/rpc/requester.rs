@@ -1,27 +1,43 @@
 //! A connection that sends one kind of request over and over.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
-use super::request::Request;
+use super::request::{ID_HOLE, id_of_slot, request_template};
 use super::scan;
 use crate::load::{Exchange, Slot};
-use crate::ws::WebSocket;
+use crate::ws::{Template, WebSocket};
 
 /// One request template on one WebSocket, as an [`Exchange`].
 pub(crate) struct Requester {
     socket: WebSocket,
-    request: Request,
+    request: Template,
+    /// The result that every answer must bring, if it is known beforehand.
+    result: Option<Vec<u8>>,
 }
 
 impl Requester {
-    pub(crate) fn new(socket: WebSocket, request: Request) -> Requester {
-        Requester { socket, request }
+    /// `params` is JSON text.
+    pub(crate) fn new(socket: WebSocket, method: &str, params: &str) -> Requester {
+        Requester {
+            socket,
+            request: request_template(method, params),
+            result: None,
+        }
+    }
+
+    /// The same, and every answer must have this result, byte for byte.
+    pub(crate) fn expecting(self, result: &str) -> Requester {
+        Requester {
+            result: Some(result.as_bytes().to_vec()),
+            ..self
+        }
     }
 }
 
 impl Exchange for Requester {
     fn queue(&mut self, slot: Slot) {
-        self.socket.queue(self.request.with_id(slot));
+        self.request.fill(ID_HOLE, &id_of_slot(slot));
+        self.socket.queue_frame(self.request.frame());
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -31,7 +47,13 @@ impl Exchange for Requester {
     fn receive(&mut self, answered: &mut Vec<Slot>) -> Result<()> {
         self.socket.fill()?;
         while let Some((text, _)) = self.socket.next_text()? {
-            answered.push(scan::answered_slot(text)?);
+            let (slot, result) = scan::answer(text)?;
+            if let Some(expected) = &self.result
+                && result != expected
+            {
+                bail!("not the answer: {}", String::from_utf8_lossy(text));
+            }
+            answered.push(slot);
         }
         Ok(())
     }

@@ -3,30 +3,42 @@
 //! Only for what a generator knows beforehand: every payload on the wire is its own and holds
 //! neither quotes nor escapes, so the first `"id":` in an answer is the id.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, bail};
 use memchr::memmem;
 
 use super::request::slot_of_id;
 use crate::load::Slot;
 
-/// The slot that `text` answers. An error answer is an error here.
-pub(crate) fn answered_slot(text: &[u8]) -> Result<Slot> {
-    if let Some(slot) = slot_of_usual_answer(text) {
-        return Ok(slot);
+/// The slot that `text` answers, and its result. An error answer is an error here.
+pub(crate) fn answer(text: &[u8]) -> Result<(Slot, &[u8])> {
+    if let Some(answer) = usual_answer(text) {
+        return Ok(answer);
     }
     if memmem::find(text, br#""error":"#).is_some() {
         bail!("the server answered {}", String::from_utf8_lossy(text));
     }
-    member_number(text, br#""id":"#)
-        .and_then(slot_of_id)
+    unusual_answer(text)
         .with_context(|| format!("not an answer: {}", String::from_utf8_lossy(text)))
 }
 
 /// Without a search, for an answer whose members are in the usual order.
-fn slot_of_usual_answer(text: &[u8]) -> Option<Slot> {
+fn usual_answer(text: &[u8]) -> Option<(Slot, &[u8])> {
     let rest = text.strip_prefix(br#"{"jsonrpc":"2.0","id":"#)?;
     let (id, rest) = leading_number(rest)?;
-    rest.starts_with(br#","result":"#).then(|| slot_of_id(id))?
+    let result = rest.strip_prefix(br#","result":"#)?.strip_suffix(b"}")?;
+    Some((slot_of_id(id)?, result))
+}
+
+/// The id may also come last.
+fn unusual_answer(text: &[u8]) -> Option<(Slot, &[u8])> {
+    const ID: &[u8] = br#","id":"#;
+    const RESULT: &[u8] = br#""result":"#;
+    let id_at = memmem::rfind(text, ID)?;
+    let (id, _) = leading_number(&text[id_at + ID.len()..])?;
+    let result_at = memmem::find(text, RESULT)? + RESULT.len();
+    Some((slot_of_id(id)?, text.get(result_at..id_at)?))
 }
 
 /// The number that follows the first `name` (written as `"name":`).
@@ -44,15 +56,16 @@ pub(crate) fn tags(text: &[u8]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// The text of the first `"id":` up to the member's end, quotes included.
-pub(crate) fn id_text(text: &[u8]) -> Option<&[u8]> {
+/// Where the text of the first `"id":` stands, up to the member's end, quotes included.
+pub(crate) fn id_place(text: &[u8]) -> Option<Range<usize>> {
     const NAME: &[u8] = br#""id":"#;
-    let rest = &text[memmem::find(text, NAME)? + NAME.len()..];
-    let end = match rest.first()? {
+    let start = memmem::find(text, NAME)? + NAME.len();
+    let rest = &text[start..];
+    let length = match rest.first()? {
         b'"' => 2 + memchr::memchr(b'"', &rest[1..])?,
         _ => memchr::memchr2(b',', b'}', rest)?,
     };
-    Some(&rest[..end])
+    Some(start..start + length)
 }
 
 /// The digits at the start of `text`, and what follows them.
@@ -75,14 +88,15 @@ mod tests {
             r#"{"jsonrpc":"2.0","id":1000042,"result":{"ids":["7"]}}"#,
             r#"{"jsonrpc":"2.0","result":{"ids":["7"]},"id":1000042}"#,
         ] {
-            assert_eq!(answered_slot(text.as_bytes()).unwrap(), 42, "{text}");
+            let expected = (42, &br#"{"ids":["7"]}"#[..]);
+            assert_eq!(answer(text.as_bytes()).unwrap(), expected, "{text}");
         }
         for text in [
             r#"{"jsonrpc":"2.0","id":1000042,"error":{"code":-32003,"message":"full"}}"#,
             r#"{"jsonrpc":"2.0","id":null,"result":1}"#,
             r#"{"jsonrpc":"2.0","method":"rpc.topic.deliver","params":{}}"#,
         ] {
-            assert!(answered_slot(text.as_bytes()).is_err(), "{text}");
+            assert!(answer(text.as_bytes()).is_err(), "{text}");
         }
     }
 
@@ -101,7 +115,7 @@ mod tests {
             (r#"{"method":"m","id":17}"#, Some("17")),
             (r#"{"method":"m"}"#, None),
         ] {
-            assert_eq!(id_text(text.as_bytes()), id.map(str::as_bytes), "{text}");
+            assert_eq!(id_place(text.as_bytes()).map(|at| &text[at]), id, "{text}");
         }
     }
 }

@@ -6,7 +6,7 @@ mod rounds;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use memchr::memmem;
 use serde_json::json;
 
@@ -16,11 +16,14 @@ use self::rounds::Rounds;
 use super::Context;
 use crate::load::{Exchange, Slot};
 use crate::measure::Measure;
-use crate::rpc::{self, Request, Requester};
-use crate::ws::WebSocket;
+use crate::rpc::{self, Requester};
+use crate::ws::{Opcode, WebSocket, encode};
 
 /// Connections that listen.
 pub(crate) const LISTENERS: usize = 100;
+
+/// What every push of a message holds.
+const MESSAGE: &[u8] = br#""rpc.channel.message""#;
 
 /// Threads that read for all listeners.
 const READERS: usize = 2;
@@ -33,8 +36,7 @@ pub(super) fn run(context: &Context<'_>, window: u32) -> Result<Measure> {
         .collect::<Result<Vec<_>>>()?;
     let payload = rpc::payload();
     let params = format!(r#"{{"channel":"{channel}","payload":{payload}}}"#);
-    let request = Request::new("rpc.channel.publish", &params);
-    let publisher = Requester::new(context.connect()?, request);
+    let publisher = Requester::new(context.connect()?, "rpc.channel.publish", &params);
     measure(context, publisher, listeners, window)
 }
 
@@ -97,28 +99,44 @@ fn pass<P: Exchange, L: Listener>(
 }
 
 /// Listens over `/rpc`.
-struct JsonListener(WebSocket);
+struct JsonListener {
+    socket: WebSocket,
+    /// The frame that the first message came in: all others are the same.
+    message: Vec<u8>,
+}
 
 impl JsonListener {
     fn connect(context: &Context<'_>, channel: &str) -> Result<JsonListener> {
         let mut socket = context.connect()?;
         let params = json!({"channels": [channel]});
         rpc::request(&mut socket, "rpc.channel.subscribe", &params)?;
-        Ok(JsonListener(socket))
+        Ok(JsonListener {
+            socket,
+            message: Vec::new(),
+        })
     }
 }
 
 impl Listener for JsonListener {
     fn read(&mut self) -> Result<u64> {
         let mut messages = 0;
-        self.0.fill()?;
-        while let Some((text, _)) = self.0.next_text()? {
-            if memmem::find(text, br#""rpc.channel.message""#).is_none() {
-                bail!("unexpected: {}", String::from_utf8_lossy(text));
+        self.socket.fill()?;
+        loop {
+            if !self.message.is_empty() && self.socket.take_exact(&self.message) {
+                messages += 1;
+                continue;
             }
+            let Some((text, _)) = self.socket.next_text()? else {
+                return Ok(messages);
+            };
+            ensure!(
+                self.message.is_empty() && memmem::find(text, MESSAGE).is_some(),
+                "unexpected: {}",
+                String::from_utf8_lossy(text)
+            );
+            encode(&mut self.message, Opcode::Text, text, None);
             messages += 1;
         }
-        Ok(messages)
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::json;
 use super::Context;
 use crate::load::{self, Exchange};
 use crate::measure::Measure;
-use crate::rpc::{self, Request, Requester};
+use crate::rpc::{self, Requester};
 
 /// `publishers` connections with `window` publishes in flight each, all to one topic.
 pub(super) fn run(context: &Context<'_>, publishers: u32, window: u32) -> Result<Measure> {
@@ -43,6 +43,7 @@ pub(super) fn publisher(context: &Context<'_>, topic: &str) -> Result<Requester>
     let params = format!(r#"{{"topic":"{topic}","messages":[{{"payload":{payload}}}]}}"#);
     Ok(Requester::new(
         context.connect()?,
-        Request::new("rpc.topic.publish", &params),
+        "rpc.topic.publish",
+        &params,
     ))
 }

@@ -56,6 +56,15 @@ impl ReadBuffer {
         Ok(Some((frame.opcode, payload)))
     }
 
+    /// Takes `bytes` if they are what comes next, as a whole.
+    pub(crate) fn take_exact(&mut self, bytes: &[u8]) -> bool {
+        let next = self.bytes[self.start..self.end].starts_with(bytes);
+        if next {
+            self.start += bytes.len();
+        }
+        next
+    }
+
     /// The payload that [`take_frame`](Self::take_frame) found.
     pub(crate) fn payload(&self, range: Range<usize>) -> &[u8] {
         &self.bytes[range]

@@ -6,6 +6,9 @@ mod echo;
 mod frame;
 mod handshake;
 mod socket;
+mod template;
 
 pub(crate) use echo::serve_one as serve_echo;
+pub(crate) use frame::{Opcode, encode};
 pub(crate) use socket::{Closer, WebSocket};
+pub(crate) use template::Template;

@@ -53,6 +53,11 @@ impl WebSocket {
         self.outgoing.queue(text);
     }
 
+    /// Appends a frame as it stands.
+    pub(crate) fn queue_frame(&mut self, frame: &[u8]) {
+        self.outgoing.queue_frame(frame);
+    }
+
     /// Writes everything queued, in one `write` if the kernel takes it.
     pub(crate) fn flush(&mut self) -> Result<()> {
         if !self.outgoing.bytes.is_empty() {
@@ -84,6 +89,12 @@ impl WebSocket {
         })
     }
 
+    /// Takes the next frame if it is `frame`, byte for byte, and has arrived as a whole: the
+    /// cheapest way to read a message that is known beforehand.
+    pub(crate) fn take_exact(&mut self, frame: &[u8]) -> bool {
+        self.incoming.take_exact(frame)
+    }
+
     /// A second handle that ends the connection, and so whoever blocks on it.
     pub(crate) fn closer(&self) -> Result<Closer> {
         Ok(Closer(self.stream.try_clone()?))
@@ -112,6 +123,11 @@ impl Outgoing {
     /// Appends a text frame.
     pub(crate) fn queue(&mut self, text: &[u8]) {
         self.encode(Opcode::Text, text);
+    }
+
+    /// Appends a frame as it stands.
+    pub(crate) fn queue_frame(&mut self, frame: &[u8]) {
+        self.bytes.extend_from_slice(frame);
     }
 
     fn encode(&mut self, opcode: Opcode, payload: &[u8]) {
