@@ -164,7 +164,7 @@ impl Core {
         let current = &topic.options;
         let merged = merge(settings_of(current), settings.clone());
         let options = refusal::resolve(&merged)?;
-        let holds = topic.slots.len() > 0;
+        let holds = topic.messages.len() > 0;
         for (option, changes) in [
             ("durability", options.durability != current.durability),
             ("dedupe", options.dedupe != current.dedupe),
@@ -237,7 +237,7 @@ impl Core {
         let Some(index) = self.find(topic) else {
             return Outcome::Removed { messages: 0 };
         };
-        let stored = self.topics[index].slots.len();
+        let stored = self.topics[index].messages.len();
         let numbers: Vec<u32> = match subscription {
             Some(name) => self.topics[index]
                 .names
@@ -253,7 +253,7 @@ impl Core {
         }
         // Of a whole topic, messages count once however many subscriptions they left.
         if subscription.is_none() {
-            left = (stored - self.topics[index].slots.len()) as u64;
+            left = (stored - self.topics[index].messages.len()) as u64;
         }
         Outcome::Removed { messages: left }
     }
@@ -261,9 +261,7 @@ impl Core {
     fn purge_subscription(&mut self, index: u32, number: u32, out: &mut Effects) -> u64 {
         let topic = &self.topics[index];
         let flights = topic.subscription(number).flights.keys();
-        let mut in_flight: Vec<u64> = flights
-            .map(|slot| topic.slots[*slot].sequence.get())
-            .collect();
+        let mut in_flight: Vec<u64> = flights.copied().collect();
         in_flight.sort_unstable();
         if topic.logs() {
             let parts = Parts::of(topic.number, number);

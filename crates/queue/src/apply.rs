@@ -73,8 +73,8 @@ impl Core {
         let (mut done, mut moves) = (0, Moves::default());
         for tag in tags {
             match self.held(now, consumer, *tag) {
-                Some((source, slot)) => {
-                    self.judge_one(source, slot, verdict, &mut moves, out);
+                Some((source, sequence)) => {
+                    self.judge_one(source, sequence, verdict, &mut moves, out);
                     done += 1;
                 }
                 None => self.count_late(consumer, *tag),
@@ -92,7 +92,7 @@ impl Core {
     fn judge_one(
         &mut self,
         source: Source,
-        slot: u32,
+        sequence: u64,
         verdict: Verdict,
         moves: &mut Moves,
         out: &mut Effects,
@@ -103,23 +103,23 @@ impl Core {
             moves.push(Move {
                 topic: work.topic.number,
                 subscription: number,
-                sequence: work.topic.slots[slot].sequence.get(),
+                sequence,
                 attempt: 0,
             });
         }
         match verdict {
             Verdict::Ack => {
-                work.settle(slot, number);
+                work.settle(sequence, number);
                 work.topic.subscription_mut(number).counts.acked += 1;
             }
             Verdict::Reject => {
-                work.settle(slot, number);
+                work.settle(sequence, number);
                 work.topic.counts.dropped += 1;
             }
             Verdict::Requeue { until } => {
-                work.put_back(slot, number, until);
+                work.put_back(sequence, number, until);
             }
-            Verdict::Extend { deadline } => work.extend(slot, number, deadline),
+            Verdict::Extend { deadline } => work.extend(sequence, number, deadline),
         }
     }
 
@@ -130,15 +130,15 @@ impl Core {
         now: Timestamp,
         consumer: ConsumerId,
         tag: DeliveryTag,
-    ) -> Option<(Source, u32)> {
+    ) -> Option<(Source, u64)> {
         let index = self.traffic.consumer_ids.get(&consumer)?;
         let consumer = &self.traffic.consumers[*index];
         let held = consumer.held.get(tag.0)?;
         let source = consumer.sources[held.source as usize];
         let topic = &self.topics[source.topic];
-        let flight = &topic.subscription(source.subscription).flights[&held.slot];
-        let in_time = flight.deadline >= now && !topic.slots[held.slot].is_expired(now);
-        in_time.then_some((source, held.slot))
+        let flight = &topic.subscription(source.subscription).flights[&held.sequence];
+        let in_time = flight.deadline >= now && !topic.messages.at(held.sequence).is_expired(now);
+        in_time.then_some((source, held.sequence))
     }
 
     /// A tag was named that is not held. Where a consumer has several sources, nobody

@@ -161,11 +161,11 @@ impl Core {
                 moves.push(Move {
                     topic: work.topic.number,
                     subscription: source.subscription,
-                    sequence: work.topic.slots[held.slot].sequence.get(),
+                    sequence: held.sequence,
                     attempt: 0,
                 });
             }
-            let was_held = work.put_back(held.slot, source.subscription, None);
+            let was_held = work.put_back(held.sequence, source.subscription, None);
             debug_assert!(was_held, "a held delivery is in flight");
         }
         moves.log_returns(None, out);

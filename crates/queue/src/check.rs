@@ -116,7 +116,7 @@ impl Core {
         growth: &mut Growth<'a>,
     ) -> Result<(), Error> {
         let topic = self.find(name).map(|index| &self.topics[index]);
-        let stored = topic.map_or((0, 0), |t| (t.slots.len() as u64, t.bytes));
+        let stored = topic.map_or((0, 0), |t| (t.messages.len() as u64, t.bytes));
         let added = growth.entry(name).or_default();
         for message in messages {
             let window = options.publish_id_window.0;

@@ -89,11 +89,9 @@ impl Core {
     /// Says where the body of a message is that was just put.
     pub fn set_body(&mut self, put: PutHandle, body: BodyRef) {
         let topic = self.topics.get_mut(put.topic);
-        let slot = topic.and_then(|topic| topic.slots.get_mut(put.slot));
-        debug_assert!(slot.is_some(), "a put is listed only while it is stored");
-        if let Some(slot) = slot.filter(|slot| slot.sequence.get() == put.sequence) {
-            slot.body = body;
-        }
+        let put =
+            topic.and_then(|topic| topic.messages.change(put.sequence, |put| put.body = body));
+        debug_assert!(put.is_some(), "a put is listed only while it is stored");
     }
 
     /// Waiting or delivered messages that are logged, times the subscriptions that have not
@@ -173,7 +171,7 @@ impl Core {
 
     /// Removes a topic whose consumers were ended; returns how many messages it held.
     pub(crate) fn remove_topic(&mut self, index: u32, out: &mut Effects) -> u64 {
-        let messages = self.topics[index].slots.len() as u64;
+        let messages = self.topics[index].messages.len() as u64;
         self.work(index, out).close_all();
         if let Some(topic) = self.topics.remove(index) {
             self.by_number.remove(&topic.number);

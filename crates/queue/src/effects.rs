@@ -30,7 +30,6 @@ impl fmt::Debug for BodyRef {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PutHandle {
     pub(crate) topic: u32,
-    pub(crate) slot: u32,
     pub(crate) sequence: u64,
 }
 

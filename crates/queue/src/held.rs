@@ -6,10 +6,10 @@ pub(crate) struct Held {
     /// Which source of the consumer.
     pub(crate) source: u32,
     /// Which message of the source's topic.
-    pub(crate) slot: u32,
+    pub(crate) sequence: u64,
 }
 
-const GONE: u32 = u32::MAX;
+const GONE: u64 = u64::MAX;
 
 /// The deliveries that a consumer holds, by tag. Tags only grow, so the newest stand at
 /// the end; settled ones leave holes, which never outnumber the rest.
@@ -33,7 +33,7 @@ impl HeldTags {
     pub(crate) fn remove(&mut self, tag: u64) -> Option<Held> {
         let index = self.find(tag)?;
         let held = self.entries[index].1;
-        self.entries[index].1.slot = GONE;
+        self.entries[index].1.sequence = GONE;
         self.holes += 1;
         self.tidy();
         Some(held)
@@ -46,23 +46,23 @@ impl HeldTags {
             Some((found, _)) if *found == tag => guess,
             _ => self.entries.binary_search_by_key(&tag, |e| e.0).ok()?,
         };
-        (self.entries[index].1.slot != GONE).then_some(index)
+        (self.entries[index].1.sequence != GONE).then_some(index)
     }
 
     fn tidy(&mut self) {
-        while self.entries.front().is_some_and(|e| e.1.slot == GONE) {
+        while self.entries.front().is_some_and(|e| e.1.sequence == GONE) {
             self.entries.pop_front();
             self.holes -= 1;
         }
         if self.holes > self.entries.len() - self.holes {
-            self.entries.retain(|e| e.1.slot != GONE);
+            self.entries.retain(|e| e.1.sequence != GONE);
             self.holes = 0;
         }
     }
 
     /// All that are held, by tag.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, Held)> {
-        let held = self.entries.iter().filter(|e| e.1.slot != GONE);
+        let held = self.entries.iter().filter(|e| e.1.sequence != GONE);
         held.copied()
     }
 }
@@ -76,7 +76,7 @@ mod tests {
         let mut tags = HeldTags::default();
         let held = |tag: u64| Held {
             source: 0,
-            slot: tag as u32,
+            sequence: tag,
         };
         for tag in 1..=1_000 {
             tags.push(tag, held(tag));

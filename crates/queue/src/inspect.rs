@@ -1,10 +1,6 @@
 //! Looking without disturbing.
 
-use crate::{
-    BodyRef, Core, Peeked,
-    subscription::Subscription,
-    topic::{Slot, Topic},
-};
+use crate::{BodyRef, Core, Peeked, messages::Stored, subscription::Subscription, topic::Topic};
 use std::ops::Bound;
 use trunkline_model::{
     Error, MessageId, PeekFrom, SubscriptionInfo, Timestamp, TopicInfo, TopicName,
@@ -55,7 +51,7 @@ impl Core {
             name,
             number: topic.number,
             options: topic.options.clone(),
-            messages: topic.slots.len() as u64,
+            messages: topic.messages.len() as u64,
             bytes: topic.bytes,
             oldest_at: oldest(topic),
             published: topic.counts.published,
@@ -91,31 +87,24 @@ impl Core {
                 )));
             }
         };
-        let visible = |slot: &&Slot| {
-            slot.sequence.get() >= from && !slot.is_expired(now) && slot.body != BodyRef::UNSET
+        let visible = |message: &Stored| {
+            message.sequence >= from && !message.is_expired(now) && message.body != BodyRef::UNSET
         };
-        let peeked = |slot: &Slot| Peeked {
-            id: stored.id(slot.sequence.get()),
-            body: slot.body,
+        let peeked = |message: Stored| Peeked {
+            id: stored.id(message.sequence),
+            body: message.body,
             durability: stored.options.durability,
         };
         Ok(match subscription {
             Some(name) => {
                 let number = self.require_subscription(index, name)?;
                 let waiting = stored.subscription(number).waiting.iter();
-                let slots = waiting.map(|(_, placed)| &stored.slots[placed.slot]);
-                slots.filter(visible).take(limit).map(peeked).collect()
+                let messages = waiting.map(|(_, placed)| stored.messages.at(placed.sequence));
+                messages.filter(visible).take(limit).map(peeked).collect()
             }
             None => {
-                let slots = stored.slots.iter().map(|(_, slot)| slot);
-                let mut peeked: Vec<_> = slots.filter(visible).map(peeked).collect();
-                let sequence = |peeked: &Peeked| peeked.id.sequence;
-                if limit < peeked.len() {
-                    peeked.select_nth_unstable_by_key(limit, sequence);
-                    peeked.truncate(limit);
-                }
-                peeked.sort_unstable_by_key(sequence);
-                peeked
+                let messages = stored.messages.iter();
+                messages.filter(visible).take(limit).map(peeked).collect()
             }
         })
     }
@@ -135,10 +124,9 @@ impl Core {
         let topic = &self.topics[index];
         let mut flights: Vec<_> = topic.subscription(number).flights.iter().collect();
         flights.sort_unstable_by_key(|(_, flight)| flight.order);
-        let id = |slot: &u32| topic.id(topic.slots[*slot].sequence.get());
         let listed = flights.into_iter();
         Ok(listed
-            .map(|(slot, f)| (id(slot), f.placed.attempts))
+            .map(|(sequence, f)| (topic.id(*sequence), f.placed.attempts))
             .collect())
     }
 }
@@ -147,11 +135,13 @@ impl Core {
 /// subscription, or is delayed or in flight there.
 fn oldest(topic: &Topic) -> Option<Timestamp> {
     let candidates = |subscription: &Subscription| {
-        let fronts = subscription.waiting.fronts().map(|placed| placed.slot);
+        let fronts = subscription.waiting.fronts().map(|placed| placed.sequence);
         let delayed = subscription.delayed.keys().copied();
         let in_flight = subscription.flights.keys().copied();
-        let slots = fronts.chain(delayed).chain(in_flight);
-        slots.map(|slot| topic.slots[slot].published_at).min()
+        let sequences = fronts.chain(delayed).chain(in_flight);
+        sequences
+            .map(|sequence| topic.messages.at(sequence).published_at)
+            .min()
     };
     topic.subscriptions.values().filter_map(candidates).min()
 }

@@ -8,24 +8,24 @@ use std::hash::{BuildHasher, RandomState};
 /// Clients choose keys, hence SipHash.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
-    texts: Slab<(CompactString, u32)>,
+    texts: Slab<(CompactString, u64)>,
     table: HashTable<u32>,
     hasher: RandomState,
 }
 
 impl Keys {
-    /// The slot of the message with this key.
-    pub(crate) fn find(&self, key: &str) -> Option<u32> {
+    /// The sequence of the message with this key.
+    pub(crate) fn find(&self, key: &str) -> Option<u64> {
         let hash = self.hasher.hash_one(key);
         let found = self.table.find(hash, |id| self.texts[*id].0 == key)?;
         Some(self.texts[*found].1)
     }
 
-    /// Notes the slot of a key that is not there; returns what [`Keys::remove`] wants.
-    pub(crate) fn insert(&mut self, key: CompactString, slot: u32) -> u32 {
+    /// Notes the sequence of a key that is not there; returns what [`Keys::remove`] wants.
+    pub(crate) fn insert(&mut self, key: CompactString, sequence: u64) -> u32 {
         debug_assert!(self.find(&key).is_none());
         let hash = self.hasher.hash_one(key.as_str());
-        let id = self.texts.insert((key, slot));
+        let id = self.texts.insert((key, sequence));
         let (texts, hasher) = (&self.texts, &self.hasher);
         self.table
             .insert_unique(hash, id, |id| hasher.hash_one(texts[*id].0.as_str()));

@@ -15,6 +15,7 @@
 mod admin;
 mod apply;
 mod attach;
+mod blocks;
 mod check;
 mod consumer;
 mod core;
@@ -23,6 +24,7 @@ mod held;
 mod inspect;
 mod keys;
 mod lane;
+mod messages;
 mod moves;
 mod publish;
 mod publish_ids;

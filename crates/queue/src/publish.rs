@@ -10,7 +10,6 @@ use crate::{
     work::{NewMessage, Work},
 };
 use smallvec::SmallVec;
-use std::num::NonZeroU64;
 use trunkline_model::{
     Durability, Message, MessageId, StoredMessage, Timestamp, TopicOptions, Unsubscribed,
 };
@@ -56,8 +55,8 @@ impl Work<'_> {
         }
         let (places, replaces) = self.take_over(now, &message);
         let key = message.key.clone().filter(|_| self.topic.dedupes());
-        let slot = self.store(NewMessage {
-            sequence: NonZeroU64::new(sequence).expect("sequences start at 1"),
+        self.store(NewMessage {
+            sequence,
             body: BodyRef::UNSET,
             published_at: now,
             expires_at: message.expires_at,
@@ -65,10 +64,9 @@ impl Work<'_> {
             key,
             priority: message.priority,
         });
-        self.place_everywhere(slot, &places);
+        self.place_everywhere(sequence, &places);
         let put = PutHandle {
             topic: self.index,
-            slot,
             sequence,
         };
         if !self.topic.logs() {
@@ -95,19 +93,19 @@ impl Work<'_> {
     /// still queued at least as urgently, its place is kept.
     fn take_over(&mut self, now: Timestamp, message: &StoredMessage) -> (Places, Option<u64>) {
         let key = message.key.as_ref().filter(|_| self.topic.dedupes());
-        let Some(slot) = key.and_then(|key| self.topic.keys.find(key)) else {
+        let Some(sequence) = key.and_then(|key| self.topic.keys.find(key)) else {
             return (Places::new(), None);
         };
-        let older = &self.topic.slots[slot];
+        let older = self.topic.messages.at(sequence);
         if older.is_expired(now) {
             let mut moves = Moves::default();
-            self.expire(slot, &mut moves);
+            self.expire(sequence, &mut moves);
             moves.log_expiries(self.out);
             return (Places::new(), None);
         }
-        let (replaced, usual) = (older.sequence.get(), older.usual_place());
+        let usual = older.usual_place();
         let queued = self.topic.subscriptions.iter().filter_map(|(number, s)| {
-            let (lane, position) = s.queued_place(slot, usual)?;
+            let (lane, position) = s.queued_place(sequence, usual)?;
             (lane <= message.priority.0).then_some(Placement {
                 subscription: *number,
                 lane,
@@ -116,34 +114,34 @@ impl Work<'_> {
             })
         });
         let places = queued.collect();
-        self.discard(slot);
+        self.discard(sequence);
         self.topic.counts.replaced += 1;
-        (places, Some(replaced))
+        (places, Some(sequence))
     }
 
-    fn place_everywhere(&mut self, slot: u32, places: &Places) {
-        let (lane, position) = self.topic.slots[slot].usual_place();
+    fn place_everywhere(&mut self, sequence: u64, places: &Places) {
+        let (lane, position) = self.topic.messages.at(sequence).usual_place();
         let numbers: SmallVec<[u32; 16]> = self.topic.subscriptions.keys().copied().collect();
         let mut places = places.iter().peekable();
         for number in numbers {
             match places.next_if(|place| place.subscription == number) {
-                Some(kept) => self.place(slot, number, kept.lane, kept.position, 0),
-                None => self.place(slot, number, lane, position, 0),
+                Some(kept) => self.place(sequence, number, kept.lane, kept.position, 0),
+                None => self.place(sequence, number, lane, position, 0),
             }
         }
     }
 
     /// A message's time is over: it leaves all subscriptions.
-    pub(crate) fn expire(&mut self, slot: u32, moves: &mut Moves) {
+    pub(crate) fn expire(&mut self, sequence: u64, moves: &mut Moves) {
         if self.topic.logs() {
             moves.push(Move {
                 topic: self.topic.number,
                 subscription: BACKLOG,
-                sequence: self.topic.slots[slot].sequence.get(),
+                sequence,
                 attempt: 0,
             });
         }
-        self.discard(slot);
+        self.discard(sequence);
         self.topic.counts.expired += 1;
     }
 

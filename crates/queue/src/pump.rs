@@ -61,10 +61,10 @@ impl Core {
             let Some((_, placed)) = subscription.waiting.front() else {
                 return false;
             };
-            let stored = &topic.slots[placed.slot];
+            let stored = topic.messages.at(placed.sequence);
             if stored.is_expired(now) {
                 let mut work = self.work(topic_index, out);
-                work.expire(placed.slot, &mut pumped.expired);
+                work.expire(placed.sequence, &mut pumped.expired);
                 continue;
             }
             let (bytes, mode) = (stored.bytes, subscription.options.delivery);
@@ -114,7 +114,7 @@ impl Core {
             subscription.options.ack_timeout.0,
             subscription.options.delivery,
         );
-        let stored = &topic.slots[placed.slot];
+        let stored = topic.messages.at(placed.sequence);
 
         let consumer = &mut self.traffic.consumers[consumer_index];
         consumer.last_tag += 1;
@@ -123,7 +123,7 @@ impl Core {
         out.deliveries.push(Deliver {
             consumer: consumer.id,
             tag: DeliveryTag(tag),
-            id: topic.id(stored.sequence.get()),
+            id: topic.id(stored.sequence),
             topic: topic
                 .name
                 .clone()
@@ -135,7 +135,7 @@ impl Core {
         let step = Move {
             topic: index,
             subscription: number,
-            sequence: stored.sequence.get(),
+            sequence: stored.sequence,
             attempt: placed.attempts,
         };
         let source_entry = &mut consumer.sources[source as usize];
@@ -144,8 +144,8 @@ impl Core {
         if !auto_ack {
             source_entry.in_flight += 1;
             consumer.unsettled += 1;
-            let slot = placed.slot;
-            consumer.held.push(tag, Held { source, slot });
+            let sequence = placed.sequence;
+            consumer.held.push(tag, Held { source, sequence });
             if mode == DeliveryMode::Batch && !source_entry.is_filling {
                 source_entry.is_filling = true;
                 pumped.filling.push((consumer_index, source));
@@ -171,9 +171,9 @@ impl Core {
             order: stamp,
         };
         let mut work = self.work(topic_index, out);
-        work.depart(number, placed.slot, flight);
+        work.depart(number, placed.sequence, flight);
         if auto_ack {
-            work.settle(placed.slot, number);
+            work.settle(placed.sequence, number);
             work.topic.subscription_mut(number).counts.acked += 1;
         }
     }

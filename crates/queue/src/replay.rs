@@ -17,8 +17,7 @@ use crate::{
     topic::Topic,
     work::{NewMessage, Work},
 };
-use hashbrown::HashMap;
-use std::{num::NonZeroU64, time::Duration};
+use std::time::Duration;
 use trunkline_model::{Dedupe, Span, Timestamp, TopicOptions};
 
 /// Most publish ids in one record.
@@ -101,8 +100,8 @@ impl Core {
             Record::Drop(dropped) => {
                 let mut work = self.replayed(dropped.topic, out);
                 for sequence in dropped.messages.iter() {
-                    if let Some(slot) = work.topic.slot_of(sequence) {
-                        work.discard(slot);
+                    if work.topic.messages.contains(sequence) {
+                        work.discard(sequence);
                         work.topic.counts.expired += 1;
                     }
                 }
@@ -136,9 +135,7 @@ impl Core {
             publish_id_window: Span(Duration::from_secs(u32::MAX.into())),
             ..TopicOptions::default()
         };
-        let mut topic = Topic::new(number, None, options);
-        topic.index = Some(HashMap::new());
-        self.insert_topic(topic)
+        self.insert_topic(Topic::new(number, None, options))
     }
 
     fn replay_define(&mut self, define: Define) -> Result<(), ReplayError> {
@@ -190,10 +187,10 @@ impl Core {
     pub fn orphans(&self) -> u64 {
         let orphaned = |topic: &Topic| -> u64 {
             if topic.name.is_none() {
-                return topic.slots.len() as u64;
+                return topic.messages.len() as u64;
             }
             let nameless = topic.subscriptions.values().filter(|s| s.is_orphan());
-            nameless.map(|s| s.slots().len() as u64).sum()
+            nameless.map(|s| s.sequences().len() as u64).sum()
         };
         self.topics.iter().map(|(_, topic)| orphaned(topic)).sum()
     }
@@ -221,7 +218,7 @@ impl Core {
     /// count of live puts a segment.
     pub fn bodies(&self, visit: &mut dyn FnMut(BodyRef, u32)) {
         for (_, topic) in self.topics.iter() {
-            for (_, stored) in topic.slots.iter() {
+            for stored in topic.messages.iter() {
                 visit(stored.body, stored.bytes);
             }
         }
@@ -286,22 +283,13 @@ fn seen(id: RememberedId<'_>) -> Seen {
     }
 }
 
-impl Topic {
-    /// While replaying: where a message is that records call by its sequence.
-    fn slot_of(&self, sequence: u64) -> Option<u32> {
-        self.index.as_ref()?.get(&sequence).copied()
-    }
-}
-
 impl Work<'_> {
     fn replay_put(&mut self, put: &Put<'_>, body: BodyRef) {
-        let Some(sequence) = NonZeroU64::new(put.sequence) else {
-            return;
-        };
+        let sequence = put.sequence;
         // A copy further on in the log wins.
-        for older in [put.replaces, Some(put.sequence)].into_iter().flatten() {
-            if let Some(slot) = self.topic.slot_of(older) {
-                self.discard(slot);
+        for older in [put.replaces, Some(sequence)].into_iter().flatten() {
+            if self.topic.messages.contains(older) {
+                self.discard(older);
             }
         }
         let topic = &mut *self.topic;
@@ -319,7 +307,7 @@ impl Work<'_> {
                 .remember(Seen { id, at, sequence }, window);
         }
         let key = put.key.filter(|_| topic.dedupes());
-        let slot = self.store(NewMessage {
+        self.store(NewMessage {
             sequence,
             body,
             published_at: put.published_at,
@@ -334,12 +322,12 @@ impl Work<'_> {
         let usual = (put.priority.0, put.sequence);
         for number in put.subscriptions.iter().flat_map(|run| run.numbers()) {
             self.open(number);
-            self.place(slot, number, usual.0, usual.1, 0);
+            self.place(sequence, number, usual.0, usual.1, 0);
         }
         for place in put.placements.iter() {
             self.open(place.subscription);
             let (number, lane, position) = (place.subscription, place.lane, place.position);
-            self.place(slot, number, lane, position, place.attempts);
+            self.place(sequence, number, lane, position, place.attempts);
         }
     }
 
@@ -356,14 +344,14 @@ impl Work<'_> {
 
     /// A message was in flight from `at` on, in a run before this one.
     fn fly(&mut self, sequence: u64, number: u32, at: Timestamp, attempt: Option<u32>) {
-        let Some(slot) = self.topic.slot_of(sequence) else {
+        let Some(stored) = self.topic.messages.get(sequence) else {
             return;
         };
-        let usual = self.topic.slots[slot].usual_place();
+        let usual = stored.usual_place();
         let Some(subscription) = self.topic.subscriptions.get_mut(&number) else {
             return;
         };
-        let Some(was) = subscription.withdraw(slot, usual) else {
+        let Some(was) = subscription.withdraw(sequence, usual) else {
             return;
         };
         let (lane, mut placed) = was.place();
@@ -372,7 +360,7 @@ impl Work<'_> {
             subscription.counts.redelivered += u64::from(attempt > 1);
         }
         let timeout = subscription.options.ack_timeout.0;
-        self.traffic.forget(self.index, number, slot, was);
+        self.traffic.forget(self.index, number, sequence, was);
         let flight = Flight {
             lane,
             placed,
@@ -383,7 +371,7 @@ impl Work<'_> {
             holder: None,
             order: self.traffic.stamp(),
         };
-        self.depart(number, slot, flight);
+        self.depart(number, sequence, flight);
     }
 
     fn replay_return(&mut self, returned: Returned<'_>) {
@@ -393,32 +381,28 @@ impl Work<'_> {
                 // Its delivery may not have been logged; the delay holds all the same.
                 self.fly_if_waiting(sequence, number);
             }
-            if let Some(slot) = self.topic.slot_of(sequence)
+            if self.topic.messages.contains(sequence)
                 && self.topic.subscriptions.contains_key(&number)
             {
-                self.put_back(slot, number, returned.until);
+                self.put_back(sequence, number, returned.until);
             }
         }
     }
 
     fn fly_if_waiting(&mut self, sequence: u64, number: u32) {
-        let slot = self.topic.slot_of(sequence);
-        let subscription = self.topic.subscriptions.get(&number);
-        if let (Some(slot), Some(subscription)) = (slot, subscription)
-            && !subscription.flights.contains_key(&slot)
+        if self.topic.messages.contains(sequence)
+            && let Some(subscription) = self.topic.subscriptions.get(&number)
+            && !subscription.flights.contains_key(&sequence)
         {
             self.fly(sequence, number, Timestamp::ZERO, None);
         }
     }
 
     fn replay_settle(&mut self, sequence: u64, number: u32) -> bool {
-        let slot = self.topic.slot_of(sequence);
-        let is_known = self.topic.subscriptions.contains_key(&number);
-        slot.is_some_and(|slot| is_known && self.settle(slot, number))
+        self.topic.subscriptions.contains_key(&number) && self.settle(sequence, number)
     }
 
     fn recover(&mut self, returned: &mut Moves) {
-        self.topic.index = None;
         let numbers: Vec<u32> = self.topic.subscriptions.keys().copied().collect();
         for number in numbers {
             if self.topic.subscription(number).is_orphan() {
@@ -426,9 +410,9 @@ impl Work<'_> {
                 continue;
             }
             let flights = self.topic.subscription(number).flights.keys();
-            let slots: Vec<u32> = flights.copied().collect();
-            for slot in slots {
-                self.time_out(slot, number, returned);
+            let sequences: Vec<u64> = flights.copied().collect();
+            for sequence in sequences {
+                self.time_out(sequence, number, returned);
             }
         }
         debug_assert!(!self.has_backlog() || self.topic.names.is_empty());

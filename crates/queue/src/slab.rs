@@ -77,10 +77,6 @@ impl<T> Slab<T> {
             Entry::Vacant(_) => None,
         })
     }
-
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
 }
 
 impl<T> std::ops::Index<u32> for Slab<T> {
@@ -108,6 +104,5 @@ mod tests {
         assert_eq!((slab.remove(a), slab.get(a)), (None, None));
         assert_eq!(slab.insert('c'), a);
         assert_eq!(slab.iter().collect::<Vec<_>>(), [(a, &'c'), (b, &'b')]);
-        assert_eq!(slab.len(), 2);
     }
 }

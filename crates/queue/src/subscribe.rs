@@ -90,7 +90,7 @@ impl Work<'_> {
             name: None,
             options: settings.resolve(&self.topic.options),
             settings,
-            waiting: Waiting::new(self.topic.dedupes()),
+            waiting: Waiting::default(),
             delayed: BTreeMap::new(),
             flights: BTreeMap::new(),
             desk: self.traffic.open_desk(self.index, number),
@@ -107,14 +107,10 @@ impl Work<'_> {
             self.topic.subscription_mut(number).waiting = backlog.waiting;
             return;
         }
-        let slots = self.topic.slots.iter();
-        let mut stored: Vec<_> = slots
-            .map(|(slot, stored)| (stored.sequence, slot))
-            .collect();
-        stored.sort_unstable();
-        for (_, slot) in stored {
-            let (lane, position) = self.topic.slots[slot].usual_place();
-            self.place(slot, number, lane, position, 0);
+        let sequences: Vec<u64> = self.topic.messages.sequences().collect();
+        for sequence in sequences {
+            let (lane, position) = self.topic.messages.at(sequence).usual_place();
+            self.place(sequence, number, lane, position, 0);
         }
     }
 

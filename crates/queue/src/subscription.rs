@@ -12,10 +12,10 @@ pub(crate) struct Subscription {
     pub(crate) settings: SubscriptionSettings,
     pub(crate) options: SubscriptionOptions,
     pub(crate) waiting: Waiting,
-    /// Returned with a delay, by slot.
-    pub(crate) delayed: BTreeMap<u32, Delayed>,
-    /// Delivered and not settled, by slot.
-    pub(crate) flights: BTreeMap<u32, Flight>,
+    /// Returned with a delay, by sequence.
+    pub(crate) delayed: BTreeMap<u64, Delayed>,
+    /// Delivered and not settled, by sequence.
+    pub(crate) flights: BTreeMap<u64, Flight>,
     /// Where its consumers queue: see [`Traffic`](crate::traffic::Traffic).
     pub(crate) desk: u32,
     pub(crate) counts: SubscriptionCounts,
@@ -71,25 +71,28 @@ impl Whereabouts {
 }
 
 impl Subscription {
-    /// Takes a message out; `usual` is its [`Slot::usual_place`](crate::topic::Slot).
-    pub(crate) fn withdraw(&mut self, slot: u32, usual: (u8, u64)) -> Option<Whereabouts> {
-        if let Some(flight) = self.flights.remove(&slot) {
+    /// Takes a message out; `usual` is its [`Stored::usual_place`](crate::messages::Stored).
+    pub(crate) fn withdraw(&mut self, sequence: u64, usual: (u8, u64)) -> Option<Whereabouts> {
+        if let Some(flight) = self.flights.remove(&sequence) {
             return Some(Whereabouts::Flight(flight));
         }
-        if let Some(delayed) = self.delayed.remove(&slot) {
+        if let Some(delayed) = self.delayed.remove(&sequence) {
             return Some(Whereabouts::Delayed(delayed));
         }
-        let (lane, position) = self.waiting.place_of(slot, usual)?;
+        let (lane, position) = self.waiting.place_of(sequence, usual);
         let placed = self.waiting.remove(lane, position)?;
-        debug_assert_eq!(placed.slot, slot);
+        debug_assert_eq!(placed.sequence, sequence);
         Some(Whereabouts::Waiting(lane, placed))
     }
 
     /// Priority and position of a message that is not in flight here.
-    pub(crate) fn queued_place(&self, slot: u32, usual: (u8, u64)) -> Option<(u8, u64)> {
-        match self.delayed.get(&slot) {
+    pub(crate) fn queued_place(&self, sequence: u64, usual: (u8, u64)) -> Option<(u8, u64)> {
+        match self.delayed.get(&sequence) {
             Some(delayed) => Some((delayed.lane, delayed.placed.position)),
-            None => self.waiting.place_of(slot, usual),
+            None => {
+                let place = self.waiting.place_of(sequence, usual);
+                self.waiting.contains(place).then_some(place)
+            }
         }
     }
 
@@ -98,9 +101,9 @@ impl Subscription {
         self.name.is_none() && self.number != crate::topic::BACKLOG
     }
 
-    /// The slots of all its messages: waiting in the order of delivery, delayed, in flight.
-    pub(crate) fn slots(&self) -> Vec<u32> {
-        let waiting = self.waiting.iter().map(|(_, placed)| placed.slot);
+    /// All its messages: waiting in the order of delivery, delayed, in flight.
+    pub(crate) fn sequences(&self) -> Vec<u64> {
+        let waiting = self.waiting.iter().map(|(_, placed)| placed.sequence);
         let delayed = self.delayed.keys().copied();
         waiting
             .chain(delayed)

@@ -30,19 +30,21 @@ impl Core {
                 break;
             };
             match due {
-                Due::Expiry { topic, slot } => self.work(topic, out).expire(slot, &mut expired),
+                Due::Expiry { topic, sequence } => {
+                    self.work(topic, out).expire(sequence, &mut expired)
+                }
                 Due::AckTimeout {
                     topic,
                     subscription,
-                    slot,
+                    sequence,
                 } => self
                     .work(topic, out)
-                    .time_out(slot, subscription, &mut returned),
+                    .time_out(sequence, subscription, &mut returned),
                 Due::Delay {
                     topic,
                     subscription,
-                    slot,
-                } => self.work(topic, out).end_delay(slot, subscription),
+                    sequence,
+                } => self.work(topic, out).end_delay(sequence, subscription),
             }
         }
         expired.log_expiries(out);
@@ -52,30 +54,31 @@ impl Core {
 
 impl Work<'_> {
     /// A delivery ends because nobody acknowledged it.
-    pub(crate) fn time_out(&mut self, slot: u32, number: u32, returned: &mut Moves) {
+    pub(crate) fn time_out(&mut self, sequence: u64, number: u32, returned: &mut Moves) {
         if self.topic.logs() {
             returned.push(Move {
                 topic: self.topic.number,
                 subscription: number,
-                sequence: self.topic.slots[slot].sequence.get(),
+                sequence,
                 attempt: 0,
             });
         }
-        let was_due = self.put_back(slot, number, None);
+        let was_due = self.put_back(sequence, number, None);
         debug_assert!(was_due, "the message was in flight");
     }
 
     /// Starts the ack time-out of a delivery anew, if it has one.
-    pub(crate) fn extend(&mut self, slot: u32, number: u32, deadline: Timestamp) {
+    pub(crate) fn extend(&mut self, sequence: u64, number: u32, deadline: Timestamp) {
         let topic = self.index;
         let subscription = self.topic.subscription_mut(number);
-        let Some(flight) = subscription.flights.get_mut(&slot) else {
+        let Some(flight) = subscription.flights.get_mut(&sequence) else {
             return;
         };
         if flight.deadline != Timestamp::MAX {
             let earlier = std::mem::replace(&mut flight.deadline, deadline);
-            self.traffic.unset_deadline(topic, number, slot, earlier);
-            self.traffic.set_deadline(topic, number, slot, deadline);
+            self.traffic
+                .unset_deadline(topic, number, sequence, earlier);
+            self.traffic.set_deadline(topic, number, sequence, deadline);
         }
     }
 }

@@ -1,49 +1,15 @@
 use crate::{
-    BodyRef, TopicCounts, keys::Keys, publish_ids::PublishIds, slab::Slab,
+    TopicCounts,
+    keys::Keys,
+    messages::{Messages, NO_KEY},
+    publish_ids::PublishIds,
     subscription::Subscription,
 };
-use hashbrown::HashMap;
-use std::{collections::BTreeMap, num::NonZeroU64};
-use trunkline_model::{
-    Dedupe, Durability, MessageId, Priority, SubscriptionName, Timestamp, TopicName, TopicOptions,
-};
+use std::collections::BTreeMap;
+use trunkline_model::{Dedupe, Durability, MessageId, SubscriptionName, TopicName, TopicOptions};
 
 /// The pseudo-subscription that keeps messages while a topic has no other.
 pub(crate) const BACKLOG: u32 = 0;
-
-/// No key: of a message on a topic that doesn't deduplicate, or without one.
-pub(crate) const NO_KEY: u32 = u32::MAX;
-
-/// A stored message: what of it stays in memory.
-#[derive(Clone, Debug)]
-pub(crate) struct Slot {
-    pub(crate) sequence: NonZeroU64,
-    pub(crate) body: BodyRef,
-    pub(crate) published_at: Timestamp,
-    /// [`Timestamp::MAX`] for never.
-    pub(crate) expires_at: Timestamp,
-    /// Of the payload.
-    pub(crate) bytes: u32,
-    /// Subscriptions that have not settled it.
-    pub(crate) unsettled: u32,
-    /// In [`Topic::keys`].
-    pub(crate) key: u32,
-    pub(crate) priority: Priority,
-}
-
-// With the 12 bytes that it costs in a subscription, a waiting message takes 60.
-const _: () = assert!(size_of::<Option<Slot>>() == 48);
-
-impl Slot {
-    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires_at < now
-    }
-
-    /// Where it stands in a subscription unless it took over another one's place.
-    pub(crate) fn usual_place(&self) -> (u8, u64) {
-        (self.priority.0, self.sequence.get())
-    }
-}
 
 /// A topic with its messages and subscriptions.
 #[derive(Clone, Debug)]
@@ -53,7 +19,7 @@ pub(crate) struct Topic {
     /// the first one may be gone, and a later copy follows.
     pub(crate) name: Option<TopicName>,
     pub(crate) options: TopicOptions,
-    pub(crate) slots: Slab<Slot>,
+    pub(crate) messages: Messages,
     /// Of all payloads.
     pub(crate) bytes: u64,
     pub(crate) subscriptions: BTreeMap<u32, Subscription>,
@@ -64,8 +30,6 @@ pub(crate) struct Topic {
     pub(crate) next_subscription: u32,
     pub(crate) keys: Keys,
     pub(crate) publish_ids: PublishIds,
-    /// Slot of every sequence; only while replaying, since records name sequences.
-    pub(crate) index: Option<HashMap<u64, u32>>,
     pub(crate) counts: TopicCounts,
 }
 
@@ -75,7 +39,7 @@ impl Topic {
             number,
             name,
             options,
-            slots: Slab::default(),
+            messages: Messages::default(),
             bytes: 0,
             subscriptions: BTreeMap::new(),
             names: BTreeMap::new(),
@@ -84,7 +48,6 @@ impl Topic {
             next_subscription: 1,
             keys: Keys::default(),
             publish_ids: PublishIds::default(),
-            index: None,
             counts: TopicCounts::default(),
         }
     }
@@ -119,17 +82,16 @@ impl Topic {
     /// messages, or to "no" for a topic met before its definition.
     pub(crate) fn set_options(&mut self, options: TopicOptions) {
         self.options = options;
-        let dedupes = self.dedupes();
-        if !dedupes {
+        if !self.dedupes() {
             self.keys = Keys::default();
-            let slots: Vec<u32> = self.slots.iter().map(|(slot, _)| slot).collect();
-            for slot in slots {
-                self.slots[slot].key = NO_KEY;
+            let keyed = self.messages.iter().filter(|stored| stored.key != NO_KEY);
+            let sequences: Vec<u64> = keyed.map(|stored| stored.sequence).collect();
+            for sequence in sequences {
+                self.messages.change(sequence, |stored| stored.key = NO_KEY);
             }
         }
         for subscription in self.subscriptions.values_mut() {
             subscription.options = subscription.settings.resolve(&self.options);
-            subscription.waiting.track_places(dedupes);
         }
     }
 

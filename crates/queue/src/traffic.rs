@@ -13,18 +13,18 @@ use trunkline_model::{ConsumerId, DeadlineQueue, Timestamp};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Due {
     /// A message expires.
-    Expiry { topic: u32, slot: u32 },
+    Expiry { topic: u32, sequence: u64 },
     /// A delivery was not acknowledged in time.
     AckTimeout {
         topic: u32,
         subscription: u32,
-        slot: u32,
+        sequence: u64,
     },
     /// A delayed message is available.
     Delay {
         topic: u32,
         subscription: u32,
-        slot: u32,
+        sequence: u64,
     },
 }
 
@@ -124,30 +124,42 @@ impl Traffic {
     }
 
     /// A message left a subscription: nothing waits for it there any more.
-    pub(crate) fn forget(&mut self, topic: u32, subscription: u32, slot: u32, was: Whereabouts) {
+    pub(crate) fn forget(
+        &mut self,
+        topic: u32,
+        subscription: u32,
+        sequence: u64,
+        was: Whereabouts,
+    ) {
         match was {
             Whereabouts::Waiting(..) => {}
             Whereabouts::Delayed(delayed) => {
                 let due = Due::Delay {
                     topic,
                     subscription,
-                    slot,
+                    sequence,
                 };
                 self.timers.remove(delayed.until, due);
             }
             Whereabouts::Flight(flight) => {
-                self.unset_deadline(topic, subscription, slot, flight.deadline);
+                self.unset_deadline(topic, subscription, sequence, flight.deadline);
                 self.release(&flight);
             }
         }
     }
 
-    pub(crate) fn set_deadline(&mut self, topic: u32, subscription: u32, slot: u32, at: Timestamp) {
+    pub(crate) fn set_deadline(
+        &mut self,
+        topic: u32,
+        subscription: u32,
+        sequence: u64,
+        at: Timestamp,
+    ) {
         if at != Timestamp::MAX {
             let due = Due::AckTimeout {
                 topic,
                 subscription,
-                slot,
+                sequence,
             };
             self.timers.insert(at, due);
         }
@@ -157,14 +169,14 @@ impl Traffic {
         &mut self,
         topic: u32,
         subscription: u32,
-        slot: u32,
+        sequence: u64,
         at: Timestamp,
     ) {
         if at != Timestamp::MAX {
             let due = Due::AckTimeout {
                 topic,
                 subscription,
-                slot,
+                sequence,
             };
             self.timers.remove(at, due);
         }

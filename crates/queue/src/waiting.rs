@@ -9,30 +9,12 @@ pub(crate) struct Waiting {
     /// Which lanes are not empty, so that 256 of them need not be searched.
     occupied: [u64; 4],
     len: u64,
-    /// Where each slot stands, on topics where that does not follow from the message:
-    /// with `dedupe: latest` a message takes over the place of the one that it replaces.
-    places: Option<HashMap<u32, (u8, u64)>>,
+    /// Where those stand whose place does not follow from the message: with `dedupe: latest`
+    /// it takes over the place of the one that it replaces.
+    places: HashMap<u64, (u8, u64)>,
 }
 
 impl Waiting {
-    pub(crate) fn new(tracks_places: bool) -> Self {
-        let mut waiting = Self::default();
-        waiting.track_places(tracks_places);
-        waiting
-    }
-
-    /// Starts or stops to keep track of places; starting needs an empty queue.
-    pub(crate) fn track_places(&mut self, track: bool) {
-        match (track, self.places.is_some()) {
-            (true, false) => {
-                debug_assert!(self.len == 0);
-                self.places = Some(HashMap::new());
-            }
-            (false, true) => self.places = None,
-            _ => {}
-        }
-    }
-
     pub(crate) fn insert(&mut self, lane: u8, placed: Placed) {
         let index = usize::from(lane);
         if self.lanes.len() <= index {
@@ -41,8 +23,8 @@ impl Waiting {
         self.lanes[index].insert(placed);
         self.occupied[index / 64] |= 1 << (index % 64);
         self.len += 1;
-        if let Some(places) = &mut self.places {
-            places.insert(placed.slot, (lane, placed.position));
+        if placed.position != placed.sequence {
+            self.places.insert(placed.sequence, (lane, placed.position));
         }
     }
 
@@ -55,12 +37,15 @@ impl Waiting {
         Some((lane as u8, placed?))
     }
 
-    /// Where a slot stands; `usual` is right where places are not tracked.
-    pub(crate) fn place_of(&self, slot: u32, usual: (u8, u64)) -> Option<(u8, u64)> {
-        match &self.places {
-            Some(places) => places.get(&slot).copied(),
-            None => Some(usual),
-        }
+    /// Where a message stands if it waits here; `usual` is where it does unless it took over
+    /// another one's place.
+    pub(crate) fn place_of(&self, sequence: u64, usual: (u8, u64)) -> (u8, u64) {
+        self.places.get(&sequence).copied().unwrap_or(usual)
+    }
+
+    pub(crate) fn contains(&self, (lane, position): (u8, u64)) -> bool {
+        let lane = self.lanes.get(usize::from(lane));
+        lane.is_some_and(|lane| lane.contains(position))
     }
 
     pub(crate) fn remove(&mut self, lane: u8, position: u64) -> Option<Placed> {
@@ -70,8 +55,8 @@ impl Waiting {
             self.occupied[index / 64] &= !(1 << (index % 64));
         }
         self.len -= 1;
-        if let Some(places) = &mut self.places {
-            places.remove(&placed.slot);
+        if placed.position != placed.sequence {
+            self.places.remove(&placed.sequence);
         }
         Some(placed)
     }

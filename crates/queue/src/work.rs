@@ -1,12 +1,12 @@
 use crate::{
     BodyRef, Effects, PutHandle,
     lane::Placed,
+    messages::{NO_KEY, Stored},
     subscription::{Delayed, Flight, Whereabouts},
-    topic::{BACKLOG, NO_KEY, Slot, Topic},
+    topic::{BACKLOG, Topic},
     traffic::{Due, Traffic},
 };
 use compact_str::CompactString;
-use std::num::NonZeroU64;
 use trunkline_model::{Priority, Timestamp};
 
 /// One topic with what it shares with others, for the time of a command.
@@ -22,7 +22,7 @@ pub(crate) struct Work<'a> {
 
 /// A message to store.
 pub(crate) struct NewMessage {
-    pub(crate) sequence: NonZeroU64,
+    pub(crate) sequence: u64,
     pub(crate) body: BodyRef,
     pub(crate) published_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
@@ -33,41 +33,47 @@ pub(crate) struct NewMessage {
 
 impl Work<'_> {
     /// Stores a message that is in no subscription yet.
-    pub(crate) fn store(&mut self, message: NewMessage) -> u32 {
+    pub(crate) fn store(&mut self, message: NewMessage) {
+        let sequence = message.sequence;
         let expires_at = message.expires_at.unwrap_or(Timestamp::MAX);
-        let slot = self.topic.slots.insert(Slot {
-            sequence: message.sequence,
+        let key = match message.key {
+            Some(key) => self.topic.keys.insert(key, sequence),
+            None => NO_KEY,
+        };
+        self.topic.messages.insert(Stored {
+            sequence,
             body: message.body,
             published_at: message.published_at,
             expires_at,
             bytes: message.bytes,
             unsettled: 0,
-            key: NO_KEY,
+            key,
             priority: message.priority,
         });
-        if let Some(key) = message.key {
-            self.topic.slots[slot].key = self.topic.keys.insert(key, slot);
-        }
         if expires_at != Timestamp::MAX {
             let topic = self.index;
             self.traffic
                 .timers
-                .insert(expires_at, Due::Expiry { topic, slot });
-        }
-        if let Some(index) = &mut self.topic.index {
-            index.insert(message.sequence.get(), slot);
+                .insert(expires_at, Due::Expiry { topic, sequence });
         }
         self.topic.bytes += u64::from(message.bytes);
-        slot
     }
 
     /// Lets a stored message wait in a subscription.
-    pub(crate) fn place(&mut self, slot: u32, number: u32, lane: u8, position: u64, attempts: u32) {
-        self.topic.slots[slot].unsettled += 1;
+    pub(crate) fn place(
+        &mut self,
+        sequence: u64,
+        number: u32,
+        lane: u8,
+        position: u64,
+        attempts: u32,
+    ) {
+        let counted = self.topic.messages.change(sequence, |m| m.unsettled += 1);
+        debug_assert!(counted.is_some(), "only stored messages wait");
         self.traffic.units += u64::from(self.topic.logs());
         let placed = Placed {
             position,
-            slot,
+            sequence,
             attempts,
         };
         let subscription = self.topic.subscription_mut(number);
@@ -77,46 +83,48 @@ impl Work<'_> {
 
     /// Takes a message out of one subscription; frees it if that was the last. False if it
     /// was not there.
-    pub(crate) fn settle(&mut self, slot: u32, number: u32) -> bool {
-        let Some(stored) = self.topic.slots.get(slot) else {
+    pub(crate) fn settle(&mut self, sequence: u64, number: u32) -> bool {
+        let Some(stored) = self.topic.messages.get(sequence) else {
             return false;
         };
         let usual = stored.usual_place();
         let subscription = self.topic.subscription_mut(number);
-        let Some(was) = subscription.withdraw(slot, usual) else {
+        let Some(was) = subscription.withdraw(sequence, usual) else {
             return false;
         };
-        self.traffic.forget(self.index, number, slot, was);
-        self.unref(slot, 1);
+        self.traffic.forget(self.index, number, sequence, was);
+        self.unref(sequence, 1);
         true
     }
 
     /// Takes a message out of all subscriptions and frees it.
-    pub(crate) fn discard(&mut self, slot: u32) {
-        let usual = self.topic.slots[slot].usual_place();
+    pub(crate) fn discard(&mut self, sequence: u64) {
+        let usual = self.topic.messages.at(sequence).usual_place();
         let mut left = 0;
         for (number, subscription) in &mut self.topic.subscriptions {
-            if let Some(was) = subscription.withdraw(slot, usual) {
-                self.traffic.forget(self.index, *number, slot, was);
+            if let Some(was) = subscription.withdraw(sequence, usual) {
+                self.traffic.forget(self.index, *number, sequence, was);
                 left += 1;
             }
         }
-        debug_assert_eq!(left, self.topic.slots[slot].unsettled);
-        self.unref(slot, left);
+        debug_assert_eq!(left, self.topic.messages.at(sequence).unsettled);
+        self.unref(sequence, left);
     }
 
-    fn unref(&mut self, slot: u32, count: u32) {
+    fn unref(&mut self, sequence: u64, count: u32) {
         self.traffic.units -= u64::from(count) * u64::from(self.topic.logs());
-        let stored = &mut self.topic.slots[slot];
-        stored.unsettled -= count;
-        if stored.unsettled == 0 {
-            self.free(slot);
+        let left = self
+            .topic
+            .messages
+            .change(sequence, |stored| stored.unsettled -= count);
+        if left.is_some_and(|stored| stored.unsettled == 0) {
+            self.free(sequence);
         }
     }
 
     /// Forgets a message that no subscription needs.
-    fn free(&mut self, slot: u32) {
-        let Some(stored) = self.topic.slots.remove(slot) else {
+    fn free(&mut self, sequence: u64) {
+        let Some(stored) = self.topic.messages.remove(sequence) else {
             return;
         };
         debug_assert_eq!(stored.unsettled, 0);
@@ -128,26 +136,19 @@ impl Work<'_> {
             let topic = self.index;
             self.traffic
                 .timers
-                .remove(stored.expires_at, Due::Expiry { topic, slot });
-        }
-        if let Some(index) = &mut self.topic.index {
-            index.remove(&stored.sequence.get());
+                .remove(stored.expires_at, Due::Expiry { topic, sequence });
         }
         if stored.body != BodyRef::UNSET {
             self.out.freed.push((stored.body, stored.bytes));
         } else {
-            self.unlist_put(slot, stored.sequence.get());
+            self.unlist_put(sequence);
         }
     }
 
     /// A message is freed by the same command that put it: nobody will ask for its body.
-    fn unlist_put(&mut self, slot: u32, sequence: u64) {
+    fn unlist_put(&mut self, sequence: u64) {
         let topic = self.index;
-        let handle = PutHandle {
-            topic,
-            slot,
-            sequence,
-        };
+        let handle = PutHandle { topic, sequence };
         if let Some(found) = self.out.puts.iter().rposition(|(put, _)| *put == handle) {
             self.out.puts.swap_remove(found);
         }
@@ -158,20 +159,25 @@ impl Work<'_> {
     }
 
     /// A waiting message is on its way; `attempt` counts this delivery.
-    pub(crate) fn depart(&mut self, number: u32, slot: u32, flight: Flight) {
+    pub(crate) fn depart(&mut self, number: u32, sequence: u64, flight: Flight) {
         let subscription = self.topic.subscription_mut(number);
-        let earlier = subscription.flights.insert(slot, flight);
+        let earlier = subscription.flights.insert(sequence, flight);
         debug_assert!(earlier.is_none());
         self.traffic
-            .set_deadline(self.index, number, slot, flight.deadline);
+            .set_deadline(self.index, number, sequence, flight.deadline);
     }
 
     /// A delivery ends without acknowledgement: the message is available again at its
     /// position, at once or after a time. False if it is not in flight.
-    pub(crate) fn put_back(&mut self, slot: u32, number: u32, until: Option<Timestamp>) -> bool {
+    pub(crate) fn put_back(
+        &mut self,
+        sequence: u64,
+        number: u32,
+        until: Option<Timestamp>,
+    ) -> bool {
         let topic = self.index;
         let subscription = self.topic.subscription_mut(number);
-        let Some(flight) = subscription.flights.remove(&slot) else {
+        let Some(flight) = subscription.flights.remove(&sequence) else {
             return false;
         };
         let Flight { lane, placed, .. } = flight;
@@ -184,25 +190,25 @@ impl Work<'_> {
                     lane,
                     placed,
                 };
-                subscription.delayed.insert(slot, delayed);
+                subscription.delayed.insert(sequence, delayed);
                 let due = Due::Delay {
                     topic,
                     subscription: number,
-                    slot,
+                    sequence,
                 };
                 self.traffic.timers.insert(until, due);
             }
         }
         self.traffic
-            .forget(topic, number, slot, Whereabouts::Flight(flight));
+            .forget(topic, number, sequence, Whereabouts::Flight(flight));
         self.traffic.wake(desk);
         true
     }
 
     /// A delayed message is available.
-    pub(crate) fn end_delay(&mut self, slot: u32, number: u32) {
+    pub(crate) fn end_delay(&mut self, sequence: u64, number: u32) {
         let subscription = self.topic.subscription_mut(number);
-        if let Some(Delayed { lane, placed, .. }) = subscription.delayed.remove(&slot) {
+        if let Some(Delayed { lane, placed, .. }) = subscription.delayed.remove(&sequence) {
             subscription.waiting.insert(lane, placed);
             self.traffic.wake(subscription.desk);
         }
@@ -211,11 +217,11 @@ impl Work<'_> {
     /// Takes everything that waits out of a subscription, but for what `stays`; returns how
     /// many messages that were.
     pub(crate) fn purge(&mut self, number: u32, stays: impl Fn(u64) -> bool) -> u64 {
-        let slots = self.topic.subscription(number).slots();
+        let sequences = self.topic.subscription(number).sequences();
         let mut purged = 0;
-        for slot in slots {
-            if !stays(self.topic.slots[slot].sequence.get()) {
-                purged += u64::from(self.settle(slot, number));
+        for sequence in sequences {
+            if !stays(sequence) {
+                purged += u64::from(self.settle(sequence, number));
             }
         }
         self.topic.counts.dropped += purged;
@@ -227,9 +233,9 @@ impl Work<'_> {
         let Some(subscription) = self.topic.subscriptions.get(&number) else {
             return 0;
         };
-        let slots = subscription.slots();
-        for slot in &slots {
-            self.settle(*slot, number);
+        let sequences = subscription.sequences();
+        for sequence in &sequences {
+            self.settle(*sequence, number);
         }
         if let Some(closed) = self.topic.subscriptions.remove(&number) {
             self.traffic.close_desk(closed.desk);
@@ -237,7 +243,7 @@ impl Work<'_> {
                 self.topic.names.remove(&name);
             }
         }
-        slots.len() as u64
+        sequences.len() as u64
     }
 
     /// Removes all subscriptions, and with them all messages.
@@ -245,7 +251,7 @@ impl Work<'_> {
         while let Some(number) = self.topic.subscriptions.keys().next_back().copied() {
             self.close_subscription(number);
         }
-        debug_assert_eq!(self.topic.slots.len(), 0);
+        debug_assert_eq!(self.topic.messages.len(), 0);
     }
 
     pub(crate) fn has_backlog(&self) -> bool {
