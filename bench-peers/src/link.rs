@@ -15,6 +15,7 @@ const CAPACITY_BYTES: usize = 256 << 10;
 /// A socket whose reads block and whose writes are gathered until [`flush`](Link::flush).
 pub(crate) struct Link {
     stream: TcpStream,
+    silence: Duration,
     incoming: Vec<u8>,
     start: usize,
     end: usize,
@@ -24,12 +25,18 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn connect(address: SocketAddr) -> Result<Link> {
+        Link::connect_within(address, SILENCE_MAX)
+    }
+
+    /// `silence` is how long a read may wait.
+    pub(crate) fn connect_within(address: SocketAddr, silence: Duration) -> Result<Link> {
         let stream =
             TcpStream::connect(address).with_context(|| format!("connecting to {address}"))?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(SILENCE_MAX))?;
+        stream.set_read_timeout(Some(silence))?;
         Ok(Link {
             stream,
+            silence,
             incoming: vec![0; CAPACITY_BYTES],
             start: 0,
             end: 0,
@@ -55,7 +62,7 @@ impl Link {
             Ok(0) => bail!("the server closed the connection"),
             Ok(read) => self.end += read,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                bail!("no answer for {} s", SILENCE_MAX.as_secs())
+                bail!("no answer for {:?}", self.silence)
             }
             Err(error) => return Err(error).context("reading from the server"),
         }

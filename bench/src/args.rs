@@ -35,13 +35,18 @@ pub struct Args {
     #[arg(long)]
     pub quick: bool,
 
-    /// Messages of memory-message, instead of 200,000.
+    /// Messages of memory-message and start-backlog, instead of 1,000,000.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub backlog: Option<u64>,
 
     /// Also write everything measured to this file.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+
+    /// Also write the tables to NAME.txt and everything measured to NAME.json: a run to be kept,
+    /// such as bench/runs/2026-11-20-first.
+    #[arg(long, value_name = "NAME")]
+    pub save: Option<PathBuf>,
 
     /// Where data directories are made. Must be on the disk that is to be measured, not on tmpfs.
     #[arg(long, default_value = "target/bench", value_name = "DIR")]

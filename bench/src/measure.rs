@@ -42,6 +42,8 @@ pub struct Measure {
     pub(crate) flushes_per_thousand: Option<f64>,
     #[serde(flatten)]
     pub(crate) usage: Usage,
+    /// Whether this side went before the one that it is compared with; absent without one.
+    pub(crate) went_first: Option<bool>,
 }
 
 /// All runs of one workload.
@@ -74,6 +76,7 @@ impl Measure {
                 .device_flushes
                 .map(|flushes| flushes as f64 * 1_000.0 / count.max(1) as f64),
             usage,
+            went_first: None,
         }
     }
 
@@ -86,6 +89,26 @@ impl Measure {
             p99_us: None,
             flushes_per_thousand: None,
             usage: Usage::default(),
+            went_first: None,
         }
+    }
+
+    /// The same, of a server that was so large at the end.
+    pub(crate) fn with_resident(mut self, bytes: u64) -> Measure {
+        self.usage.server_rss_bytes = Some(bytes);
+        self
+    }
+
+    /// The same, of the side that went first or second.
+    #[cfg(feature = "peers")]
+    pub(crate) fn in_turn(mut self, first: bool) -> Measure {
+        self.went_first = Some(first);
+        self
+    }
+
+    /// CPU time for one of what `value` counts, in microseconds.
+    pub(crate) fn per_operation_us(&self, cores: Option<f64>) -> Option<f64> {
+        let rate = (self.unit == Unit::PerSecond && self.value > 0.0).then_some(self.value)?;
+        Some(cores? / rate * 1e6)
     }
 }

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 /// The sizes of one run of each workload.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Plan {
     /// Load before it counts.
+    #[serde(rename = "warm_up_s", serialize_with = "seconds")]
     pub(crate) warm_up: Duration,
     /// Load that counts, of the workloads that run for a time.
+    #[serde(rename = "measure_s", serialize_with = "seconds")]
     pub(crate) measure: Duration,
     /// Messages that count, of the workloads that run until all are settled.
     pub(crate) messages: u64,
-    /// Waiting messages of the memory workload.
+    /// Waiting messages of the workloads with a backlog.
     pub(crate) backlog: u64,
     /// Connections of the memory workload.
     pub(crate) idle_connections: u32,
@@ -24,7 +28,7 @@ impl Plan {
             warm_up: Duration::from_millis(500),
             measure: Duration::from_secs(3),
             messages: 300_000,
-            backlog: 200_000,
+            backlog: 1_000_000,
             idle_connections: 1_000,
         }
     }
@@ -39,4 +43,8 @@ impl Plan {
             idle_connections: 200,
         }
     }
+}
+
+fn seconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(time.as_secs_f64())
 }

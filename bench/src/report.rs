@@ -1,6 +1,7 @@
 //! Medians and spreads, as a table for people and as JSON for programs.
 
-use std::fmt;
+use std::time::{SystemTime, UNIX_EPOCH};
+use std::{env, fmt};
 
 use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
@@ -9,16 +10,24 @@ use crate::host::Machine;
 use crate::measure::{Measure, Runs, Unit};
 #[cfg(feature = "peers")]
 use crate::peers::Comparison;
+use crate::plan::Plan;
 use crate::rpc::PAYLOAD_BYTES;
+use crate::workloads::Workload;
 
 /// Everything that was measured, and what it was measured on.
 #[derive(Debug, Serialize)]
 pub struct Report {
+    /// What was typed, and of which state of the sources.
+    command: String,
+    commit: Option<String>,
+    /// Seconds since 1970, at the end.
+    measured_at_unix: u64,
     machine: Machine,
     subject: Option<Subject>,
     generator: &'static str,
     payload_bytes: usize,
     quick: bool,
+    plan: Plan,
     workloads: Vec<Summary>,
     #[cfg(feature = "peers")]
     comparison: Option<Comparison>,
@@ -48,26 +57,45 @@ pub struct Summary {
     p99_us: Option<f64>,
     server_cores: Option<f64>,
     generator_cores: Option<f64>,
+    /// CPU time of each side for one of what is counted.
+    server_us_each: Option<f64>,
+    generator_us_each: Option<f64>,
     server_rss_bytes: Option<f64>,
     flushes_per_thousand: Option<f64>,
     runs: Vec<Measure>,
 }
 
+/// Under which circumstances something was measured.
+pub(crate) struct Circumstances {
+    pub(crate) machine: Machine,
+    pub(crate) subject: Option<Subject>,
+    pub(crate) plan: Plan,
+    pub(crate) quick: bool,
+}
+
+/// Where `cargo xtask bench` tells the commit that it builds.
+const COMMIT_VARIABLE: &str = "TRUNKLINE_BENCH_COMMIT";
+
 impl Report {
     pub(crate) fn new<'a>(
-        machine: Machine,
-        subject: Option<Subject>,
-        quick: bool,
-        workloads: impl Iterator<Item = (&'static str, &'static str, &'a Runs)>,
+        circumstances: Circumstances,
+        workloads: impl Iterator<Item = (&'a Workload, &'a Runs)>,
     ) -> Report {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Report {
-            machine,
-            subject,
+            command: command(env::args().skip(1)),
+            commit: env::var(COMMIT_VARIABLE).ok().filter(|it| !it.is_empty()),
+            measured_at_unix: now.map_or(0, |time| time.as_secs()),
+            machine: circumstances.machine,
+            subject: circumstances.subject,
             generator: env!("CARGO_PKG_VERSION"),
             payload_bytes: PAYLOAD_BYTES,
-            quick,
+            quick: circumstances.quick,
+            plan: circumstances.plan,
             workloads: workloads
-                .filter_map(|(name, about, runs)| Summary::new(name, about, runs.ours.clone()))
+                .filter_map(|(workload, runs)| {
+                    Summary::new(workload.name, workload.about, runs.ours.clone())
+                })
                 .collect(),
             #[cfg(feature = "peers")]
             comparison: None,
@@ -107,6 +135,8 @@ impl Summary {
             generator_cores: over(|run| {
                 (run.unit == Unit::PerSecond).then_some(run.usage.generator_cores)
             }),
+            server_us_each: over(|run| run.per_operation_us(run.usage.server_cores)),
+            generator_us_each: over(|run| run.per_operation_us(Some(run.usage.generator_cores))),
             server_rss_bytes: over(|run| run.usage.server_rss_bytes.map(|bytes| bytes as f64)),
             flushes_per_thousand: over(|run| run.flushes_per_thousand),
             runs,
@@ -138,6 +168,12 @@ impl fmt::Display for Subject {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "commit     {}, {}",
+            self.commit.as_deref().unwrap_or("unknown"),
+            self.command
+        )?;
         let machine = &self.machine;
         writeln!(
             f,
@@ -164,7 +200,7 @@ impl fmt::Display for Report {
         if self.quick {
             writeln!(f, "quick      too short to be quoted")?;
         }
-        write!(f, "\n{}", self.table())?;
+        write!(f, "\n{}", summary_table(&self.workloads))?;
         #[cfg(feature = "peers")]
         if let Some(comparison) = &self.comparison {
             write!(f, "\n\n{comparison}")?;
@@ -173,34 +209,45 @@ impl fmt::Display for Report {
     }
 }
 
-impl Report {
-    fn table(&self) -> Table {
-        let mut table = Table::new();
-        table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header([
-            "workload",
-            "what",
-            "median",
-            "spread",
-            "p50 µs",
-            "p99 µs",
-            "server cores",
-            "generator cores",
-            "server MiB",
-            "flushes / 1,000",
-        ]);
-        for summary in &self.workloads {
-            table.add_row(summary.cells());
-        }
-        for column in table.column_iter_mut().skip(2) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-        table
+/// One line a workload.
+pub(crate) fn summary_table(summaries: &[Summary]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::ASCII_MARKDOWN);
+    table.set_header([
+        "workload",
+        "what",
+        "median",
+        "spread",
+        "p50 µs",
+        "p99 µs",
+        "server cores",
+        "generator cores",
+        "server µs each",
+        "generator µs each",
+        "server MiB",
+        "flushes / 1,000",
+    ]);
+    for summary in summaries {
+        table.add_row(summary.cells());
     }
+    for column in table.column_iter_mut().skip(2) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// What was typed, as it can be typed again.
+fn command(arguments: impl Iterator<Item = String>) -> String {
+    let mut text = "cargo xtask bench".to_owned();
+    for argument in arguments {
+        text.push(' ');
+        text.push_str(&argument);
+    }
+    text
 }
 
 impl Summary {
-    fn cells(&self) -> [String; 10] {
+    fn cells(&self) -> [String; 12] {
         let spread = (self.max - self.min) / self.median * 100.0;
         [
             self.name.to_owned(),
@@ -211,6 +258,8 @@ impl Summary {
             optional(self.p99_us, grouped),
             optional(self.server_cores, |cores| format!("{cores:.2}")),
             optional(self.generator_cores, |cores| format!("{cores:.2}")),
+            optional(self.server_us_each, |each| format!("{each:.2}")),
+            optional(self.generator_us_each, |each| format!("{each:.2}")),
             optional(self.server_rss_bytes, |bytes| {
                 format!("{:.1}", bytes / f64::from(1 << 20))
             }),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ use crate::measure::{Measure, Runs};
 #[cfg(feature = "peers")]
 use crate::peers::{Comparison, Rivals};
 use crate::plan::Plan;
-use crate::report::{Report, Subject};
+use crate::report::{Circumstances, Report, Subject};
 use crate::rpc;
 use crate::workloads::{self, Context, Needs, Workload};
 use crate::ws::WebSocket;
@@ -36,11 +37,19 @@ pub fn run(args: &Args) -> Result<()> {
     let bench = Bench::new(args)?;
     let report = bench.measure(args)?;
     println!("{report}");
+    let json = serde_json::to_string_pretty(&report)? + "\n";
     if let Some(path) = &args.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        fs::write(path, text + "\n").with_context(|| format!("writing {}", path.display()))?;
+        write(path, &json)?;
+    }
+    if let Some(path) = &args.save {
+        write(&path.with_added_extension("txt"), &format!("{report}\n"))?;
+        write(&path.with_added_extension("json"), &json)?;
     }
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("writing {}", path.display()))
 }
 
 /// Where the server comes from.
@@ -67,7 +76,8 @@ impl Bench {
         let mut chosen = workloads::choose(&args.workloads)?;
         let source = match (&args.url, &args.binary) {
             (Some(url), _) => {
-                chosen.retain(|workload| workload.needs() != Needs::FreshServer);
+                chosen
+                    .retain(|workload| matches!(workload.needs(), Needs::Nothing | Needs::Server));
                 Source::Running {
                     url: url.clone(),
                     pid: args.pid,
@@ -112,17 +122,14 @@ impl Bench {
             }
         }
         progress("");
-        let results = self
-            .chosen
-            .iter()
-            .zip(&runs)
-            .map(|(workload, runs)| (workload.name, workload.about, runs));
-        let report = Report::new(
-            Machine::describe(&args.data_root)?,
-            self.subject()?,
-            args.quick,
-            results.clone(),
-        );
+        let results = self.chosen.iter().zip(&runs);
+        let circumstances = Circumstances {
+            machine: Machine::describe(&args.data_root)?,
+            subject: self.subject()?,
+            plan: self.plan.clone(),
+            quick: args.quick,
+        };
+        let report = Report::new(circumstances, results.clone());
         #[cfg(feature = "peers")]
         if self.rivals.are_asked_for() {
             return Ok(report.compared(Comparison::new(self.rivals.describe()?, results)));
@@ -130,13 +137,26 @@ impl Bench {
         Ok(report)
     }
 
-    /// One run of a workload, and of its counterpart right after it.
+    /// One run of a workload, and of its counterpart: before it in every second run, so that
+    /// neither side always finds what the other leaves behind.
     fn run_once(&self, workload: &Workload, run: u32, args: &Args, runs: &mut Runs) -> Result<()> {
+        #[cfg(feature = "peers")]
+        if self.rivals.compares(workload) {
+            let ours_first = run.is_multiple_of(2);
+            for ours in [ours_first, !ours_first] {
+                let context = self.context(run, args);
+                if ours {
+                    let measure = self.run_ours(workload, context)?;
+                    runs.ours.push(measure.in_turn(ours_first));
+                } else {
+                    let measure = self.rivals.run(workload, context)?;
+                    runs.rival.push(measure.in_turn(!ours_first));
+                }
+            }
+            return Ok(());
+        }
         let ours = self.run_ours(workload, self.context(run, args))?;
         runs.ours.push(ours);
-        #[cfg(feature = "peers")]
-        runs.rival
-            .extend(self.rivals.run(workload, self.context(run, args))?);
         Ok(())
     }
 
@@ -154,12 +174,17 @@ impl Bench {
     fn run_ours(&self, workload: &Workload, context: Context<'_>) -> Result<Measure> {
         match &self.source {
             Source::Started(launcher) if workload.needs() != Needs::Nothing => {
-                let server = launcher.start()?;
+                let mut server = launcher.start()?;
                 let url = server.url();
                 let context = Context {
                     url: &url,
                     ..context
                 };
+                if workload.needs() == Needs::RestartedServer {
+                    let process = server.process();
+                    process.explain(workload.prepare(&context.on(process)))?;
+                    server.restart()?;
+                }
                 let process = server.process();
                 process.explain(workload.run(&context.on(process)))
             }

@@ -1,6 +1,7 @@
 //! A client's connection to NATS.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 
@@ -35,8 +36,20 @@ impl Connection {
     /// # Errors
     /// If nobody listens there who speaks NATS.
     pub fn open(address: SocketAddr) -> Result<Connection> {
+        Connection::over(Link::connect(address)?)
+    }
+
+    /// The same, with a connection that gives up when nothing comes for `silence`.
+    ///
+    /// # Errors
+    /// As [`open`](Connection::open).
+    pub fn open_within(address: SocketAddr, silence: Duration) -> Result<Connection> {
+        Connection::over(Link::connect_within(address, silence)?)
+    }
+
+    fn over(link: Link) -> Result<Connection> {
         let mut connection = Connection {
-            link: Link::connect(address)?,
+            link,
             info: String::new(),
         };
         connection.queue(CONNECT);

@@ -27,6 +27,8 @@ const LOG_LINES_SHOWN: usize = 20;
 /// A running server with a directory of its own; stopped and its data removed when dropped.
 pub(crate) struct Process {
     child: Child,
+    /// How it was started.
+    command: Command,
     directory: TempDir,
     ready_after: Duration,
 }
@@ -50,28 +52,38 @@ impl Process {
             .stdout(log.try_clone()?)
             .stderr(log);
         let started = Instant::now();
-        let child = command
-            .spawn()
-            .with_context(|| format!("starting {}", command.get_program().display()))?;
+        let child = spawn(&mut command)?;
         let mut process = Process {
             child,
+            command,
             directory,
             ready_after: Duration::ZERO,
         };
+        process.wait_until_ready(started, is_ready)?;
+        Ok(process)
+    }
+
+    /// Stops it as an operator would, starts it again with the data it has, and waits for
+    /// `is_ready`.
+    pub(crate) fn restart(&mut self, is_ready: impl Fn() -> bool) -> Result<()> {
+        self.stop().context("stopping the server")?;
+        let started = Instant::now();
+        self.child = spawn(&mut self.command)?;
+        self.wait_until_ready(started, is_ready)
+    }
+
+    fn wait_until_ready(&mut self, started: Instant, is_ready: impl Fn() -> bool) -> Result<()> {
         while !is_ready() {
-            if let Some(status) = process.child.try_wait()? {
-                bail!(
-                    "the server ended at once ({status}):\n{}",
-                    process.log_tail()
-                );
+            if let Some(status) = self.child.try_wait()? {
+                bail!("the server ended at once ({status}):\n{}", self.log_tail());
             }
             if started.elapsed() > READY_MAX {
-                bail!("the server never became ready:\n{}", process.log_tail());
+                bail!("the server never became ready:\n{}", self.log_tail());
             }
             thread::sleep(POLL);
         }
-        process.ready_after = started.elapsed();
-        Ok(process)
+        self.ready_after = started.elapsed();
+        Ok(())
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -82,7 +94,7 @@ impl Process {
         self.directory.path()
     }
 
-    /// From the start of the process until it was ready.
+    /// From the last start of the process until it was ready.
     pub(crate) fn ready_after(&self) -> Duration {
         self.ready_after
     }
@@ -114,6 +126,11 @@ impl Process {
         }
         Ok(())
     }
+}
+
+fn spawn(command: &mut Command) -> Result<Child> {
+    let child = command.spawn();
+    child.with_context(|| format!("starting {}", command.get_program().display()))
 }
 
 impl Drop for Process {

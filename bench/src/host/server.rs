@@ -51,6 +51,12 @@ impl Server {
         format!("ws://{}/rpc", self.address)
     }
 
+    /// Stops it and starts it again with the data it has.
+    pub(crate) fn restart(&mut self) -> Result<()> {
+        let address = self.address;
+        self.process.restart(|| is_ready(address))
+    }
+
     pub(crate) fn process(&self) -> &Process {
         &self.process
     }

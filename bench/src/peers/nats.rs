@@ -1,6 +1,7 @@
 //! What NATS does in our workloads: request and reply for calls, a stream for what waits.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use memchr::memmem;
@@ -13,6 +14,9 @@ use crate::rpc::{id_of_slot, scan, slot_of_id};
 use crate::workloads::{Context, calls, memory};
 
 const METHOD: &str = "bench.echo";
+/// How long a server that may still be starting has for one answer.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 const STREAM_SUBJECT: &str = "bench.waiting";
 
 /// `connections` callers with `window` requests in flight each; one worker that echoes.
@@ -42,6 +46,23 @@ pub(super) fn calls(
 
 /// Messages in a file stream with one consumer that has taken none.
 pub(super) fn memory_per_message(context: &Context<'_>, address: SocketAddr) -> Result<Measure> {
+    memory::growth_per_message(context, stream_publisher(address)?)
+}
+
+/// The plan's backlog in such a stream.
+pub(super) fn fill_stream(context: &Context<'_>, address: SocketAddr) -> Result<()> {
+    memory::fill(&mut stream_publisher(address)?, context)
+}
+
+/// Whether the server at `address` serves the stream with all of `messages`.
+pub(super) fn holds(address: SocketAddr, messages: u64) -> bool {
+    let info = Connection::open_within(address, PATIENCE)
+        .and_then(|mut connection| connection.ask("$JS.API.STREAM.INFO.BENCH", ""));
+    info.is_ok_and(|info| info.contains(&format!("\"messages\":{messages},")))
+}
+
+/// A publisher to a file stream with one durable consumer; each publish is acknowledged.
+fn stream_publisher(address: SocketAddr) -> Result<impl Exchange> {
     let mut control = Connection::open(address)?;
     for (subject, config) in [
         (
@@ -58,8 +79,7 @@ pub(super) fn memory_per_message(context: &Context<'_>, address: SocketAddr) -> 
         ensure!(!answer.contains("\"error\""), "{subject}: {answer}");
     }
     let is_stored = |answer: &[u8]| memmem::find(answer, b"\"seq\":").is_some();
-    let publisher = Requester::open(address, 0, STREAM_SUBJECT, is_stored)?;
-    memory::growth_per_message(context, publisher)
+    Requester::open(address, 0, STREAM_SUBJECT, is_stored)
 }
 
 /// Answers every request with what it brought, until the connection ends.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trunkline_bench_peers as wire;
@@ -12,7 +12,7 @@ use trunkline_bench_peers as wire;
 use super::{nats, redis};
 use crate::host::{Process, free_address};
 use crate::measure::Measure;
-use crate::workloads::{Context, Work, Workload, memory, start};
+use crate::workloads::{Context, Needs, Work, Workload, memory, start};
 
 /// A server to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -109,41 +109,27 @@ impl Rivals {
         Ok(rivals)
     }
 
-    /// Runs the counterpart of `workload` on a server that is started for it; `None` if there is
-    /// none, or it wasn't asked for.
-    pub(crate) fn run(&self, workload: &Workload, context: Context<'_>) -> Result<Option<Measure>> {
-        let Some((peer, streams)) = peer_for(workload.work) else {
-            return Ok(None);
-        };
-        if !self.args.peers.contains(&peer) {
-            return Ok(None);
-        }
+    /// Whether `workload` has a counterpart that was asked for.
+    pub(crate) fn compares(&self, workload: &Workload) -> bool {
+        counterpart(workload.work).is_some_and(|its| self.args.peers.contains(&its.peer))
+    }
+
+    /// Runs the counterpart of `workload` on a server that is started for it.
+    pub(crate) fn run(&self, workload: &Workload, context: Context<'_>) -> Result<Measure> {
+        let its = counterpart(workload.work)
+            .with_context(|| format!("{} has no counterpart", workload.name))?;
         let address = free_address()?;
-        let process = self.start(peer, address, streams)?;
-        let context = context.on(&process);
-        let outcome = match workload.work {
-            Work::Publish { publishers, window } => {
-                redis::publish(&context, address, publishers, window)
-            }
-            Work::EndToEnd { publishers, window } => {
-                redis::end_to_end(&context, address, publishers, window)
-            }
-            Work::FanOut { window } => redis::fan_out(&context, address, window),
-            Work::Calls {
-                connections,
-                window,
-            } => nats::calls(&context, address, connections, window),
-            Work::MemoryMessage => nats::memory_per_message(&context, address),
-            Work::MemoryIdle => memory::idle(&context),
-            Work::StartEmpty => start::empty(&context),
-            Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => {
-                return Ok(None);
-            }
-        };
+        let mut process = self.start(its.peer, address, its.streams)?;
+        if workload.needs() == Needs::RestartedServer {
+            let filled = nats::fill_stream(&context.on(&process), address);
+            process.explain(filled)?;
+            let messages = context.plan.backlog;
+            process.restart(|| nats::holds(address, messages))?;
+        }
+        let outcome = run_on(workload.work, &context.on(&process), address);
         process
             .explain(outcome)
-            .map(Some)
-            .with_context(|| format!("the same on {peer}"))
+            .with_context(|| format!("the same on {}", its.peer))
     }
 
     fn start(&self, peer: Peer, address: SocketAddr, streams: bool) -> Result<Process> {
@@ -159,14 +145,65 @@ impl Rivals {
     }
 }
 
-/// Who is the one to beat at `work`, and whether NATS needs JetStream for it.
-fn peer_for(work: Work) -> Option<(Peer, bool)> {
+/// What stands against a workload.
+pub(super) struct Counterpart {
+    /// Who is the one to beat.
+    peer: Peer,
+    /// Whether NATS needs JetStream for it.
+    streams: bool,
+    /// What it does, in a few words.
+    pub(super) form: &'static str,
+}
+
+pub(super) fn counterpart(work: Work) -> Option<Counterpart> {
+    let (peer, streams, form) = match work {
+        Work::Publish { .. } => (Peer::Redis, false, "XADD, one a message, pipelined"),
+        Work::EndToEnd { .. } => (
+            Peer::Redis,
+            false,
+            "XADD; XREADGROUP COUNT 100, one XACK and one XDEL a batch",
+        ),
+        Work::FanOut { .. } => (Peer::Redis, false, "PUBLISH to SUBSCRIBE"),
+        Work::Calls { .. } => (
+            Peer::Nats,
+            false,
+            "request to a worker that echoes, replies on one wildcard inbox a connection",
+        ),
+        Work::MemoryIdle => (Peer::Redis, false, "started, nobody connected"),
+        Work::MemoryMessage => (Peer::Nats, true, "JetStream file store, 1 durable consumer"),
+        Work::StartEmpty => (Peer::Nats, true, "JetStream, until it answers PING"),
+        Work::StartBacklog => (
+            Peer::Nats,
+            true,
+            "JetStream file store, until stream info tells all messages",
+        ),
+        Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => return None,
+    };
+    Some(Counterpart {
+        peer,
+        streams,
+        form,
+    })
+}
+
+fn run_on(work: Work, context: &Context<'_>, address: SocketAddr) -> Result<Measure> {
     match work {
-        Work::Publish { .. } | Work::EndToEnd { .. } | Work::FanOut { .. } | Work::MemoryIdle => {
-            Some((Peer::Redis, false))
+        Work::Publish { publishers, window } => {
+            redis::publish(context, address, publishers, window)
         }
-        Work::Calls { .. } => Some((Peer::Nats, false)),
-        Work::MemoryMessage | Work::StartEmpty => Some((Peer::Nats, true)),
-        Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => None,
+        Work::EndToEnd { publishers, window } => {
+            redis::end_to_end(context, address, publishers, window)
+        }
+        Work::FanOut { window } => redis::fan_out(context, address, window),
+        Work::Calls {
+            connections,
+            window,
+        } => nats::calls(context, address, connections, window),
+        Work::MemoryMessage => nats::memory_per_message(context, address),
+        Work::MemoryIdle => memory::idle(context),
+        Work::StartEmpty | Work::StartBacklog => start::ready(context),
+        Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => {
+            bail!("a workload without a counterpart")
+        }
     }
 }

@@ -6,15 +6,18 @@ use comfy_table::{CellAlignment, Table, presets};
 use serde::Serialize;
 
 use super::Rival;
-use super::marks::{self, Judged, Mark};
+use super::marks::{self, Judged, Mark, Missing};
+use super::rivals::counterpart;
 use crate::measure::{Measure, Runs, Unit};
-use crate::report::{Summary, grouped, median, with_unit};
+use crate::report::{Summary, grouped, median, summary_table, with_unit};
+use crate::workloads::Workload;
 
 /// All verdicts, and whom they compare with.
 #[derive(Debug, Serialize)]
 pub(crate) struct Comparison {
     rivals: Vec<Rival>,
     marks: Vec<Verdict>,
+    not_measured: &'static [Missing],
     /// The rivals' own figures, as in the main table.
     workloads: Vec<Summary>,
 }
@@ -53,21 +56,25 @@ struct Ratio {
 }
 
 impl Comparison {
-    /// `results` have the names and descriptions of their workloads.
     pub(crate) fn new<'a>(
         rivals: Vec<Rival>,
-        results: impl Iterator<Item = (&'static str, &'static str, &'a Runs)> + Clone,
+        results: impl Iterator<Item = (&'a Workload, &'a Runs)> + Clone,
     ) -> Comparison {
         let verdict = |mark: &Mark| {
-            let (_, _, runs) = results.clone().find(|(name, ..)| *name == mark.workload)?;
+            let mut all = results.clone();
+            let (_, runs) = all.find(|(workload, _)| workload.name == mark.workload)?;
             Verdict::new(mark, runs)
         };
         Comparison {
             rivals,
             marks: marks::ALL.iter().filter_map(verdict).collect(),
+            not_measured: marks::NOT_MEASURED,
             workloads: results
                 .clone()
-                .filter_map(|(name, about, runs)| Summary::new(name, about, runs.rival.clone()))
+                .filter_map(|(workload, runs)| {
+                    let form = counterpart(workload.work)?.form;
+                    Summary::new(workload.name, form, runs.rival.clone())
+                })
                 .collect(),
         }
     }
@@ -79,7 +86,7 @@ impl Verdict {
         let ours = Side::of(&runs.ours, mark.judged)?;
         let ratio = Ratio::of(runs, mark.judged);
         let value = match mark.judged {
-            Judged::Rate | Judged::Latency => ratio?.median,
+            Judged::Rate | Judged::Latency | Judged::Ratio => ratio?.median,
             Judged::Figure => ours.median,
         };
         Some(Verdict {
@@ -116,7 +123,7 @@ impl Verdict {
         match (self.judged, self.ours.unit) {
             (Judged::Rate, _) => format!("≥ {limit:.2}×"),
             (Judged::Figure, Some(unit)) => format!("≤ {}", with_unit(limit, unit)),
-            (Judged::Latency | Judged::Figure, _) => format!("≤ {limit:.2}×"),
+            (Judged::Latency | Judged::Figure | Judged::Ratio, _) => format!("≤ {limit:.2}×"),
         }
     }
 
@@ -135,7 +142,7 @@ impl Side {
             median: median(values(runs, judged))?,
             unit: match judged {
                 Judged::Latency => None,
-                Judged::Rate | Judged::Figure => Some(runs.first()?.unit),
+                Judged::Rate | Judged::Figure | Judged::Ratio => Some(runs.first()?.unit),
             },
         })
     }
@@ -173,7 +180,7 @@ impl Ratio {
 fn values(runs: &[Measure], judged: Judged) -> impl Iterator<Item = f64> + Clone {
     runs.iter().filter_map(move |run| match judged {
         Judged::Latency => run.p50_us,
-        Judged::Rate | Judged::Figure => Some(run.value),
+        Judged::Rate | Judged::Figure | Judged::Ratio => Some(run.value),
     })
 }
 
@@ -201,7 +208,15 @@ impl fmt::Display for Comparison {
         for column in table.column_iter_mut().skip(2).take(4) {
             column.set_cell_alignment(CellAlignment::Right);
         }
-        write!(f, "\n{table}")
+        writeln!(f, "\n{}\n\n{table}\n", summary_table(&self.workloads))?;
+        for missing in self.not_measured {
+            writeln!(
+                f,
+                "{:<4} not measured: {} ({})",
+                missing.id, missing.what, missing.why
+            )?;
+        }
+        Ok(())
     }
 }
 

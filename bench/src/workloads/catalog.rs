@@ -28,6 +28,7 @@ pub(crate) enum Work {
     MemoryConnection,
     MemoryMessage,
     StartEmpty,
+    StartBacklog,
 }
 
 /// What a workload has to find.
@@ -39,6 +40,9 @@ pub(crate) enum Needs {
     Server,
     /// A server that was just started by us.
     FreshServer,
+    /// The same, in its second life: between [`Workload::prepare`] and the run it is started
+    /// again.
+    RestartedServer,
 }
 
 /// All workloads, in the order in which they run and are shown.
@@ -63,6 +67,7 @@ pub(crate) const ALL: &[Workload] = &[
     workload("memory-connection", "resident per idle connection", Work::MemoryConnection),
     workload("memory-message", "resident per waiting message", Work::MemoryMessage),
     workload("start-empty", "ready, empty data directory", Work::StartEmpty),
+    workload("start-backlog", "ready, with a backlog", Work::StartBacklog),
 ];
 
 const fn workload(name: &'static str, about: &'static str, work: Work) -> Workload {
@@ -80,6 +85,15 @@ impl Workload {
             Work::MemoryIdle | Work::MemoryConnection | Work::MemoryMessage | Work::StartEmpty => {
                 Needs::FreshServer
             }
+            Work::StartBacklog => Needs::RestartedServer,
+        }
+    }
+
+    /// What a server has to go through before it is started again for the run.
+    pub(crate) fn prepare(&self, context: &Context<'_>) -> Result<()> {
+        match self.work {
+            Work::StartBacklog => start::fill(context),
+            _ => Ok(()),
         }
     }
 
@@ -97,7 +111,8 @@ impl Workload {
             Work::MemoryIdle => memory::idle(context),
             Work::MemoryConnection => memory::per_connection(context),
             Work::MemoryMessage => memory::per_message(context),
-            Work::StartEmpty => start::empty(context),
+            Work::StartEmpty => start::ready(context),
+            Work::StartBacklog => start::with_backlog(context),
         }
     }
 }

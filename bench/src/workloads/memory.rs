@@ -10,7 +10,7 @@ use super::{Context, publish};
 use crate::host::resident_bytes;
 use crate::load::{self, Exchange, Until};
 use crate::measure::{Measure, Unit};
-use crate::rpc;
+use crate::rpc::{self, Requester};
 
 /// Memory counts as settled when it has not changed by more than [`STEADY_BYTES`] this long.
 const STEADY_TIME: Duration = Duration::from_millis(400);
@@ -24,7 +24,7 @@ const WINDOW: u32 = 512;
 /// What a server needs before anybody has come.
 pub(crate) fn idle(context: &Context<'_>) -> Result<Measure> {
     let bytes = settled_bytes(context.server_pid()?)?;
-    Ok(Measure::of_value(Unit::Bytes, bytes as f64))
+    Ok(Measure::of_value(Unit::Bytes, bytes as f64).with_resident(bytes))
 }
 
 /// What a WebSocket connection needs that never said anything.
@@ -36,15 +36,26 @@ pub(super) fn per_connection(context: &Context<'_>) -> Result<Measure> {
         .collect::<Result<Vec<_>>>()?;
     let connected = settled_bytes(pid)?;
     let each = growth(idle, connected) / connections.len() as f64;
-    Ok(Measure::of_value(Unit::Bytes, each))
+    Ok(Measure::of_value(Unit::Bytes, each).with_resident(connected))
 }
 
 /// What a message needs that waits in one subscription.
 pub(super) fn per_message(context: &Context<'_>) -> Result<Measure> {
-    let topic = context.unique("memory");
+    let publisher = backlog_publisher(context, &context.unique("memory"))?;
+    growth_per_message(context, publisher)
+}
+
+/// A publisher to a topic with one subscription, from which nobody consumes.
+pub(super) fn backlog_publisher(context: &Context<'_>, topic: &str) -> Result<Requester> {
     let params = json!({"topic": topic, "subscription": "bench"});
     rpc::request(&mut context.connect()?, "rpc.topic.subscribe", &params)?;
-    growth_per_message(context, publish::publisher(context, &topic)?)
+    publish::publisher(context, topic)
+}
+
+/// Publishes the plan's backlog.
+pub(crate) fn fill(publisher: &mut impl Exchange, context: &Context<'_>) -> Result<()> {
+    let all = Until::Requests(context.plan.backlog);
+    load::run_loop(publisher, WINDOW, all).map(drop)
 }
 
 /// How much the server grows with each message that is published, caches included.
@@ -54,12 +65,11 @@ pub(crate) fn growth_per_message(
 ) -> Result<Measure> {
     let pid = context.server_pid()?;
     let idle = settled_bytes(pid)?;
-    let messages = context.plan.backlog;
-    load::run_loop(&mut publisher, WINDOW, Until::Requests(messages))?;
+    fill(&mut publisher, context)?;
     drop(publisher);
     let waiting = settled_bytes(pid)?;
-    let each = growth(idle, waiting) / messages as f64;
-    Ok(Measure::of_value(Unit::Bytes, each))
+    let each = growth(idle, waiting) / context.plan.backlog as f64;
+    Ok(Measure::of_value(Unit::Bytes, each).with_resident(waiting))
 }
 
 fn growth(before: u64, after: u64) -> f64 {

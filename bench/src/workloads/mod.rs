@@ -22,6 +22,7 @@ use crate::plan::Plan;
 use crate::ws::WebSocket;
 
 /// What a workload is given.
+#[derive(Clone, Copy)]
 pub(crate) struct Context<'a> {
     pub(crate) plan: &'a Plan,
     /// Distinguishes the names that runs use on the same server.
@@ -38,12 +39,15 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     /// The same, against a server that was just started for it.
-    pub(crate) fn on(self, process: &'a Process) -> Context<'a> {
+    pub(crate) fn on<'p>(&self, process: &'p Process) -> Context<'p>
+    where
+        'a: 'p,
+    {
         Context {
             pid: Some(process.pid()),
             started: Some(process),
             scratch: process.directory(),
-            ..self
+            ..*self
         }
     }
 
