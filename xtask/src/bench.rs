@@ -1,5 +1,6 @@
 //! `cargo xtask bench`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
@@ -56,7 +57,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         bench
             .arg("--")
             .args(arguments)
-            .env("TRUNKLINE_BIN", workspace.trunkline("release")),
+            .env("TRUNKLINE_BIN", workspace.trunkline("release"))
+            .env("TRUNKLINE_BENCH_COMMIT", commit(workspace)),
     )
 }
 
@@ -79,18 +81,44 @@ fn wanted_peers(arguments: &[String]) -> Vec<&str> {
     wanted
 }
 
+/// The program that the reader has chosen, else the one that is there, else the one that
+/// `install` brings; `None` if that brings none.
+fn choose(
+    chosen: Option<OsString>,
+    installed: impl Fn() -> Option<PathBuf>,
+    install: impl FnOnce() -> anyhow::Result<()>,
+) -> anyhow::Result<Option<PathBuf>> {
+    if let Some(chosen) = chosen.filter(|path| !path.is_empty()) {
+        return Ok(Some(chosen.into()));
+    }
+    if let Some(found) = installed() {
+        return Ok(Some(found));
+    }
+    install()?;
+    Ok(installed())
+}
+
+/// The commit that is built, marked if files differ from it; empty outside a git checkout.
+fn commit(workspace: &Workspace) -> String {
+    let output = Command::new("git")
+        .current_dir(&workspace.root)
+        .args(["describe", "--always", "--dirty", "--abbrev=7"])
+        .output();
+    output.map_or_else(
+        |_| String::new(),
+        |output| String::from_utf8_lossy(&output.stdout).trim().to_owned(),
+    )
+}
+
 impl Peer {
     fn find_or_install(&self) -> anyhow::Result<PathBuf> {
         let by_hand = format!("set {} to the path of a {}", self.variable, self.program);
-        if let Some(chosen) = std::env::var_os(self.variable).filter(|path| !path.is_empty()) {
-            return Ok(chosen.into());
-        }
-        if let Some(found) = self.installed() {
-            return Ok(found);
-        }
-        apt::install(&[self.program], &by_hand)?;
-        self.installed()
-            .with_context(|| format!("apt-get installed no {} that runs: {by_hand}", self.program))
+        choose(
+            std::env::var_os(self.variable),
+            || self.installed(),
+            || apt::install(&[self.program], &by_hand),
+        )?
+        .with_context(|| format!("apt-get installed no {} that runs: {by_hand}", self.program))
     }
 
     /// Debian puts some servers where the `PATH` of an ordinary user doesn't look.
@@ -103,7 +131,35 @@ impl Peer {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+
+    use anyhow::bail;
+
     use super::*;
+
+    #[test]
+    fn only_what_is_neither_chosen_nor_there_is_installed() {
+        let no_need = || bail!("installed without need");
+        let there = || Some(PathBuf::from("/usr/bin/x"));
+        let path = |path: &str| Some(PathBuf::from(path));
+
+        let chosen = choose(Some("/opt/x".into()), there, no_need).unwrap();
+        assert_eq!(chosen, path("/opt/x"));
+        for unset in [None, Some(OsString::new())] {
+            assert_eq!(choose(unset, there, no_need).unwrap(), path("/usr/bin/x"));
+        }
+
+        let installed = Cell::new(false);
+        let found = || installed.get().then(|| PathBuf::from("/usr/sbin/x"));
+        let brought = choose(None, found, || {
+            installed.set(true);
+            Ok(())
+        });
+        assert_eq!(brought.unwrap(), path("/usr/sbin/x"));
+
+        assert_eq!(choose(None, || None, || Ok(())).unwrap(), None);
+        assert!(choose(None, || None, || bail!("no apt-get")).is_err());
+    }
 
     #[test]
     fn peers_are_found_among_the_arguments() {
