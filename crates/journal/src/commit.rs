@@ -1,6 +1,6 @@
 //! The way down: what waits is framed, written, and made durable.
 
-use std::io::IoSlice;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -8,9 +8,12 @@ use bytes::Bytes;
 
 use crate::config::Urgency;
 use crate::disk::DiskFile;
-use crate::format::{BATCH_HEADER, BatchHeader, FLAG_CLOSING, FileName, Frame, padding};
+use crate::format::{
+    BATCH_HEADER, BatchHeader, FLAG_CLOSING, FileName, Frame, SEGMENT_DATA, padding,
+};
 use crate::journal::Journal;
 use crate::lsn::{Lsn, Place};
+use crate::pages::{Pages, page_end};
 use crate::poison::Poison;
 use crate::progress::Watermarks;
 use crate::segments::{Segment, lock};
@@ -34,6 +37,8 @@ pub struct Committed {
 pub(crate) struct CommitSide {
     pub(crate) segment: Arc<Segment>,
     pub(crate) file: Arc<dyn DiskFile>,
+    /// The page with the end of the log, which is written again with what follows.
+    pub(crate) pages: Pages,
     /// Something in this segment is written and not synced.
     pub(crate) unsynced: bool,
 }
@@ -135,32 +140,48 @@ impl Journal {
         let segment = first.place.segment();
         let end = last.place.advance(last.header.framed());
         let last_lsn = Lsn(last.header.next_lsn().0 - 1);
-        let offset = u64::from(first.place.offset());
+        let offset = first.place.offset();
         if segment != side.segment.number {
             // Everything before the next segment is durable before anything in it is written: recovery counts on it.
             self.sync_segment(side)?;
             self.enter(side, segment)?;
         }
         let synced_lsn = self.watermarks().synced;
-        let headers: Vec<_> = run
-            .iter_mut()
-            .map(|batch| self.stamp(&side.segment, batch, synced_lsn))
-            .collect();
-        let parts: Vec<_> = headers
-            .iter()
-            .zip(&*run)
-            .flat_map(|(header, batch)| [IoSlice::new(header), IoSlice::new(&batch.body)])
-            .collect();
-        side.segment.keep_zeros_after(end.offset());
+        // The page with the end is filled up with zeros of its own.
+        side.segment.keep_zeros_after(page_end(end.offset()));
         side.unsynced = true;
+        debug_assert_eq!(side.pages.end(), first.place.offset());
         self.poison
-            .guard(side.file.write_at(offset, &parts), "writing", || {
+            .guard(self.write_pages(side, run, synced_lsn), "writing", || {
                 FileName::Segment(segment).to_string()
             })?;
         self.progress.set_written(last_lsn, end);
         let records: usize = run.iter().map(|batch| batch.header.body as usize).sum();
         self.unwritten.fetch_sub(records, Ordering::Relaxed);
-        Ok(u64::from(end.offset()) - offset)
+        Ok(u64::from(end.offset() - offset))
+    }
+
+    fn write_pages(
+        &self,
+        side: &mut CommitSide,
+        run: &mut [Outgoing],
+        synced_lsn: Lsn,
+    ) -> io::Result<()> {
+        let CommitSide {
+            segment,
+            file,
+            pages,
+            ..
+        } = side;
+        let write = |at: u32, bytes: &[u8]| file.write_at(at.into(), &[IoSlice::new(bytes)]);
+        let length = |batch: &Outgoing| batch.header.framed() as usize;
+        pages.reserve(run.iter().map(length).sum());
+        for batch in run {
+            let header = self.stamp(segment, batch, synced_lsn);
+            pages.push(&header, write)?;
+            pages.push(&batch.body, write)?;
+        }
+        pages.finish(write)
     }
 
     fn stamp(
@@ -203,6 +224,7 @@ impl Journal {
         side.segment =
             self.poison
                 .guard(self.segments.get(number).ok_or_else(gone), "opening", name)?;
+        side.pages.restart(SEGMENT_DATA);
         Ok(())
     }
 

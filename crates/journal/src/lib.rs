@@ -46,6 +46,7 @@ mod journal;
 mod lsn;
 mod offline;
 mod open;
+mod pages;
 mod poison;
 mod progress;
 mod reader;

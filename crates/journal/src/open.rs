@@ -13,6 +13,7 @@ use crate::error::{OpenError, Refused, ReplayError};
 use crate::format::{FileName, LOCK_FILE, SEGMENT_DATA};
 use crate::journal::{Journal, group_bytes_max};
 use crate::lsn::{Lsn, Place};
+use crate::pages::{Pages, page_start};
 use crate::poison::PoisonCell;
 use crate::progress::Progress;
 use crate::reader::Chunks;
@@ -175,6 +176,10 @@ fn assemble(
     let active = segments.get(number).ok_or_else(gone).map_err(io)?;
     // What was replayed was perhaps only in the page cache: see the format document, "Recovery".
     file.sync_data().map_err(io)?;
+    let end = recovered.end.offset();
+    let mut head = vec![0; (end - page_start(end)) as usize];
+    file.read_at(page_start(end).into(), &mut head)
+        .map_err(io)?;
     let all = segments.list();
     let ready: VecDeque<_> = all
         .into_iter()
@@ -195,7 +200,7 @@ fn assemble(
     };
     let tail = Tail::new(
         here,
-        recovered.end.offset(),
+        end,
         ready,
         recovered.next_lsn,
         recovered.report.last_now,
@@ -213,6 +218,7 @@ fn assemble(
         committing: Mutex::new(CommitSide {
             segment: active,
             file,
+            pages: Pages::new(end, &head),
             unsynced: false,
         }),
         recent: Mutex::new(Recent::new(config.cache_bytes)),

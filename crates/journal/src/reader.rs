@@ -10,6 +10,7 @@ use crate::format::{
 };
 use crate::journal::{Journal, RecordBytes};
 use crate::lsn::Place;
+use crate::pages::{Aligned, PAGE, page_start};
 use crate::segments::lock;
 
 /// So many backlogs can be read in turns without reading anything twice.
@@ -111,10 +112,13 @@ impl Journal {
             .file(place.segment())
             .map_err(io)?
             .ok_or(ReadError::NoSegment(place))?;
-        let mut bytes = vec![0; len];
-        file.read_at(u64::from(place.offset()), &mut bytes)
-            .map_err(io)?;
-        Ok(Bytes::from(bytes))
+        // Whole pages, as they are written. A page that is being written meanwhile holds the same in what we want of it.
+        let from = page_start(place.offset());
+        let skipped = (place.offset() - from) as usize;
+        let mut pages = Aligned::new((skipped + len).next_multiple_of(PAGE as usize));
+        file.read_at(from.into(), pages.bytes_mut()).map_err(io)?;
+        let (memory, start) = pages.into_memory();
+        Ok(Bytes::from(memory).slice(start + skipped..start + skipped + len))
     }
 }
 

@@ -7,10 +7,33 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::disk::{Disk, DiskFile, is_full};
 use crate::error::{FreeError, Refused};
 use crate::format::{FileName, SEGMENT_DATA, SegmentHeader};
+use crate::pages::PAGE;
 use crate::poison::{Poison, PoisonCell};
 
 /// One step of writing zeros ahead of the writer.
 const FILL_STEP: u32 = 1 << 20;
+
+/// Zeros that the disk can take as they lie there.
+#[repr(align(4096))]
+struct Zeros([u8; Zeros::LEN]);
+
+impl Zeros {
+    const LEN: usize = 16 << 10;
+
+    /// At most [`FILL_STEP`] of them.
+    fn parts(mut len: usize) -> Vec<IoSlice<'static>> {
+        static ZEROS: Zeros = Zeros([0; Zeros::LEN]);
+        let mut parts = Vec::with_capacity(len.div_ceil(Zeros::LEN));
+        while len > 0 {
+            let part = &ZEROS.0[..len.min(Zeros::LEN)];
+            parts.push(IoSlice::new(part));
+            len -= part.len();
+        }
+        parts
+    }
+}
+
+const _: () = assert!(align_of::<Zeros>() == PAGE as usize && FILL_STEP.is_multiple_of(PAGE));
 const SYNCING_DIRECTORY: &str = "syncing the directory for";
 /// Files of older segments that stay open for readers.
 const OLD_FILES_MAX: usize = 32;
@@ -285,9 +308,8 @@ impl Segments {
             // The writer waits here if it gets as far; it moves the mark before it writes.
             let mut filled = lock(&segment.filled);
             let len = FILL_STEP.min(segment.bytes - *filled);
-            let zeros = vec![0; len as usize];
             poison.guard(
-                file.write_at(u64::from(*filled), &[IoSlice::new(&zeros)]),
+                file.write_at(u64::from(*filled), &Zeros::parts(len as usize)),
                 "writing",
                 name,
             )?;

@@ -1,5 +1,6 @@
 //! The seam to the file system: one directory and its files.
 
+mod direct;
 mod real;
 
 use std::any::Any;
@@ -58,6 +59,9 @@ pub trait Disk: Debug + Send + Sync + 'static {
 }
 
 /// An open file. Reads and writes name their offset; several threads may do them at once.
+///
+/// What is a whole number of pages, in the file and in memory (offset, addresses and lengths are multiples of 4096), may go past
+/// the operating system's cache; nobody can tell but by the time it takes.
 pub trait DiskFile: Debug + Send + Sync + 'static {
     /// Length in bytes.
     fn bytes(&self) -> io::Result<u64>;

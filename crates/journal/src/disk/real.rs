@@ -6,6 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::Errno;
+
+use super::direct::{self, Direct};
 use super::{Disk, DiskFile, FileEntry, LockGuard};
 
 /// More parts than this in one call and Linux says EINVAL.
@@ -78,7 +81,7 @@ impl Disk for RealDisk {
             .write(true)
             .create_new(true)
             .open(self.path(name))?;
-        Ok(Arc::new(RealFile { file }))
+        Ok(Arc::new(RealFile::new(file)))
     }
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn DiskFile>> {
@@ -94,7 +97,7 @@ impl Disk for RealDisk {
             }
             other => other?,
         };
-        Ok(Arc::new(RealFile { file }))
+        Ok(Arc::new(RealFile::new(file)))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -138,9 +141,17 @@ impl Disk for RealDisk {
 #[derive(Debug)]
 struct RealFile {
     file: File,
+    direct: Direct,
 }
 
 impl RealFile {
+    fn new(file: File) -> Self {
+        Self {
+            file,
+            direct: Direct::default(),
+        }
+    }
+
     /// For file systems without `fallocate`: zeros, which on most of them means space.
     fn allocate_by_writing(&self, from: u64, to: u64) -> io::Result<()> {
         let zeros = vec![0; ZERO_CHUNK];
@@ -160,18 +171,23 @@ impl DiskFile for RealFile {
     }
 
     fn write_at(&self, mut offset: u64, parts: &[IoSlice<'_>]) -> io::Result<()> {
+        let mut direct = direct::is_whole_pages(offset, parts.iter().map(|part| &**part))
+            .then(|| self.direct.file(&self.file))
+            .flatten();
         for run in parts.chunks(PARTS_MAX) {
             let mut run = run.to_vec();
             let mut left = run.as_mut_slice();
             IoSlice::advance_slices(&mut left, 0);
             while !left.is_empty() {
-                match rustix::io::pwritev(&self.file, left, offset) {
+                match rustix::io::pwritev(direct.unwrap_or(&self.file), left, offset) {
                     Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                     Ok(written) => {
                         offset += written as u64;
                         IoSlice::advance_slices(&mut left, written);
                     }
-                    Err(rustix::io::Errno::INTR) => {}
+                    Err(Errno::INTR) => {}
+                    // Not in this way.
+                    Err(Errno::INVAL) if direct.take().is_some() => self.direct.give_up(),
                     Err(error) => return Err(error.into()),
                 }
             }
@@ -180,6 +196,16 @@ impl DiskFile for RealFile {
     }
 
     fn read_at(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        if direct::is_whole_pages(offset, [&*out])
+            && let Some(file) = self.direct.file(&self.file)
+        {
+            match file.read_exact_at(out, offset) {
+                Err(error) if error.raw_os_error() == Some(Errno::INVAL.raw_os_error()) => {
+                    self.direct.give_up();
+                }
+                done => return done,
+            }
+        }
         self.file.read_exact_at(out, offset)
     }
 
@@ -194,7 +220,6 @@ impl DiskFile for RealFile {
         }
         #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
         loop {
-            use rustix::io::Errno;
             match rustix::fs::fallocate(&self.file, rustix::fs::FallocateFlags::empty(), 0, bytes) {
                 Ok(()) => return Ok(()),
                 Err(Errno::INTR) => {}
