@@ -13,13 +13,20 @@ pub enum Principal {
     User(CompactString),
 }
 
+impl Principal {
+    /// Its name, as [`Display`](fmt::Display) prints it.
+    pub fn name(&self) -> CompactString {
+        match self {
+            Self::System => CompactString::const_new("_system"),
+            Self::Anonymous => CompactString::const_new("anonymous"),
+            Self::User(name) => name.clone(),
+        }
+    }
+}
+
 impl fmt::Display for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::System => f.write_str("_system"),
-            Self::Anonymous => f.write_str("anonymous"),
-            Self::User(name) => f.write_str(name),
-        }
+        f.write_str(&self.name())
     }
 }
 
@@ -42,7 +49,11 @@ pub enum Protocol {
 }
 
 /// Who asks: goes with every command.
+///
+/// Aligned to cache lines, so that reading it never waits for a neighbour that another thread
+/// writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(align(64))]
 pub struct Caller {
     /// Who it is.
     pub principal: Principal,

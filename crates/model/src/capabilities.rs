@@ -20,6 +20,8 @@ pub enum Atomicity {
 pub struct Capabilities {
     /// Name of the engine, for people.
     pub engine: &'static str,
+    /// Other processes may use its topics and channels at the same time.
+    pub shared: bool,
     /// Over what a batch is all or nothing.
     pub atomic: Atomicity,
     /// Most priorities of a topic.

@@ -5,6 +5,7 @@ use trunkline_model::{Atomicity, Capabilities, Durability};
 pub(crate) const fn capabilities(durable: bool) -> Capabilities {
     Capabilities {
         engine: if durable { "embedded" } else { "memory" },
+        shared: false,
         atomic: Atomicity::All,
         priorities: trunkline_model::limits::PRIORITIES_MAX,
         dedupe_latest: true,

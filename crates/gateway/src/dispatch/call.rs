@@ -149,13 +149,7 @@ impl Connection {
             keyed: request.idempotency_key.is_some(),
         };
         let (token, completion) = self.waiting_for(ask, awaited)?;
-        let started = self.shared.services.calls.call(request, completion);
-        if let Some(token) = token
-            && let Some(entry) = self.waiting.get_mut(token)
-            && let Awaited::Call { call, .. } = &mut entry.awaited
-        {
-            *call = started;
-        }
+        self.gather_call(request, token, completion);
         Ok(Step::Later)
     }
 

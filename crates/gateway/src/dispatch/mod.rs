@@ -9,6 +9,7 @@ mod channel;
 mod consumer;
 mod deliver;
 mod error;
+mod gathered;
 mod inbox;
 mod info;
 mod listening;
@@ -30,6 +31,7 @@ use answers::Answers;
 use bytes::Bytes;
 use channel::Channels;
 use consumer::Consumers;
+use gathered::Gathered;
 use inbox::Event;
 use params::Params;
 use std::{collections::VecDeque, sync::Arc};
@@ -70,6 +72,7 @@ pub(crate) struct Connection {
     consumers: Consumers,
     channels: Channels,
     workers: Workers,
+    gathered: Gathered,
     /// Requests that another request of this connection ended.
     late: Vec<(ReplyTo, Error)>,
     /// Taken from the completion queue and the inbox, not yet acted on.
@@ -100,6 +103,7 @@ impl Connection {
             consumers: Consumers::default(),
             channels: Channels::default(),
             workers: Workers::default(),
+            gathered: Gathered::default(),
             late: Vec::new(),
             completed: VecDeque::new(),
             events: VecDeque::new(),
@@ -129,6 +133,7 @@ impl Connection {
     pub(crate) fn rest(&mut self) {
         self.taken_completions = Vec::new();
         self.taken_events = Vec::new();
+        self.gathered = Gathered::default();
         self.completed.shrink_to_fit();
         self.events.shrink_to_fit();
     }
@@ -244,8 +249,10 @@ impl Connection {
         });
     }
 
-    /// Turns what has come meanwhile into frames, until the outgoing buffer is full.
+    /// Passes on what has gathered, and turns what has come meanwhile into frames, until the
+    /// outgoing buffer is full.
     pub(crate) fn collect(&mut self, out: &mut Outbox) {
+        self.submit_gathered();
         self.collect_completed(out);
         self.collect_events(out);
         self.collect_heard(out);

@@ -71,6 +71,9 @@ pub(crate) fn run(
     if !method.starts_with("rpc.") {
         return call::plain(connection, method, params, ask);
     }
+    if method != "rpc.call" {
+        connection.submit_gathered();
+    }
     let verb = VERBS
         .binary_search_by(|verb| verb.name.cmp(method))
         .map(|index| &VERBS[index])

@@ -263,7 +263,8 @@ impl Connection {
         if matches!(outcome, CallOutcome::Failed(_)) {
             self.shared.counters.malformed_answers.add(1);
         }
-        self.shared.services.calls.answer(dispatch, outcome)
+        self.gather_answer(dispatch, outcome);
+        true
     }
 }
 

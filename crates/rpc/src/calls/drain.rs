@@ -12,7 +12,7 @@ impl Calls {
     pub async fn drain(&self, deadline: Duration) {
         self.draining.store(true, Ordering::Relaxed);
         let quiet = async {
-            self.until(|| lock(&self.outstanding).is_empty()).await;
+            self.until(|| lock(&self.desk).calls.is_empty()).await;
             let workers = lock(&self.locals).handles();
             for (number, handle) in &workers {
                 self.close_worker(*number);
@@ -24,7 +24,7 @@ impl Calls {
             self.until(|| self.running() == 0).await;
         };
         if tokio::time::timeout(deadline, quiet).await.is_err() {
-            let left = lock(&self.outstanding).ids();
+            let left = lock(&self.desk).calls.ids();
             for id in left {
                 self.give_up(id, Error::shutting_down());
             }

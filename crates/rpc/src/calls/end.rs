@@ -1,6 +1,11 @@
 //! How calls end on the asking side.
 
-use super::{Calls, counters::count, idempotency::Key, outstanding::Entry};
+use super::{
+    Calls,
+    counters::count,
+    idempotency::Key,
+    outstanding::{Entry, Place},
+};
 use crate::{errors::timed_out, lock::lock};
 use std::sync::{Arc, Weak, atomic::Ordering};
 use trunkline_model::{
@@ -21,9 +26,9 @@ impl CompletionSink for Relay {
 impl Calls {
     fn heard(&self, Completed { token: id, result }: Completed) {
         match result {
-            Ok(Outcome::Taken) => lock(&self.outstanding).taken(id),
+            Ok(Outcome::Taken) => lock(&self.desk).calls.taken(id),
             Ok(step @ Outcome::Progress(_)) => {
-                let reporter = lock(&self.outstanding).reporter(id);
+                let reporter = lock(&self.desk).calls.reporter(id);
                 if let Some(reporter) = reporter {
                     reporter.report(step);
                 }
@@ -36,7 +41,7 @@ impl Calls {
 
     /// The wire has an answer for a call.
     fn end(&self, id: u64, outcome: CallOutcome) {
-        let entry = lock(&self.outstanding).remove(id);
+        let entry = lock(&self.desk).calls.remove(id);
         if let Some(entry) = entry {
             let remember = was_run(&outcome);
             self.finish(id, entry, outcome, remember);
@@ -44,27 +49,31 @@ impl Calls {
     }
 
     /// Ends a call whose time is over.
-    pub(super) fn time_out(&self, id: u64, entry: Entry) {
-        let stage = self.stop(&entry);
+    pub(super) fn time_out(&self, id: u64, entry: Entry, stage: Option<Stage>) {
+        let stage = stage.unwrap_or_else(|| self.stop(&entry));
         let outcome = CallOutcome::Failed(timed_out(stage));
         self.finish(id, entry, outcome, stage == Stage::Running);
     }
 
     /// Ends a call with an error; false if it has ended.
     pub(super) fn give_up(&self, id: u64, error: Error) -> bool {
-        let entry = lock(&self.outstanding).remove(id);
-        let Some(entry) = entry else {
+        let given_up = lock(&self.desk).give_up(self.clock.now(), id);
+        let Some((entry, stage)) = given_up else {
             return false;
         };
-        let stage = self.stop(&entry);
+        let stage = stage.unwrap_or_else(|| self.stop(&entry));
         let outcome = CallOutcome::Failed(error);
         self.finish(id, entry, outcome, stage == Stage::Running);
+        self.tell();
         true
     }
 
-    /// Nobody waits for it any more: how far it had come.
+    /// Nobody waits any more for a call on the wire: how far it had come.
     fn stop(&self, entry: &Entry) -> Stage {
-        let stage = entry.sent.and_then(|sent| self.wire.cancel(sent));
+        let stage = match entry.place {
+            Place::Wire(sent) => self.wire.cancel(sent),
+            _ => None,
+        };
         stage.unwrap_or(if entry.taken {
             Stage::Running
         } else {
@@ -74,14 +83,19 @@ impl Calls {
 
     /// With `remember`, the call was or may have been run: repetitions of it get the same
     /// outcome instead of running it again.
-    fn finish(&self, id: u64, entry: Entry, outcome: CallOutcome, remember: bool) {
-        self.count_end(&outcome);
-        if let Some(key) = &entry.key {
-            self.settle_key(key, id, &outcome, remember);
-        }
+    pub(super) fn finish(&self, id: u64, entry: Entry, outcome: CallOutcome, remember: bool) {
+        self.note_end(id, &entry, &outcome, remember);
         entry.completion.complete(Ok(Outcome::Answered(outcome)));
         if self.draining.load(Ordering::Relaxed) {
             self.quieter.notify_waiters();
+        }
+    }
+
+    /// Counts and remembers how a call ends.
+    pub(super) fn note_end(&self, id: u64, entry: &Entry, outcome: &CallOutcome, remember: bool) {
+        self.count_end(outcome);
+        if let Some(key) = &entry.key {
+            self.settle_key(key, id, outcome, remember);
         }
     }
 
@@ -96,7 +110,7 @@ impl Calls {
         let now = self.clock.now();
         let followers = lock(&self.remembered).end(now, key, id, outcome, remember);
         for follower in followers {
-            let entry = lock(&self.outstanding).remove(follower);
+            let entry = lock(&self.desk).calls.remove(follower);
             if let Some(entry) = entry {
                 let outcome = outcome.clone();
                 entry.completion.complete(Ok(Outcome::Answered(outcome)));

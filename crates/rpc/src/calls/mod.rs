@@ -2,9 +2,12 @@
 
 mod config;
 mod counters;
+mod desk;
+mod dispatcher;
 mod drain;
 mod end;
 mod idempotency;
+mod local;
 mod outstanding;
 mod register;
 mod registration;
@@ -26,8 +29,8 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use config::Categories;
 use counters::Counters;
+use desk::Desk;
 use idempotency::{Bounds, Memory};
-use outstanding::Outstanding;
 use registry::Registry;
 use std::sync::{
     Arc, Mutex, RwLock, Weak,
@@ -54,9 +57,12 @@ pub struct Calls {
     categories: Categories,
     /// The wire of every category, until there are others.
     wire: Arc<Native>,
+    /// No other process uses the engine: calls go straight to the workers of this one, and
+    /// the wire carries announcements only.
+    local: bool,
     process: CompactString,
     last_id: AtomicU64,
-    outstanding: Mutex<Outstanding>,
+    desk: Mutex<Desk>,
     remembered: Mutex<Memory>,
     registry: RwLock<Registry>,
     locals: Mutex<Locals>,
@@ -85,6 +91,7 @@ impl Calls {
         config: CallsConfig,
         whoami: CompactString,
     ) -> Arc<Self> {
+        let local = !engine.capabilities().borrow().shared;
         let wire = Native::start(engine, clock.clone(), whoami.clone());
         let announcements = wire.announcements();
         let categories = Categories::new(&config);
@@ -95,7 +102,7 @@ impl Calls {
         };
         let calls = Arc::new_cyclic(|me: &Weak<Self>| Self {
             me: me.clone(),
-            outstanding: Mutex::new(Outstanding::new(categories.len())),
+            desk: Mutex::new(Desk::new(categories.len())),
             remembered: Mutex::new(Memory::new(bounds)),
             registry: RwLock::default(),
             locals: Mutex::default(),
@@ -113,6 +120,7 @@ impl Calls {
             config,
             categories,
             wire,
+            local,
             process: whoami,
         });
         calls.wire.ask();
@@ -135,12 +143,31 @@ impl Calls {
     /// Answers a call, once. False if nobody waits any more, or ever did (see
     /// [`CallCounters::late_answers`] and [`CallCounters::unknown_answers`]).
     pub fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
-        self.answered(dispatch, outcome)
+        let mut one = vec![(dispatch, outcome)];
+        self.answer_all(&mut one) == 1
+    }
+
+    /// Answers calls, like [`Calls::answer`], and leaves the vector empty: many answers cost
+    /// little more than one. How many of them somebody waited for.
+    pub fn answer_all(&self, answers: &mut Vec<(DispatchId, CallOutcome)>) -> usize {
+        if self.local {
+            return self.answer_here(answers);
+        }
+        let answered = |(dispatch, outcome)| self.answered(dispatch, outcome);
+        answers
+            .drain(..)
+            .map(answered)
+            .filter(|waited| *waited)
+            .count()
     }
 
     /// Passes a JSON value to the caller of a running call.
     pub fn progress(&self, dispatch: DispatchId, value: Bytes) {
-        self.wire.progress(dispatch, value);
+        if self.local {
+            self.progress_here(dispatch, value);
+        } else {
+            self.wire.progress(dispatch, value);
+        }
     }
 
     /// What is offered: one entry per handler and process, by name; this process' own with
@@ -164,7 +191,7 @@ impl Calls {
 
     /// Calls of this process that have not ended.
     pub fn outstanding(&self) -> usize {
-        lock(&self.outstanding).len()
+        lock(&self.desk).calls.len()
     }
 
     /// What has happened since the start.

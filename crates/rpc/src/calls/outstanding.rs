@@ -1,9 +1,9 @@
 //! The calls of this gateway that have not ended: bounds and deadlines. Pure.
 
-use crate::calls::{CallRequest, idempotency::Key};
+use crate::calls::{CallRequest, dispatcher::Waiters, idempotency::Key};
 use hashbrown::HashMap;
 use std::sync::Arc;
-use trunkline_model::{CallId, Completion, DeadlineQueue, Reporter, Timestamp};
+use trunkline_model::{CallId, Completion, DeadlineQueue, IncomingCall, Reporter, Timestamp};
 
 /// Calls that have not ended.
 #[derive(Debug)]
@@ -48,10 +48,27 @@ pub(crate) struct Entry {
     pub key: Option<Arc<Key>>,
     /// A worker has it.
     pub taken: bool,
-    /// Its name on the wire, once it is sent.
-    pub sent: Option<CallId>,
-    /// What is to be sent once somebody offers the method.
-    pub held: Option<Box<Held>>,
+    /// Where it is.
+    pub place: Place,
+}
+
+/// Where a call is.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// Nowhere yet: nobody offers its method, it follows another call, or its line has passed
+    /// it over.
+    Here(Option<Box<Held>>),
+    /// On the wire, under this name.
+    Wire(CallId),
+    /// In the line of its method, with what a worker will be given.
+    Line(Box<IncomingCall>),
+    /// With a worker of this process.
+    Worker {
+        /// The number of the dispatch.
+        dispatch: u64,
+        /// What is needed to run it again, if that is allowed.
+        again: Option<Box<IncomingCall>>,
+    },
 }
 
 /// A call that is not sent yet.
@@ -124,7 +141,7 @@ impl Outstanding {
     pub(crate) fn sent(&mut self, id: u64, wire: CallId) -> bool {
         match self.calls.get_mut(&id) {
             Some(entry) => {
-                entry.sent = Some(wire);
+                entry.place = Place::Wire(wire);
                 true
             }
             None => false,
@@ -134,7 +151,7 @@ impl Outstanding {
     /// Nobody offers its method yet.
     pub(crate) fn hold(&mut self, id: u64, held: Held) {
         if let Some(entry) = self.calls.get_mut(&id) {
-            entry.held = Some(Box::new(held));
+            entry.place = Place::Here(Some(Box::new(held)));
             self.unoffered.push(id);
         }
     }
@@ -147,7 +164,11 @@ impl Outstanding {
             let Some(entry) = calls.get_mut(id) else {
                 return false;
             };
-            let held = entry.held.take_if(|held| is_due(&held.request.method));
+            let Place::Here(waiting) = &mut entry.place else {
+                return false;
+            };
+            let held = waiting.take_if(|held| is_due(&held.request.method));
+            let stays = waiting.is_some();
             if let Some(held) = held {
                 due.push(Due {
                     id: *id,
@@ -156,7 +177,7 @@ impl Outstanding {
                     key: entry.key.clone(),
                 });
             }
-            entry.held.is_some()
+            stays
         });
         due
     }
@@ -167,6 +188,22 @@ impl Outstanding {
             && !std::mem::replace(&mut entry.taken, true)
         {
             self.waiting[entry.category].leave(entry.bytes);
+        }
+    }
+
+    /// It waits in a line.
+    pub(crate) fn waits_in_line(&mut self, id: u64, incoming: Box<IncomingCall>) {
+        if let Some(entry) = self.calls.get_mut(&id) {
+            entry.place = Place::Line(incoming);
+        }
+    }
+
+    /// Its worker was lost: what is needed to run it again, if it may be.
+    pub(crate) fn take_again(&mut self, id: u64) -> Option<IncomingCall> {
+        let entry = self.calls.get_mut(&id)?;
+        match &mut entry.place {
+            Place::Worker { again, .. } => again.take().map(|again| *again),
+            _ => None,
         }
     }
 
@@ -218,6 +255,31 @@ impl Outstanding {
     }
 }
 
+impl Waiters for Outstanding {
+    fn take(&mut self, call: u64) -> Option<Box<IncomingCall>> {
+        let entry = self.calls.get_mut(&call)?;
+        match std::mem::replace(&mut entry.place, Place::Here(None)) {
+            Place::Line(incoming) => Some(incoming),
+            other => {
+                entry.place = other;
+                None
+            }
+        }
+    }
+
+    fn runs(&mut self, call: u64, dispatch: u64, again: Option<Box<IncomingCall>>) {
+        self.taken(call);
+        if let Some(entry) = self.calls.get_mut(&call) {
+            entry.place = Place::Worker { dispatch, again };
+        }
+    }
+
+    fn waits(&self, call: u64) -> bool {
+        let entry = self.calls.get(&call);
+        entry.is_some_and(|entry| matches!(entry.place, Place::Line(_)))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -236,8 +298,7 @@ mod tests {
             bytes: 10,
             key: None,
             taken: false,
-            sent: None,
-            held: None,
+            place: Place::Here(None),
         }
     }
 

@@ -13,7 +13,7 @@ use compact_str::CompactString;
 use std::sync::{Arc, Weak, atomic::Ordering};
 use trunkline_model::{
     CallOutcome, CallSink, CallWire, Caller, DispatchId, Error, HandlerInfo, IncomingCall,
-    WorkerHandle, WorkerSpec,
+    WorkerSpec,
 };
 
 impl Calls {
@@ -37,13 +37,18 @@ impl Calls {
         }
         spec::check(caller, &spec, &self.categories)?;
         let (worker, stats, info) = self.add_worker(&spec)?;
-        let counting = Arc::new(Counting {
-            calls: self.me.clone(),
-            worker,
-            stats,
-            sink,
-        });
-        let handle: Arc<dyn WorkerHandle> = self.wire.serve(spec, counting).into();
+        let handle = if self.local {
+            self.serve_here(worker, &spec, sink, stats)
+        } else {
+            let calls = self.me.clone();
+            let counting = Arc::new(Counting {
+                calls,
+                worker,
+                stats,
+                sink,
+            });
+            self.wire.serve(spec, counting).into()
+        };
         lock(&self.locals).handle(worker, Arc::downgrade(&handle));
         self.publish_offer(info);
         self.look_at_held();

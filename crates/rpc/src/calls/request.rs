@@ -5,8 +5,8 @@ use super::{
     config::Category,
     counters::count,
     idempotency::{Found, Key},
-    outstanding::{Due, Entry, Held},
-    registry::Method,
+    outstanding::{Due, Entry, Held, Place},
+    schema::Schema,
 };
 use crate::{
     errors::{no_handler, overloaded},
@@ -14,13 +14,18 @@ use crate::{
 };
 use bytes::Bytes;
 use compact_str::CompactString;
+use smallvec::SmallVec;
 use std::{
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use trunkline_model::{
-    Call, CallId, CallOutcome, CallWire, Caller, Completion, Error, Outcome, Timestamp,
+    Call, CallId, CallOutcome, CallWire, Caller, Completion, DispatchId, Error, ErrorCode,
+    IncomingCall, Outcome, Timestamp,
 };
+
+/// Calls that one visit to the tables begins: what others wait for them meanwhile is bounded.
+const CALLS_AT_ONCE: usize = 32;
 
 /// A call as a client asks for it.
 #[derive(Clone, Debug)]
@@ -69,19 +74,129 @@ impl Calls {
     /// used with other ones, `-32003` too many calls wait, `-32001` time-out with
     /// `data.stage`, `-32002` the worker was lost, `-32004` cancelled, `-32012` draining.
     pub fn call(&self, request: CallRequest, completion: Completion) -> Option<CallId> {
-        count(&self.counters.calls);
-        let method = self.read_registry().method(&request.method).cloned();
+        let mut started = Vec::with_capacity(1);
+        self.call_all(&mut vec![(request, completion)], &mut started);
+        let id = started.pop().flatten()?;
+        lock(&self.desk).calls.contains(id.0).then_some(id)
+    }
+
+    /// Asks for calls, like [`Calls::call`], and leaves the vector empty: many calls cost
+    /// little more than one. Their ids are appended to `started`, in order: `None` for a call
+    /// that was refused at once.
+    pub fn call_all(
+        &self,
+        calls: &mut Vec<(CallRequest, Completion)>,
+        started: &mut Vec<Option<CallId>>,
+    ) {
+        self.counters
+            .calls
+            .fetch_add(calls.len() as u64, Ordering::Relaxed);
         let now = self.clock.now();
-        if let Err(error) = self.check(&request, method.as_deref(), now) {
-            refuse(completion, error);
-            return None;
+        let mut methods: SmallVec<[Option<Known>; CALLS_AT_ONCE]> = SmallVec::new();
+        let mut calls = calls.drain(..);
+        while calls.len() > 0 {
+            methods.clear();
+            {
+                let registry = self.read_registry();
+                let ahead = calls.as_slice().iter().take(CALLS_AT_ONCE);
+                methods.extend(ahead.map(|(request, _)| {
+                    let method = registry.method(&request.method)?;
+                    Some(Known {
+                        category: method.category,
+                        schema: method.schema.clone(),
+                    })
+                }));
+            }
+            let together = methods.drain(..).zip(calls.by_ref());
+            self.call_together(now, together, started);
         }
+    }
+
+    /// Begins a few calls with one visit to the desk.
+    fn call_together(
+        &self,
+        now: Timestamp,
+        calls: impl Iterator<Item = (Option<Known>, (CallRequest, Completion))>,
+        started: &mut Vec<Option<CallId>>,
+    ) {
+        let mut refused: SmallVec<[(Completion, Error); 1]> = SmallVec::new();
+        let mut ready: SmallVec<[Ready; CALLS_AT_ONCE]> = SmallVec::new();
+        for (method, (request, completion)) in calls {
+            match self.check(&request, method.as_ref(), now) {
+                Ok(()) => ready.push(self.ready(now, method, request, completion, started.len())),
+                Err(error) => refused.push((completion, error)),
+            }
+            started.push(None);
+        }
+        let mut elsewhere: SmallVec<[Elsewhere; 1]> = SmallVec::new();
+        let mut earlier = false;
+        {
+            let mut desk = lock(&self.desk);
+            for Ready {
+                index,
+                entry,
+                known,
+                request,
+                deadline,
+            } in ready
+            {
+                let number = entry.category;
+                let category = self.categories.get(number);
+                let bounds = category.config.bounds();
+                let key = entry.key.clone();
+                let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
+                match desk.calls.begin(id, entry, bounds) {
+                    Ok(sooner) => earlier |= sooner,
+                    Err(entry) => {
+                        let error = overloaded(&category.name, bounds.calls_max);
+                        refused.push((entry.completion, error));
+                        continue;
+                    }
+                }
+                started[index] = Some(CallId(id));
+                if known && self.local && key.is_none() {
+                    desk.send(now, id, incoming(request, category, deadline));
+                } else {
+                    elsewhere.push(Elsewhere {
+                        id,
+                        number,
+                        known,
+                        key,
+                        held: Held { request, deadline },
+                    });
+                }
+            }
+        }
+        if earlier {
+            self.earlier.notify_one();
+        }
+        if self.local {
+            self.tell();
+        }
+        for (completion, error) in refused {
+            if error.code() == ErrorCode::Overloaded {
+                count(&self.counters.overloaded);
+            }
+            refuse(completion, error);
+        }
+        for call in elsewhere {
+            self.send_elsewhere(now, call);
+        }
+    }
+
+    fn ready(
+        &self,
+        now: Timestamp,
+        method: Option<Known>,
+        request: CallRequest,
+        completion: Completion,
+        index: usize,
+    ) -> Ready {
         let number = method
             .as_ref()
             .map_or(self.categories.default(), |method| method.category);
         let category = self.categories.get(number);
         let timeout = request.timeout.unwrap_or(category.config.timeout.0);
-        let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
         let entry = Entry {
             completion,
             deadline: now.after(category.config.wait(timeout)),
@@ -92,32 +207,45 @@ impl Calls {
                 .map_or(0, |params| params.len() as u64),
             key: key_of(&request),
             taken: false,
-            sent: None,
-            held: None,
+            place: Place::Here(None),
         };
-        let key = entry.key.clone();
-        if !self.begin(id, entry, category) {
-            return None;
+        Ready {
+            index,
+            entry,
+            known: method.is_some(),
+            request,
+            deadline: now.after(timeout),
         }
+    }
+
+    /// Goes on with a call that is not simply handed to a worker of this process: it has a
+    /// key, nobody offers its method, or it goes over the wire.
+    fn send_elsewhere(&self, now: Timestamp, call: Elsewhere) {
+        let Elsewhere {
+            id,
+            number,
+            known,
+            key,
+            held,
+        } = call;
         if let Some(key) = &key
-            && !self.is_first(now, key, request.params.as_ref(), id)
+            && !self.is_first(now, key, held.request.params.as_ref(), id)
         {
-            return self.still(id);
+            return;
         }
-        let deadline = now.after(timeout);
-        if method.is_none() {
-            self.hold(id, Held { request, deadline });
+        if known {
+            let category = self.categories.get(number);
+            self.send(id, held.request, category, held.deadline, key);
         } else {
-            self.send(id, request, category, deadline, key);
+            self.hold(id, held);
         }
-        self.still(id)
     }
 
     /// Keeps a call back until somebody offers its method, or the asking for that is over:
     /// a method that nobody offers gets no queue.
     fn hold(&self, id: u64, held: Held) {
         let method = held.request.method.clone();
-        lock(&self.outstanding).hold(id, held);
+        lock(&self.desk).calls.hold(id, held);
         // Somebody may have come, or the time may have passed, since that was looked at.
         let asking = lock(&self.schedule).is_asking(self.clock.now());
         let offered = self.read_registry().method(&method).is_some();
@@ -133,7 +261,9 @@ impl Calls {
         let (due, unoffered): (Vec<_>, Vec<_>) = {
             let registry = self.read_registry();
             let is_offered = |method: &str| registry.method(method).is_some();
-            let due = lock(&self.outstanding).take_held(|m| !asking || is_offered(m));
+            let due = lock(&self.desk)
+                .calls
+                .take_held(|m| !asking || is_offered(m));
             due.into_iter()
                 .partition(|due| is_offered(&due.held.request.method))
         };
@@ -156,7 +286,7 @@ impl Calls {
     fn check(
         &self,
         request: &CallRequest,
-        method: Option<&Method>,
+        method: Option<&Known>,
         now: Timestamp,
     ) -> Result<(), Error> {
         if self.draining.load(Ordering::Relaxed) {
@@ -167,7 +297,7 @@ impl Calls {
                 count(&self.counters.not_offered);
                 return Err(no_handler(&request.method));
             }
-            Some(Method {
+            Some(Known {
                 schema: Some(schema),
                 ..
             }) => schema
@@ -186,27 +316,6 @@ impl Calls {
             ));
         }
         Ok(())
-    }
-
-    fn begin(&self, id: u64, entry: Entry, category: &Category) -> bool {
-        let bounds = category.config.bounds();
-        let begun = lock(&self.outstanding).begin(id, entry, bounds);
-        match begun {
-            Ok(earlier) => {
-                if earlier {
-                    self.earlier.notify_one();
-                }
-                true
-            }
-            Err(entry) => {
-                count(&self.counters.overloaded);
-                refuse(
-                    entry.completion,
-                    overloaded(&category.name, bounds.calls_max),
-                );
-                false
-            }
-        }
     }
 
     /// Whether a call with a key is to be run; else it has an answer, or will have one.
@@ -230,7 +339,7 @@ impl Calls {
             }
         };
         // Bound to the variable so that the lock is gone when the completion is used.
-        let entry = lock(&self.outstanding).remove(id);
+        let entry = lock(&self.desk).calls.remove(id);
         if let Some(entry) = entry {
             entry.completion.complete(Ok(Outcome::Answered(outcome)));
         }
@@ -245,6 +354,17 @@ impl Calls {
         deadline: Timestamp,
         key: Option<Arc<Key>>,
     ) {
+        if self.local {
+            let now = self.clock.now();
+            {
+                let mut desk = lock(&self.desk);
+                if desk.calls.contains(id) {
+                    desk.send(now, id, incoming(request, category, deadline));
+                }
+            }
+            self.tell();
+            return;
+        }
         let traceparent = request.traceparent.or_else(|| request.caller.trace.clone());
         let call = Call {
             method: request.method,
@@ -255,7 +375,7 @@ impl Calls {
             traceparent,
         };
         let sent = self.wire.send(call, Completion::new(self.ends.clone(), id));
-        if !lock(&self.outstanding).sent(id, sent) {
+        if !lock(&self.desk).calls.sent(id, sent) {
             // It was answered, cancelled or timed out in between; for an answered one this
             // does nothing.
             let stage = self.wire.cancel(sent);
@@ -265,9 +385,48 @@ impl Calls {
             }
         }
     }
+}
 
-    fn still(&self, id: u64) -> Option<CallId> {
-        lock(&self.outstanding).contains(id).then_some(CallId(id))
+/// What is known of a method that somebody offers.
+struct Known {
+    category: usize,
+    schema: Option<Arc<Schema>>,
+}
+
+/// A call that may begin.
+struct Ready {
+    /// Its place among those that are asked for together.
+    index: usize,
+    entry: Entry,
+    /// Somebody offers the method.
+    known: bool,
+    request: CallRequest,
+    /// What the worker sees.
+    deadline: Timestamp,
+}
+
+/// A call that has begun and needs more than a worker.
+struct Elsewhere {
+    id: u64,
+    /// Of its category.
+    number: usize,
+    known: bool,
+    key: Option<Arc<Key>>,
+    held: Held,
+}
+
+/// What a worker is given.
+fn incoming(request: CallRequest, category: &Category, deadline: Timestamp) -> IncomingCall {
+    let traceparent = request.traceparent.or_else(|| request.caller.trace.clone());
+    IncomingCall {
+        dispatch: DispatchId(0),
+        method: request.method,
+        params: request.params,
+        caller: request.caller.principal.name(),
+        category: category.name.clone(),
+        deadline,
+        attempt: 1,
+        traceparent,
     }
 }
 

@@ -77,10 +77,11 @@ impl Calls {
         }
         loop {
             // The lock must be gone before the call is ended.
-            let due = lock(&self.outstanding).pop_due(now);
-            let Some((id, entry)) = due else { break };
-            self.time_out(id, entry);
+            let due = lock(&self.desk).pop_due(now);
+            let Some((id, entry, stage)) = due else { break };
+            self.time_out(id, entry, stage);
         }
+        self.tell();
         let announce = lock(&self.schedule).announce(now);
         if announce {
             self.announce_all();
@@ -89,7 +90,7 @@ impl Calls {
             lock(&self.remembered).forget_old(now);
         }
         let latest = lock(&self.schedule).next();
-        lock(&self.outstanding).arm(latest)
+        lock(&self.desk).calls.arm(latest)
     }
 
     fn tick_and_wait(&self) -> Duration {

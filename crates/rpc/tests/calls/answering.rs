@@ -36,6 +36,7 @@ async fn a_durable_engine_carries_calls_without_its_journal() {
     let clock = Arc::new(SystemClock::new(Timestamp::ZERO));
     for process in ["first", "second"] {
         let engine = Embedded::open(EmbeddedConfig::new(location.clone())).unwrap();
+        let engine = crate::under_calls(engine);
         let calls = Calls::start(engine, clock.clone(), config(), process.into());
         let client = Client::of(&calls);
         client.call("add", "\"waits\"");

@@ -3,9 +3,7 @@
 use crate::world::{Client, World, secs};
 use std::sync::Arc;
 use trunkline_model::{
-    Admin, CallOutcome, Caller, Completed, Completion, CompletionQueue, CompletionSink,
-    ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Engine, Error, ErrorCode,
-    Source, TopicName, oneshot,
+    CallOutcome, Completed, Completion, CompletionQueue, CompletionSink, ErrorCode,
 };
 use trunkline_rpc::Calls;
 
@@ -75,89 +73,6 @@ async fn what_is_past_its_deadline_is_not_taken_over() {
     assert_eq!(client.heard().len(), 1);
 }
 
-/// A process that dies takes its table with it: the engine returns its deliveries, and the
-/// next worker sees by the attempt that somebody may have run the call.
-#[tokio::test]
-async fn a_call_of_a_dead_process_is_run_again_only_if_it_may_be() {
-    let world = World::new();
-    let client = world.client();
-    let busy = world.worker("math", &["set", "get"], 1);
-    client.call("set", "1");
-    let dying = consumer_that_never_answers(&world);
-    client.call("set", "2");
-    client.call("get", "3");
-    drop(dying);
-    busy.answer(&busy.take_one(), "0");
-    let call = busy.take_one();
-    assert_eq!((call.method.as_str(), call.attempt), ("get", 2));
-    busy.answer(&call, "7");
-    let mut heard = client.heard();
-    heard.sort();
-    assert_eq!(heard, ["1: 0", "2: -32002", "3: 7"]);
-}
-
-/// Takes calls off their queues as a worker of another process would.
-fn consumer_that_never_answers(world: &World) -> Box<dyn ConsumerHandle> {
-    struct Silent;
-    impl DeliverySink for Silent {
-        fn started(&self, _: Result<Consuming, Error>) {}
-        fn deliver(&self, _: Vec<Delivery>) {}
-        fn ended(&self, _: Error) {}
-    }
-    let source = |name: &str| Source {
-        topic: TopicName::new(name).unwrap(),
-        subscription: "workers".parse().unwrap(),
-        from: None,
-    };
-    let spec = ConsumeSpec {
-        sources: vec![source("_call.set"), source("_call.get")],
-        credit: 10,
-        window_bytes: u64::MAX,
-        auto_ack: false,
-    };
-    let silent = Arc::new(Silent);
-    world.engine.consume(&Caller::system(), spec, silent)
-}
-
-#[tokio::test]
-async fn an_unused_queue_leaves_nothing_behind() {
-    let world = World::new();
-    let client = world.client();
-    let worker = world.worker("math", &["add"], 1);
-    assert!(exists(&world, "_call.add").await);
-    drop(worker);
-    client.call("nonsense", "1");
-    for _ in 0..2 {
-        world.pass(secs(5));
-    }
-    assert!(!exists(&world, "_call.add").await);
-    assert!(!exists(&world, "_call.nonsense").await);
-
-    let again = world.worker("math", &["add"], 1);
-    client.call("add", "1");
-    assert_eq!(again.take().len(), 1);
-}
-
-#[tokio::test]
-async fn a_queue_goes_once_what_waited_in_vain_has_expired() {
-    let world = World::new();
-    let client = world.client();
-    let worker = world.worker("math", &["add"], 1);
-    client.call("add", "1");
-    client.call("add", "2");
-    drop(worker);
-    assert_eq!(client.heard(), ["1: -32002"]);
-    for _ in 0..5 {
-        world.pass(secs(5));
-    }
-    assert!(exists(&world, "_call.add").await, "a worker may come");
-    for _ in 0..3 {
-        world.pass(secs(5));
-    }
-    assert_eq!(client.heard(), ["2: -32001 queued"]);
-    assert!(!exists(&world, "_call.add").await);
-}
-
 /// A call that is made again the moment it fails.
 struct Again {
     client: Client,
@@ -185,12 +100,4 @@ async fn whoever_hears_of_the_last_workers_end_finds_nobody() {
     assert_eq!(worker.take().len(), 1);
     drop(worker);
     assert_eq!(again.client.heard(), ["1: -32601"]);
-}
-
-pub(crate) async fn exists(world: &World, topic: &str) -> bool {
-    let topic = TopicName::new(topic).unwrap();
-    let (completion, result) = oneshot();
-    let inspect = Admin::Inspect { topic };
-    world.engine.admin(&Caller::system(), inspect, completion);
-    result.await.is_ok()
 }

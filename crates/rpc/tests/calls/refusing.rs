@@ -1,6 +1,5 @@
 //! Calls and workers that are refused.
 
-use crate::losing::exists;
 use crate::world::{Client, Worker, World, config, method, secs, spec};
 use serde_json::{json, value::to_raw_value};
 use trunkline_model::{ErrorCode, MethodSpec, WorkerSpec};
@@ -36,30 +35,12 @@ async fn a_method_that_nobody_offers_leaves_no_queue_behind() {
     let gone = client.call("add", "1").unwrap();
     client.call("sub", "2");
     assert!(world.calls.cancel(gone));
-    assert!(!exists(&world, "_call.add").await && !exists(&world, "_call.sub").await);
+    assert!(!world.has_queue("add").await && !world.has_queue("sub").await);
     let worker = world.worker("math", &["add", "mul"], 1);
     assert!(worker.take().is_empty(), "it was cancelled");
     world.pass(secs(1));
     assert_eq!(client.heard(), ["1: -32004", "2: -32601"]);
-    assert!(!exists(&world, "_call.sub").await);
-}
-
-#[tokio::test]
-async fn a_call_waits_for_the_announcement_of_another_process() {
-    let world = World::new();
-    let there = world.join("there");
-    let client = Client::of(&there);
-    let worker = world.worker("math", &["add"], 1);
-    // Unless it has heard already, it does not know the method yet.
-    client.call("add", "1");
-    let call = loop {
-        if let Some(call) = worker.take().pop() {
-            break call;
-        }
-        tokio::task::yield_now().await;
-    };
-    assert!(worker.answer(&call, "2"));
-    assert_eq!(client.heard(), ["1: 2"]);
+    assert!(!world.has_queue("sub").await);
 }
 
 #[tokio::test]

@@ -116,11 +116,14 @@ fn every_call_ends_once() {
     let _inside = runtime.enter();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new(Timestamp::ZERO));
     let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
-    let here = Calls::start(engine.clone(), clock.clone(), config(), "here".into());
-    let there = Calls::start(engine, clock, config(), "there".into());
+    let start = |name: &&str| {
+        let engine = crate::under_calls(engine.clone());
+        Calls::start(engine, clock.clone(), config(), (*name).into())
+    };
+    let processes: Vec<Arc<Calls>> = crate::PROCESSES.iter().map(start).collect();
     let stop = AtomicBool::new(false);
     let ends: Vec<BTreeMap<String, u64>> = thread::scope(|scope| {
-        for calls in [&here, &there] {
+        for calls in &processes {
             // One stays, one is lost again and again.
             scope.spawn(|| work(calls, u64::MAX, &stop));
             scope.spawn(|| {
@@ -129,9 +132,9 @@ fn every_call_ends_once() {
                 }
             });
         }
-        let callers: Vec<_> = [&here, &there, &here]
-            .map(|calls| scope.spawn(|| ask(calls)))
-            .into_iter()
+        let callers: Vec<_> = (0..3)
+            .map(|n| &processes[n % processes.len()])
+            .map(|calls| scope.spawn(move || ask(calls)))
             .collect();
         let ends = callers.into_iter().map(|caller| caller.join().unwrap());
         let ends = ends.collect();
@@ -147,5 +150,5 @@ fn every_call_ends_once() {
         assert_eq!(ends.values().sum::<u64>(), CALLS_EACH);
         assert!(ends["its own answer"] > CALLS_EACH / 2, "{ends:?}");
     }
-    assert_eq!(here.outstanding() + there.outstanding(), 0);
+    assert!(processes.iter().all(|calls| calls.outstanding() == 0));
 }

@@ -125,6 +125,7 @@ async fn deadlines_are_watched_without_being_asked() {
     let clock = Arc::new(SystemClock::new(Timestamp::ZERO));
     let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
     let config = crate::world::config();
+    let engine = crate::under_calls(engine);
     let calls = trunkline_rpc::Calls::start(engine, clock, config, "here".into());
     let client = crate::world::Client::of(&calls);
     let worker = Worker::of(&calls, spec("math", &["add"], 1));

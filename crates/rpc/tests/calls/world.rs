@@ -9,9 +9,9 @@ use std::{
 };
 use trunkline_engine_embedded::{Drive, Embedded, EmbeddedConfig};
 use trunkline_model::{
-    CallId, CallOutcome, CallSink, Caller, Completed, Completion, CompletionQueue, ConnectionId,
-    DispatchId, Error, HandlerName, IncomingCall, ManualClock, MethodSpec, Outcome, Principal,
-    Protocol, Span, Timestamp, Wake, WorkerSpec,
+    Admin, CallId, CallOutcome, CallSink, Caller, Completed, Completion, CompletionQueue,
+    ConnectionId, DispatchId, Engine, Error, HandlerName, IncomingCall, ManualClock, MethodSpec,
+    Outcome, Principal, Protocol, Span, Timestamp, TopicName, Wake, WorkerSpec, oneshot,
 };
 use trunkline_rpc::{CallRequest, Calls, CallsConfig, CategoryConfig, Registration};
 
@@ -36,7 +36,8 @@ impl World {
         engine.clock = Some(clock.clone());
         engine.drive = Drive::ByHand;
         let engine = Embedded::open(engine).unwrap();
-        let calls = Calls::start(engine.clone(), clock.clone(), config, "here".into());
+        let under = crate::under_calls(engine.clone());
+        let calls = Calls::start(under, clock.clone(), config, "here".into());
         Self {
             clock,
             engine,
@@ -44,10 +45,13 @@ impl World {
         }
     }
 
-    /// Another gateway on the same engine.
-    pub(crate) fn join(&self, name: &str) -> Arc<Calls> {
-        let clock = self.clock.clone();
-        Calls::start(self.engine.clone(), clock, config(), name.into())
+    /// Whether the engine has a queue for a method.
+    pub(crate) async fn has_queue(&self, method: &str) -> bool {
+        let topic = TopicName::new(format!("_call.{method}")).unwrap();
+        let (completion, result) = oneshot();
+        let inspect = Admin::Inspect { topic };
+        self.engine.admin(&Caller::system(), inspect, completion);
+        result.await.is_ok()
     }
 
     /// Lets time go by and everything happen that is due.

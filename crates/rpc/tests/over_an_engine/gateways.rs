@@ -1,9 +1,15 @@
 //! Two processes on one engine.
 
-use crate::world::{Client, Worker, World, secs, spec};
+use crate::world::{Client, Worker, World, config, secs, spec};
 use std::sync::Arc;
 use trunkline_model::ErrorCode;
 use trunkline_rpc::Calls;
+
+/// Another gateway on the same engine.
+fn join(world: &World, name: &str) -> Arc<Calls> {
+    let engine = crate::under_calls(world.engine.clone());
+    Calls::start(engine, world.clock.clone(), config(), name.into())
+}
 
 /// Waits until a gateway has heard who offers a method, or that nobody does any more.
 async fn until_offered(calls: &Arc<Calls>, method: &str, offered: bool) {
@@ -23,7 +29,7 @@ async fn until_offered(calls: &Arc<Calls>, method: &str, offered: bool) {
 async fn a_worker_behind_one_gateway_answers_callers_of_another() {
     let world = World::new();
     let worker = world.worker("math", &["add"], 2);
-    let there = world.join("there");
+    let there = join(&world, "there");
     until_offered(&there, "add", true).await;
 
     let client = Client::of(&there);
@@ -38,7 +44,7 @@ async fn a_worker_behind_one_gateway_answers_callers_of_another() {
 async fn calls_are_cancelled_and_time_out_across_processes() {
     let world = World::new();
     let worker = world.worker("math", &["add"], 1);
-    let there = world.join("there");
+    let there = join(&world, "there");
     until_offered(&there, "add", true).await;
     let client = Client::of(&there);
 
@@ -66,7 +72,7 @@ async fn calls_are_cancelled_and_time_out_across_processes() {
 async fn a_lost_worker_is_noticed_across_processes() {
     let world = World::new();
     let lost = world.worker("math", &["get", "set"], 2);
-    let there = world.join("there");
+    let there = join(&world, "there");
     until_offered(&there, "get", true).await;
     let other = Worker::of(&there, spec("math", &["get", "set"], 0x10));
     let client = Client::of(&there);
@@ -95,7 +101,7 @@ async fn a_lost_worker_is_noticed_across_processes() {
 #[tokio::test]
 async fn handlers_are_announced_and_forgotten() {
     let world = World::new();
-    let there = world.join("there");
+    let there = join(&world, "there");
     let worker = world.worker("math", &["add"], 3);
     until_offered(&there, "add", true).await;
     let handlers = there.handlers();
@@ -120,11 +126,29 @@ async fn handlers_are_announced_and_forgotten() {
 async fn a_process_that_fell_silent_is_forgotten() {
     let world = World::new();
     let worker = world.worker("math", &["add"], 1);
-    let there = world.join("there");
+    let there = join(&world, "there");
     until_offered(&there, "add", true).await;
     // `here` is not ticked: it has died, as far as anybody can tell.
     world.clock.advance(secs(16));
     there.tick();
     assert!(there.handlers().is_empty());
     drop(worker);
+}
+
+#[tokio::test]
+async fn a_call_waits_for_the_announcement_of_another_process() {
+    let world = World::new();
+    let there = join(&world, "there");
+    let client = Client::of(&there);
+    let worker = world.worker("math", &["add"], 1);
+    // Unless it has heard already, it does not know the method yet.
+    client.call("add", "1");
+    let call = loop {
+        if let Some(call) = worker.take().pop() {
+            break call;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert!(worker.answer(&call, "2"));
+    assert_eq!(client.heard(), ["1: 2"]);
 }

@@ -1,0 +1,73 @@
+//! Calls and answers of the frames that were read together: they go on together, because one
+//! visit to the tables of calls costs little more for many of them than for one.
+
+use super::{Connection, waiting::Awaited};
+use trunkline_model::{CallId, CallOutcome, Completion, DispatchId};
+use trunkline_rpc::CallRequest;
+
+/// From so many calls or answers on, the frames that follow are not waited for: a worker begins
+/// while they are read.
+const TOGETHER_MAX: usize = 64;
+
+/// What has gathered; the buffers are kept.
+#[derive(Default)]
+pub(crate) struct Gathered {
+    calls: Vec<(CallRequest, Completion)>,
+    /// Where the calls' ids are noted, in the same order.
+    tokens: Vec<Option<u64>>,
+    started: Vec<Option<CallId>>,
+    answers: Vec<(DispatchId, CallOutcome)>,
+}
+
+impl Connection {
+    /// Asks for a call with the next [`Connection::submit_gathered`].
+    pub(crate) fn gather_call(
+        &mut self,
+        request: CallRequest,
+        token: Option<u64>,
+        completion: Completion,
+    ) {
+        self.gathered.calls.push((request, completion));
+        self.gathered.tokens.push(token);
+        if self.gathered.calls.len() >= TOGETHER_MAX {
+            self.submit_gathered();
+        }
+    }
+
+    /// Answers a call with the next [`Connection::submit_gathered`].
+    pub(crate) fn gather_answer(&mut self, dispatch: DispatchId, outcome: CallOutcome) {
+        self.gathered.answers.push((dispatch, outcome));
+        if self.gathered.answers.len() >= TOGETHER_MAX {
+            self.submit_gathered();
+        }
+    }
+
+    /// Asks for the calls and gives the answers that have gathered. Comes before any request
+    /// that may have to do with them, and before anything is waited for.
+    pub(crate) fn submit_gathered(&mut self) {
+        let calls = &self.shared.services.calls;
+        let Gathered {
+            calls: asked,
+            tokens,
+            started,
+            answers,
+        } = &mut self.gathered;
+        if !answers.is_empty() {
+            let given = answers.len();
+            let waited = calls.answer_all(answers);
+            let unknown = given.saturating_sub(waited) as u64;
+            self.shared.counters.unknown_answers.add(unknown);
+        }
+        if !asked.is_empty() {
+            calls.call_all(asked, started);
+            for (token, id) in tokens.drain(..).zip(started.drain(..)) {
+                if let Some(token) = token
+                    && let Some(entry) = self.waiting.get_mut(token)
+                    && let Awaited::Call { call, .. } = &mut entry.awaited
+                {
+                    *call = id;
+                }
+            }
+        }
+    }
+}
