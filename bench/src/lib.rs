@@ -4,11 +4,12 @@
 //! **Invariant**: it shares no code with the server, so that neither can flatter the other; it
 //! has no async runtime, and the loops that load a server allocate nothing per message.
 //!
-//! Start reading at [`run`], then `workloads/catalog.rs` for what is measured and
+//! Start reading at [`run`], the bench, or at [`load()`], which loads a server that runs already; then `workloads/catalog.rs` for what is measured and
 //! `load/closed_loop.rs` for how load is made. `docs/bench.md` says how to read the figures.
 
 mod args;
 mod host;
+mod live;
 mod load;
 mod measure;
 #[cfg(feature = "peers")]
@@ -22,6 +23,10 @@ mod ws;
 
 pub use args::Args;
 pub use host::Machine;
+pub use live::{
+    Amount, Leftover, LoadEnd, LoadError, LoadPlan, LoadResult, PAYLOAD_BYTES_MIN, Shape, load,
+};
+pub use load::{Gauge, Latency};
 pub use measure::{Measure, Unit};
 #[cfg(feature = "peers")]
 pub use peers::{Peer, PeerArgs};

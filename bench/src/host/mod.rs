@@ -8,7 +8,7 @@ mod server;
 pub use machine::Machine;
 pub(crate) use meter::{Meter, Usage, resident_bytes};
 pub(crate) use process::Process;
-#[cfg(feature = "peers")]
+#[cfg(any(test, feature = "peers"))]
 pub(crate) use process::free_address;
 pub(crate) use server::Launcher;
 

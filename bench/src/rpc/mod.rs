@@ -5,11 +5,13 @@ mod client;
 mod request;
 mod requester;
 pub(crate) mod scan;
+mod stamp;
 
 pub(crate) use client::{request, string_member};
 #[cfg(feature = "peers")]
 pub(crate) use request::{id_of_slot, slot_of_id};
 pub(crate) use requester::Requester;
+pub(crate) use stamp::{STAMP_DIGITS, Stamps, stamped, stamps};
 
 /// Bytes of a payload, the size that message brokers are usually compared with.
 pub(crate) const PAYLOAD_BYTES: usize = 256;
@@ -17,9 +19,15 @@ pub(crate) const PAYLOAD_BYTES: usize = 256;
 /// The payload of every message and call: a JSON string of [`PAYLOAD_BYTES`] ASCII characters,
 /// with its quotes.
 pub(crate) fn payload() -> String {
-    let mut text = String::with_capacity(PAYLOAD_BYTES + 2);
-    text.push('"');
-    text.extend(('a'..='z').cycle().take(PAYLOAD_BYTES));
-    text.push('"');
-    text
+    payload_of(PAYLOAD_BYTES)
+}
+
+/// The same, of `bytes` characters.
+pub(crate) fn payload_of(bytes: usize) -> String {
+    format!("\"{}\"", filler(bytes))
+}
+
+/// `bytes` characters that JSON doesn't escape.
+pub(crate) fn filler(bytes: usize) -> String {
+    ('a'..='z').cycle().take(bytes).collect()
 }

@@ -1,5 +1,6 @@
 //! Requests that are written once and then only change their id.
 
+use super::STAMP_DIGITS;
 use crate::load::Slot;
 use crate::ws::Template;
 
@@ -7,18 +8,24 @@ use crate::ws::Template;
 const ID_BASE: u32 = 1_000_000;
 pub(crate) const ID_DIGITS: usize = 7;
 
-/// The hole for the id in a template of [`request_template`].
+/// The hole for the id in a template of [`request_template`], and that for a stamp, if any.
 pub(crate) const ID_HOLE: usize = 0;
+pub(crate) const STAMP_HOLE: usize = 1;
 
-/// A request whose id is still to be filled in. `params` is JSON text.
-pub(crate) fn request_template(method: &str, params: &str) -> Template {
-    Template::new(
-        &[
-            br#"{"jsonrpc":"2.0","id":"#,
-            format!(r#","method":"{method}","params":{params}}}"#).as_bytes(),
-        ],
-        &[ID_DIGITS],
-    )
+/// A request whose id is still to be filled in. `params` is JSON text; with two parts of it,
+/// a stamp comes between them.
+pub(crate) fn request_template(method: &str, params: &[&str]) -> Template {
+    let head = format!(r#","method":"{method}","params":{}"#, params[0]);
+    let tail = format!("{}}}", params.get(1).unwrap_or(&""));
+    let parts = [
+        br#"{"jsonrpc":"2.0","id":"#,
+        head.as_bytes(),
+        tail.as_bytes(),
+    ];
+    match params.len() {
+        2 => Template::new(&parts, &[ID_DIGITS, STAMP_DIGITS]),
+        _ => Template::new(&parts, &[ID_DIGITS, 0]),
+    }
 }
 
 /// The id of the request of `slot`, which must be below 9,000,000.
@@ -52,7 +59,7 @@ mod tests {
 
     #[test]
     fn a_request_names_its_method_and_params() {
-        let mut request = request_template("m", "[]");
+        let mut request = request_template("m", &["[]"]);
         request.fill(ID_HOLE, &id_of_slot(42));
         let mut frame = request.frame()[2..].to_vec();
         let (key, text) = frame.split_first_chunk_mut::<4>().unwrap();

@@ -1,10 +1,12 @@
 //! A connection that sends one kind of request over and over.
 
+use std::time::Instant;
+
 use anyhow::{Result, bail};
 
-use super::request::{ID_HOLE, id_of_slot, request_template};
-use super::scan;
-use crate::load::{Exchange, Slot};
+use super::request::{ID_HOLE, STAMP_HOLE, id_of_slot, request_template};
+use super::{scan, stamp};
+use crate::load::{Exchange, Paced, Slot};
 use crate::ws::{Template, WebSocket};
 
 /// One request template on one WebSocket, as an [`Exchange`].
@@ -13,6 +15,8 @@ pub(crate) struct Requester {
     request: Template,
     /// The result that every answer must bring, if it is known beforehand.
     result: Option<Vec<u8>>,
+    /// Where the stamps in the requests count from, if they have one.
+    epoch: Option<Instant>,
 }
 
 impl Requester {
@@ -20,8 +24,24 @@ impl Requester {
     pub(crate) fn new(socket: WebSocket, method: &str, params: &str) -> Requester {
         Requester {
             socket,
-            request: request_template(method, params),
+            request: request_template(method, &[params]),
             result: None,
+            epoch: None,
+        }
+    }
+
+    /// With the moment at which each request is due between the two parts of its params.
+    pub(crate) fn stamped(
+        socket: WebSocket,
+        method: &str,
+        (before, after): (&str, &str),
+        epoch: Instant,
+    ) -> Requester {
+        Requester {
+            socket,
+            request: request_template(method, &[before, after]),
+            result: None,
+            epoch: Some(epoch),
         }
     }
 
@@ -56,5 +76,18 @@ impl Exchange for Requester {
             answered.push(slot);
         }
         Ok(())
+    }
+}
+
+impl Paced for Requester {
+    fn queue_due(&mut self, slot: Slot, due: Instant) {
+        if let Some(epoch) = self.epoch {
+            self.request.fill(STAMP_HOLE, &stamp::digits(epoch, due));
+        }
+        self.queue(slot);
+    }
+
+    fn arrives_by(&mut self, until: Instant) -> Result<bool> {
+        self.socket.arrives_by(until)
     }
 }

@@ -18,7 +18,9 @@ const METHOD: &str = "bench.echo";
 /// `connections` callers with `window` calls in flight each; one worker.
 pub(super) fn run(context: &Context<'_>, connections: u32, window: u32) -> Result<Measure> {
     let params = format!("[{}]", rpc::payload());
-    let worker = Worker::start(context, connections * window)?;
+    let payload = rpc::payload();
+    let concurrency = connections * window;
+    let worker = Worker::start(context.connect()?, HANDLER, METHOD, concurrency, &payload)?;
     let closer = worker.closer()?;
     measure(
         context,
@@ -68,7 +70,7 @@ fn callers(context: &Context<'_>, connections: u32, params: &str) -> Result<Vec<
 }
 
 /// Answers every call with the payload it brought.
-struct Worker {
+pub(crate) struct Worker {
     socket: WebSocket,
     echo: Echo,
 }
@@ -84,26 +86,32 @@ struct Echo {
 }
 
 impl Worker {
-    fn start(context: &Context<'_>, concurrency: u32) -> Result<Worker> {
-        let mut socket = context.connect()?;
+    /// Offers `method`; `payload` is the JSON text that each of its calls brings.
+    pub(crate) fn start(
+        mut socket: WebSocket,
+        handler: &str,
+        method: &str,
+        concurrency: u32,
+        payload: &str,
+    ) -> Result<Worker> {
         let params = json!({
-            "handler": HANDLER,
-            "methods": [METHOD],
+            "handler": handler,
+            "methods": [method],
             "concurrency": concurrency,
         });
         rpc::request(&mut socket, "rpc.worker.register", &params)?;
         Ok(Worker {
             socket,
-            echo: Echo::new(rpc::payload()),
+            echo: Echo::new(payload.to_owned()),
         })
     }
 
-    fn closer(&self) -> Result<Closer> {
+    pub(crate) fn closer(&self) -> Result<Closer> {
         self.socket.closer()
     }
 
     /// Works until the connection ends.
-    fn work(mut self) -> Result<()> {
+    pub(crate) fn work(mut self) -> Result<()> {
         loop {
             self.socket.fill()?;
             while let Some((call, outgoing)) = self.socket.next_text()? {

@@ -18,7 +18,7 @@ const CREDIT: u32 = 1_000;
 /// `publishers` connections with `window` publishes in flight each, one consumer.
 pub(super) fn run(context: &Context<'_>, publishers: u32, window: u32) -> Result<Measure> {
     let topic = context.unique(&format!("end-to-end-{publishers}"));
-    let consumer = JsonConsumer::start(context, &topic)?;
+    let consumer = JsonConsumer::start(context.connect()?, &topic)?;
     let senders = (0..publishers)
         .map(|_| publish::publisher(context, &topic))
         .collect::<Result<Vec<_>>>()?;
@@ -86,7 +86,7 @@ fn pass<E: Exchange>(
 }
 
 /// Acks every push with one request.
-struct JsonConsumer {
+pub(crate) struct JsonConsumer {
     socket: WebSocket,
     /// The start of every ack request, up to the tags.
     head: Vec<u8>,
@@ -94,8 +94,7 @@ struct JsonConsumer {
 }
 
 impl JsonConsumer {
-    fn start(context: &Context<'_>, topic: &str) -> Result<JsonConsumer> {
-        let mut socket = context.connect()?;
+    pub(crate) fn start(mut socket: WebSocket, topic: &str) -> Result<JsonConsumer> {
         let params = json!({"topic": topic, "subscription": "bench", "credit": CREDIT});
         let answer = rpc::request(&mut socket, "rpc.topic.consume", &params)?;
         let consumer = json!(rpc::string_member(&answer, "consumer")?);
@@ -108,23 +107,37 @@ impl JsonConsumer {
             ack: Vec::new(),
         })
     }
+
+    /// Whether something arrives before `until`.
+    pub(crate) fn arrives_by(&self, until: Instant) -> Result<bool> {
+        self.socket.arrives_by(until)
+    }
+
+    /// Blocks until something arrives, acks all pushes in it, after `see` has seen each, and
+    /// returns how many earlier acks were confirmed.
+    pub(crate) fn step(&mut self, mut see: impl FnMut(&[u8])) -> Result<u64> {
+        let mut settled = 0;
+        self.socket.fill()?;
+        while let Some((text, outgoing)) = self.socket.next_text()? {
+            if write_ack(&mut self.ack, &self.head, text) {
+                see(text);
+                outgoing.queue(&self.ack);
+            } else if let Some(acked) = scan::member_number(text, br#""acked":"#) {
+                settled += acked;
+            } else {
+                bail!("unexpected: {}", String::from_utf8_lossy(text));
+            }
+        }
+        self.socket.flush()?;
+        Ok(settled)
+    }
 }
 
 impl Consumer for JsonConsumer {
     fn settle(&mut self, messages: u64) -> Result<()> {
         let mut settled = 0;
         while settled < messages {
-            self.socket.fill()?;
-            while let Some((text, outgoing)) = self.socket.next_text()? {
-                if write_ack(&mut self.ack, &self.head, text) {
-                    outgoing.queue(&self.ack);
-                } else if let Some(acked) = scan::member_number(text, br#""acked":"#) {
-                    settled += acked;
-                } else {
-                    bail!("unexpected: {}", String::from_utf8_lossy(text));
-                }
-            }
-            self.socket.flush()?;
+            settled += self.step(|_| {})?;
         }
         Ok(())
     }

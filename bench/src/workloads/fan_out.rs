@@ -10,9 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 use memchr::memmem;
 use serde_json::json;
 
-pub(crate) use self::listeners::Listener;
-use self::listeners::Listeners;
-use self::rounds::Rounds;
+pub(crate) use self::listeners::{Listener, Listeners};
+pub(crate) use self::rounds::Rounds;
 use super::Context;
 use crate::load::{Exchange, Slot};
 use crate::measure::Measure;
@@ -26,7 +25,7 @@ pub(crate) const LISTENERS: usize = 100;
 const MESSAGE: &[u8] = br#""rpc.channel.message""#;
 
 /// Threads that read for all listeners.
-const READERS: usize = 2;
+pub(crate) const READERS: usize = 2;
 
 /// Over `/rpc`.
 pub(super) fn run(context: &Context<'_>, window: u32) -> Result<Measure> {

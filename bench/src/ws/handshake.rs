@@ -18,10 +18,14 @@ pub(crate) fn request(
     buffer: &mut ReadBuffer,
     authority: &str,
     path: &str,
+    token: Option<&str>,
 ) -> Result<()> {
+    let authorization = token.map_or_else(String::new, |token| {
+        format!("Authorization: Bearer {token}\r\n")
+    });
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n{authorization}\r\n"
     );
     stream.write_all(request.as_bytes())?;
     let head = read_head(stream, buffer)?;

@@ -10,5 +10,5 @@ mod template;
 
 pub(crate) use echo::serve_one as serve_echo;
 pub(crate) use frame::{Opcode, encode};
-pub(crate) use socket::{Closer, WebSocket};
+pub(crate) use socket::{Closer, SILENCE_MAX, Silence, Unreachable, WebSocket};
 pub(crate) use template::Template;

@@ -1,11 +1,15 @@
 //! One blocking client connection.
 
+use std::error::Error;
+use std::fmt;
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::ops::Range;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::buffer::ReadBuffer;
 use super::frame::{self, Opcode};
@@ -13,7 +17,7 @@ use super::handshake;
 
 /// How long a read may wait. Nothing here takes that long, so a lost answer ends the run with an
 /// error instead of hanging it.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
+pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// A WebSocket client: reads block, writes are gathered until [`flush`](WebSocket::flush).
 pub(crate) struct WebSocket {
@@ -22,6 +26,30 @@ pub(crate) struct WebSocket {
     outgoing: Outgoing,
 }
 
+/// The server was silent for too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Silence;
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer for {} s", SILENCE_MAX.as_secs())
+    }
+}
+
+impl Error for Silence {}
+
+/// Nobody takes connections there.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreachable(String);
+
+impl fmt::Display for Unreachable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for Unreachable {}
+
 /// The frames that leave with the next flush.
 pub(crate) struct Outgoing {
     bytes: Vec<u8>,
@@ -29,13 +57,18 @@ pub(crate) struct Outgoing {
 }
 
 impl WebSocket {
-    /// Connects to `url`, which is `ws://HOST:PORT/PATH`.
+    /// Connects to `url`, which is `ws://HOST[:PORT][/PATH]`.
     pub(crate) fn connect(url: &str) -> Result<WebSocket> {
+        WebSocket::connect_as(url, None)
+    }
+
+    /// The same, presenting a token.
+    pub(crate) fn connect_as(url: &str, token: Option<&str>) -> Result<WebSocket> {
         let Some((authority, path)) = split_url(url) else {
-            bail!("{url} is no ws:// URL with a port, such as ws://127.0.0.1:7400/rpc");
+            bail!("{url} is no ws:// URL, such as ws://127.0.0.1:7400/rpc");
         };
-        let stream =
-            connect_tcp(authority).with_context(|| format!("connecting to {authority}"))?;
+        let stream = connect_tcp(authority)
+            .map_err(|error| Unreachable(format!("can't connect to {authority}: {error}")))?;
         let mut socket = WebSocket {
             stream,
             incoming: ReadBuffer::new(),
@@ -44,7 +77,8 @@ impl WebSocket {
                 mask: 0x9E37_79B9,
             },
         };
-        handshake::request(&mut socket.stream, &mut socket.incoming, authority, path)?;
+        let (stream, incoming) = (&mut socket.stream, &mut socket.incoming);
+        handshake::request(stream, incoming, authority, path, token)?;
         Ok(socket)
     }
 
@@ -73,10 +107,21 @@ impl WebSocket {
     pub(crate) fn fill(&mut self) -> Result<()> {
         match self.incoming.fill(&mut self.stream) {
             Ok(()) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                bail!("no answer for {} s", SILENCE_MAX.as_secs())
-            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(Silence.into()),
             Err(error) => Err(error).context("reading from the server"),
+        }
+    }
+
+    /// Whether something arrives before `until`, that has not been read yet.
+    pub(crate) fn arrives_by(&self, until: Instant) -> Result<bool> {
+        let left = until.saturating_duration_since(Instant::now());
+        let patience = Timespec::try_from(left).context("a wait that never ends")?;
+        let mut watched = [PollFd::new(&self.stream, PollFlags::IN)];
+        match poll(&mut watched, Some(&patience)) {
+            Ok(ready) => Ok(ready > 0),
+            // A signal: its handler has run, and the caller looks what it said.
+            Err(Errno::INTR) => Ok(false),
+            Err(error) => Err(error).context("waiting for the server"),
         }
     }
 
@@ -155,7 +200,7 @@ impl Closer {
 
 fn connect_tcp(authority: &str) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in authority.to_socket_addrs()? {
+    for address in addresses(authority)? {
         match TcpStream::connect(address) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
@@ -168,6 +213,19 @@ fn connect_tcp(authority: &str) -> io::Result<TcpStream> {
     Err(last)
 }
 
+/// Without a port, that of `ws://`: 80.
+fn addresses(authority: &str) -> io::Result<std::vec::IntoIter<SocketAddr>> {
+    let after_host = authority
+        .rsplit_once(']')
+        .map_or(authority, |(_, rest)| rest);
+    if after_host.contains(':') {
+        authority.to_socket_addrs()
+    } else {
+        let host = authority.trim_start_matches('[').trim_end_matches(']');
+        (host, 80).to_socket_addrs()
+    }
+}
+
 /// `ws://HOST:PORT/PATH` → (`HOST:PORT`, `/PATH`).
 fn split_url(url: &str) -> Option<(&str, &str)> {
     let rest = url.strip_prefix("ws://")?;
@@ -175,7 +233,7 @@ fn split_url(url: &str) -> Option<(&str, &str)> {
         Some(slash) => rest.split_at(slash),
         None => (rest, "/rpc"),
     };
-    authority.contains(':').then_some((authority, path))
+    (!authority.is_empty()).then_some((authority, path))
 }
 
 fn describe_close(payload: &[u8]) -> String {
@@ -194,13 +252,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_port_is_80_if_none_is_named() {
+        for (authority, address) in [
+            ("127.0.0.1", "127.0.0.1:80"),
+            ("127.0.0.1:7400", "127.0.0.1:7400"),
+            ("[::1]", "[::1]:80"),
+            ("[::1]:7400", "[::1]:7400"),
+        ] {
+            let first = addresses(authority).unwrap().next().unwrap();
+            assert_eq!(first.to_string(), address);
+        }
+    }
+
+    #[test]
     fn urls() {
         assert_eq!(
             split_url("ws://127.0.0.1:7400/rpc"),
             Some(("127.0.0.1:7400", "/rpc"))
         );
         assert_eq!(split_url("ws://[::1]:80"), Some(("[::1]:80", "/rpc")));
-        assert_eq!(split_url("ws://localhost/rpc"), None);
+        assert_eq!(split_url("ws://host/x?y"), Some(("host", "/x?y")));
+        assert_eq!(split_url("ws:///rpc"), None);
         assert_eq!(split_url("http://127.0.0.1:7400/rpc"), None);
     }
 }

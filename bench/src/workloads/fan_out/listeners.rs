@@ -12,7 +12,7 @@ pub(crate) trait Listener: Send {
 }
 
 /// Connections that each listen to the same channel.
-pub(super) struct Listeners<L>(Vec<Counted<L>>);
+pub(crate) struct Listeners<L>(Vec<Counted<L>>);
 
 struct Counted<L> {
     listener: L,
@@ -20,7 +20,7 @@ struct Counted<L> {
 }
 
 impl<L: Listener> Listeners<L> {
-    pub(super) fn new(listeners: impl Iterator<Item = L>) -> Listeners<L> {
+    pub(crate) fn new(listeners: impl Iterator<Item = L>) -> Listeners<L> {
         let counted = listeners.map(|listener| Counted {
             listener,
             received: 0,
@@ -28,11 +28,18 @@ impl<L: Listener> Listeners<L> {
         Listeners(counted.collect())
     }
 
+    /// Looks at every listener.
+    pub(crate) fn each(&mut self, mut look: impl FnMut(&mut L)) {
+        for counted in &mut self.0 {
+            look(&mut counted.listener);
+        }
+    }
+
     /// Reads all rounds of `half` messages that are announced.
     ///
     /// Everybody gets the same messages, so waiting for one listener after the other waits no
     /// longer than for the last of them, without a thread or a poll for each.
-    pub(super) fn read_rounds(&mut self, reader: usize, rounds: &Rounds, half: u64) -> Result<()> {
+    pub(crate) fn read_rounds(&mut self, reader: usize, rounds: &Rounds, half: u64) -> Result<()> {
         for listener in &mut self.0 {
             listener.received = 0;
         }

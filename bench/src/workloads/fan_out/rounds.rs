@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Which rounds have been announced, and which of them each reader has read.
-pub(super) struct Rounds {
+pub(crate) struct Rounds {
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -16,7 +16,7 @@ struct State {
 }
 
 impl Rounds {
-    pub(super) fn new(readers: usize) -> Rounds {
+    pub(crate) fn new(readers: usize) -> Rounds {
         Rounds {
             state: Mutex::new(State {
                 announced: 0,
@@ -28,23 +28,23 @@ impl Rounds {
     }
 
     /// Tells the readers that `round` is about to be published.
-    pub(super) fn announce(&self, round: u64) {
+    pub(crate) fn announce(&self, round: u64) {
         self.change(|state| state.announced = round + 1);
     }
 
     /// Tells the readers that no further round comes.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.change(|state| state.finished = true);
     }
 
     /// Says that `reader` has all of its messages of `round`, or has failed.
-    pub(super) fn done(&self, reader: usize, round: Option<u64>) {
+    pub(crate) fn done(&self, reader: usize, round: Option<u64>) {
         self.change(|state| state.read[reader] = round.map(|round| round + 1));
     }
 
     /// Waits until at most `behind` of the rounds before `round` are not yet read by everybody;
     /// `None` if a reader failed.
-    pub(super) fn wait_until_read(&self, round: u64, behind: u64) -> Option<()> {
+    pub(crate) fn wait_until_read(&self, round: u64, behind: u64) -> Option<()> {
         let mut state = self.lock();
         loop {
             // `None` is less than every number.
@@ -57,7 +57,7 @@ impl Rounds {
     }
 
     /// Waits until `round` is announced; false if it never will be.
-    pub(super) fn wait_until_announced(&self, round: u64) -> bool {
+    pub(crate) fn wait_until_announced(&self, round: u64) -> bool {
         let mut state = self.lock();
         while state.announced <= round {
             if state.finished {

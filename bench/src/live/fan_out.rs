@@ -1,0 +1,194 @@
+//! Channel messages to many listeners; what is counted are deliveries.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::json;
+
+use super::{Amount, LoadPlan, LoadResult};
+use crate::host::Meter;
+use crate::load::{Exchange, Gauge, HEED, Latency, Paced};
+use crate::rpc::{self, Requester};
+use crate::workloads::fan_out::{Listener, Listeners, READERS, Rounds};
+use crate::ws::WebSocket;
+
+pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<LoadResult> {
+    let channel = format!("bench.{}", plan.name);
+    let epoch = Instant::now();
+    let (before, after) = rpc::stamped(
+        &format!(r#"{{"channel":"{channel}","#),
+        plan.payload_bytes,
+        "}",
+    );
+    let parts = (&*before, &*after);
+    let exchange = Requester::stamped(plan.connect()?, "rpc.channel.publish", parts, epoch);
+    let mut all = (0..listeners)
+        .map(|_| Timing::connect(plan, &channel, epoch))
+        .collect::<Result<Vec<_>>>()?
+        .into_iter();
+    let share = (listeners as usize).div_ceil(READERS).max(1);
+    let mut readers: Vec<_> = (0..READERS)
+        .map(|_| Listeners::new(all.by_ref().take(share)))
+        .collect();
+    let mut publisher = Publisher {
+        exchange,
+        half: (plan.window / 2).max(1),
+        interval: plan.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
+        listeners: u64::from(listeners),
+        gauge,
+    };
+
+    let warm_up = plan.warm_up();
+    if !warm_up.is_zero() {
+        pass(&mut publisher, &mut readers, Amount::Time(warm_up), false)?;
+        for reader in &mut readers {
+            reader.each(|listener| listener.latency = Latency::new());
+        }
+    }
+    let meter = Meter::new(None, None);
+    let (usage_before, started) = (meter.read()?, Instant::now());
+    let published = pass(&mut publisher, &mut readers, plan.amount, true)?;
+    let elapsed = started.elapsed();
+    let mut latency = Latency::new();
+    for reader in &mut readers {
+        reader.each(|listener| latency.merge(&listener.latency));
+    }
+    Ok(LoadResult {
+        count: published * u64::from(listeners),
+        elapsed,
+        latency,
+        generator_cores: meter.read()?.since(&usage_before).generator_cores,
+    })
+}
+
+/// Publishes `amount` and returns how many messages, once everybody has all of them.
+fn pass(
+    publisher: &mut Publisher<'_>,
+    readers: &mut [Listeners<Timing>],
+    amount: Amount,
+    counts: bool,
+) -> Result<u64> {
+    let half = u64::from(publisher.half);
+    let rounds = Rounds::new(readers.len());
+    thread::scope(|scope| {
+        let reading: Vec<_> = readers
+            .iter_mut()
+            .enumerate()
+            .map(|(reader, listeners)| {
+                let rounds = &rounds;
+                scope.spawn(move || listeners.read_rounds(reader, rounds, half))
+            })
+            .collect();
+        let published = publisher.publish(&rounds, amount, counts);
+        rounds.finish();
+        for reader in reading {
+            reader.join().expect("a load thread returns its errors")?;
+        }
+        published
+    })
+}
+
+struct Publisher<'g> {
+    exchange: Requester,
+    /// Messages of a round: half of what may be under way.
+    half: u32,
+    interval: Option<Duration>,
+    listeners: u64,
+    gauge: &'g Gauge,
+}
+
+impl Publisher<'_> {
+    /// Whole rounds, so up to one less than a round more than `amount`. Never are more than two
+    /// rounds under way that not every listener has read: so nothing is dropped for a slow one.
+    fn publish(&mut self, rounds: &Rounds, amount: Amount, counts: bool) -> Result<u64> {
+        let started = Instant::now();
+        let mut due = started;
+        let mut round = 0;
+        loop {
+            let published = round * u64::from(self.half);
+            let enough = match amount {
+                Amount::Time(time) => started.elapsed() >= time,
+                Amount::Requests(all) => published >= all,
+            };
+            rounds
+                .wait_until_read(round, u64::from(!enough))
+                .context("a listener failed")?;
+            if enough || self.gauge.is_stopped() {
+                rounds
+                    .wait_until_read(round, 0)
+                    .context("a listener failed")?;
+                return Ok(published);
+            }
+            // Waits for its turn in short naps, to heed who looks on.
+            if let Some(wait) = due.checked_duration_since(Instant::now())
+                && self.interval.is_some()
+                && !wait.is_zero()
+            {
+                thread::sleep(wait.min(HEED));
+                continue;
+            }
+            rounds.announce(round);
+            self.publish_round(due)?;
+            due += self.interval.unwrap_or_default() * self.half;
+            round += 1;
+            if counts {
+                self.gauge.add(u64::from(self.half) * self.listeners);
+            }
+        }
+    }
+
+    /// One write, and all answers.
+    fn publish_round(&mut self, due: Instant) -> Result<()> {
+        let due = self.interval.map_or_else(Instant::now, |_| due);
+        for slot in 0..self.half {
+            self.exchange.queue_due(slot, due);
+        }
+        self.exchange.flush()?;
+        let mut answered = Vec::with_capacity(self.half as usize);
+        while answered.len() < self.half as usize {
+            self.exchange.receive(&mut answered)?;
+        }
+        ensure!(
+            answered.len() == self.half as usize,
+            "more answers than publishes"
+        );
+        Ok(())
+    }
+}
+
+/// A listener that notes how long each message was under way.
+struct Timing {
+    socket: WebSocket,
+    stamps: rpc::Stamps,
+    latency: Latency,
+}
+
+impl Timing {
+    fn connect(plan: &LoadPlan, channel: &str, epoch: Instant) -> Result<Timing> {
+        let mut socket = plan.connect()?;
+        let params = json!({"channels": [channel]});
+        rpc::request(&mut socket, "rpc.channel.subscribe", &params)?;
+        Ok(Timing {
+            socket,
+            stamps: rpc::stamps(epoch),
+            latency: Latency::new(),
+        })
+    }
+}
+
+impl Listener for Timing {
+    fn read(&mut self) -> Result<u64> {
+        self.socket.fill()?;
+        let now = Instant::now();
+        let mut messages = 0;
+        while let Some((text, _)) = self.socket.next_text()? {
+            let age = self.stamps.ages(text, now).next();
+            let age =
+                age.with_context(|| format!("unexpected: {}", String::from_utf8_lossy(text)))?;
+            self.latency.record(age);
+            messages += 1;
+        }
+        Ok(messages)
+    }
+}
