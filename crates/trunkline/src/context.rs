@@ -1,5 +1,5 @@
 use crate::{args::Global, failure::Failure, output::Output};
-use trunkline::{Client, Pushes, Target};
+use trunkline::{Connection, Pushes, Target};
 
 /// What every command has at hand.
 pub(crate) struct Context {
@@ -29,7 +29,7 @@ impl Context {
     }
 
     /// Connects to it.
-    pub(crate) async fn connect(&self) -> Result<(Client, Pushes), Failure> {
-        Ok(Client::connect(&self.target()?).await?)
+    pub(crate) async fn connect(&self) -> Result<(Connection, Pushes), Failure> {
+        Ok(Connection::connect(&self.target()?).await?)
     }
 }

@@ -1,54 +1,73 @@
-//! The message backbone of an application: calls, queues and channels in one binary.
+//! The message backbone of an application: calls, queues and channels in one binary, and as a
+//! library.
 //!
-//! The library is what the binary is made of: a server that is started with a [`Config`], and a
-//! [`Client`] that talks to one.
+//! - [`Client`] talks to a server: typed calls, durable topics, channels; a [`Consumer`] and a
+//!   [`Listener`] are streams, a [`Worker`] offers methods. It connects again by itself. Feature
+//!   `client`, which needs nothing of the server.
+//! - [`Server`] is a whole server inside your program, [`TestServer`] one for your tests. Feature
+//!   `server`.
+//!
+//! Feature `cli`, the default, is the program `trunkline`; a program that uses the library says
+//! `default-features = false`. `docs/library.md` is the page on all of this.
 //!
 //! **Invariant**: the library reads no environment, parses no command line, prints nothing and
 //! installs no signal handler; only the binary does.
 //!
-//! Start at [`Server`] and [`Client`]; a configuration comes from [`load`].
+//! Start at [`Client`] and [`Server`]; a configuration comes from [`Server::builder`], or from
+//! files by `load`.
 //!
 //! ```
-//! use serde_json::{Value, json};
-//! use trunkline::{Client, Config, Server};
+//! use trunkline::TestServer;
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let mut config = Config::default();
-//! config.engine.url = "memory:".to_owned();
-//! config.http.listen = "127.0.0.1:0".parse()?;
-//! let server = Server::start(&config).await?;
-//! let url = server.url();
-//! let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-//! let running = tokio::spawn(server.run(async { drop(stopped.await) }));
-//!
-//! let (client, _pushes) = Client::connect(&url.parse()?).await?;
-//! let messages = json!([{"payload": {"id": 7}}, {"payload_text": "second"}]);
-//! let publish = json!({"topic": "orders", "messages": messages});
-//! let confirmed: Value = client.ask("rpc.topic.publish", &publish).await?;
-//! assert_eq!(confirmed["ids"].as_array().map(Vec::len), Some(2));
-//!
-//! drop(stop);
-//! assert!(running.await?.closed);
+//! let server = TestServer::start().await?;
+//! let client = server.client().await?;
+//! let id = client.publish("orders", "a book").await?;
+//! # assert_eq!(id.sequence, 1);
 //! # Ok(())
 //! # }
 //! ```
 
+#[cfg(feature = "client")]
 mod client;
+#[cfg(feature = "server")]
 mod config;
+#[cfg(any(feature = "client", feature = "server"))]
 mod random;
+#[cfg(feature = "server")]
 mod server;
 
+#[cfg(feature = "client")]
 pub use client::{
-    Client, ConnectError, Pending, Push, Pushes, RequestError, RpcError, Target, TargetError,
+    Call, ChannelMessage, Client, ClientBuilder, CloseError, Confirmation, ConnectError,
+    Connection, Consume, Consumer, Delivery, Listen, Listener, ListenerEvent, Message, Payload,
+    PeekOptions, Peeked, Pending, Progress, Push, Pushes, RECONNECT, Received, RequestError,
+    RpcError, RunningCall, ServerInfo, SettleError, State, StoredMessage, Subscribed,
+    SubscriptionInfo, Target, TargetError, Topic, TopicInfo, WorkContext, Worker, WorkerBuilder,
 };
+#[cfg(feature = "server")]
 pub use config::{
-    Config, ConfigError, DEFAULT_YAML, EngineSection, HttpSection, LogSection, TopicsSection,
-    VERSION as CONFIG_VERSION, load,
+    Config, ConfigError, EngineSection, HttpSection, LogSection, TopicsSection,
+    VERSION as CONFIG_VERSION,
 };
+#[cfg(feature = "config-files")]
+pub use config::{DEFAULT_YAML, load};
+#[cfg(any(feature = "client", feature = "server"))]
 pub use random::{random_number, unique_name};
-pub use server::{Server, StartError, Stopped};
+#[cfg(feature = "server")]
+pub use server::{RunningServer, Server, ServerBuilder, StartError, Stopped, TestServer};
+#[cfg(feature = "server")]
 pub use trunkline_engine_embedded::{LocationError, OpenError};
+#[cfg(feature = "server")]
 pub use trunkline_gateway::{BindError, Drained, GatewayLimits, SlowListener};
+#[cfg(feature = "server")]
 pub use trunkline_journal::RecoveryReport;
-pub use trunkline_rpc::CallsConfig;
+#[cfg(any(feature = "client", feature = "server"))]
+pub use trunkline_model::{
+    Backoff, ByteSize, Dedupe, DeliveryMode, Durability, ErrorCode, MessageId, MethodSpec,
+    Overflow, Priority, Retry, Span, StartFrom, SubscriptionSettings, Timestamp, TopicName,
+    TopicSettings, Unsubscribed,
+};
+#[cfg(feature = "server")]
+pub use trunkline_rpc::{CallsConfig, Context as HandlerContext, Failure, Handler, Registration};

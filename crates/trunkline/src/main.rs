@@ -6,7 +6,6 @@ mod context;
 mod failure;
 mod latency;
 mod output;
-mod payload;
 mod process;
 mod progress;
 mod signal;

@@ -1,4 +1,10 @@
-use super::{ConnectError, Pushes, RequestError, RpcError, Target, socket, waiting::Shared};
+use super::{
+    ConnectError, Push, Pushes, RequestError, RpcError, Target,
+    requests::{Again, Answered},
+    router::Inbound,
+    shared::Shared,
+    socket,
+};
 use bytes::BytesMut;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
@@ -8,51 +14,69 @@ use std::{
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
-use trunkline_jsonrpc::{Id, OwnedId, encode_error, encode_request, encode_result};
+use tokio::sync::{mpsc, oneshot};
+use trunkline_jsonrpc::{Id, encode_error, encode_result};
 
 /// Most requests in flight on one connection; one more waits.
-const IN_FLIGHT_MAX: usize = 4096;
-/// Frames that wait for the writer; a full queue holds back whoever sends.
-pub(super) const OUTGOING_MAX: usize = 1024;
+pub(super) const IN_FLIGHT_MAX: usize = 4096;
+/// Most bytes of requests in flight on one connection; one more request waits.
+pub(super) const IN_FLIGHT_BYTES_MAX: usize = 64 << 20;
+/// The number of the only connection there is.
+const ONLY: u64 = 1;
 
-/// A connection to a Trunkline server, cheap to clone.
+/// One connection to a server, and what comes over it as it is: requests, answers and pushes.
+/// Cheap to clone. [`Client`](crate::Client) is made of the same parts, knows what the pushes
+/// mean, and connects again.
 ///
 /// Many requests may be in flight; they reach the server in the order in which they were
 /// started. When the last clone is gone, the connection is closed.
 #[derive(Clone, Debug)]
-pub struct Client {
-    shared: Arc<Shared>,
-    outgoing: mpsc::Sender<BytesMut>,
-    room: Arc<Semaphore>,
+pub struct Connection {
+    open: Arc<Open>,
+}
+
+/// Closes with the last handle, after everything queued is written.
+#[derive(Debug)]
+pub(super) struct Open(pub(super) Arc<Shared>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.over(super::loss::Loss::wanted());
+    }
 }
 
 /// A request in flight; resolves to its answer. Dropping it does not cancel anything.
 #[derive(Debug)]
 pub struct Pending {
-    id: u64,
-    answer: oneshot::Receiver<Result<Box<RawValue>, RequestError>>,
-    shared: Arc<Shared>,
-    _room: OwnedSemaphorePermit,
+    pub(super) id: u64,
+    pub(super) answer: oneshot::Receiver<Answered>,
+    pub(super) shared: Arc<Shared>,
 }
 
-impl Client {
+impl Connection {
     /// Connects.
     ///
     /// # Errors
     /// [`ConnectError`] says where to and why not.
     pub async fn connect(target: &Target) -> Result<(Self, Pushes), ConnectError> {
         let socket = socket::connect(target).await?;
-        let shared = Arc::new(Shared::default());
-        let (outgoing, frames) = mpsc::channel(OUTGOING_MAX);
-        let (pushes, queue) = mpsc::channel(Pushes::WAITING_MAX);
-        socket::drive(socket, frames, pushes, Arc::clone(&shared));
-        let client = Self {
-            shared: Arc::clone(&shared),
-            outgoing,
-            room: Arc::new(Semaphore::new(IN_FLIGHT_MAX)),
+        let shared = Arc::new(Shared::new(IN_FLIGHT_MAX, IN_FLIGHT_BYTES_MAX));
+        let (pushes, queue) = mpsc::channel::<Push>(Pushes::WAITING_MAX);
+        let running = Arc::clone(&shared);
+        let number = shared.up();
+        debug_assert_eq!(number, Some(ONLY));
+        tokio::spawn(async move {
+            // Told before the pushes end: whoever sees that asks why.
+            let kept = pushes.clone();
+            let loss = socket::run(socket, &running, Inbound::Raw(pushes), None).await;
+            running.down(&loss);
+            running.over(loss);
+            drop(kept);
+        });
+        let connection = Self {
+            open: Arc::new(Open(Arc::clone(&shared))),
         };
-        Ok((client, Pushes { queue, shared }))
+        Ok((connection, Pushes { queue, shared }))
     }
 
     /// Sends a request and waits for its result.
@@ -67,7 +91,7 @@ impl Client {
         self.start(method, params).await?.await
     }
 
-    /// Like [`Client::request`], and reads the result.
+    /// Like [`Connection::request`], and reads the result.
     ///
     /// # Errors
     /// As there; [`RequestError::Unreadable`] if the result doesn't fit `T`.
@@ -77,12 +101,11 @@ impl Client {
         params: &impl Serialize,
     ) -> Result<T, RequestError> {
         let result = self.request(method, params).await?;
-        serde_json::from_str(result.get())
-            .map_err(|error| RequestError::Unreadable(error.to_string().into()))
+        serde_json::from_str(result.get()).map_err(RequestError::unreadable)
     }
 
-    /// Sends a request; its answer comes through the [`Pending`]. Waits only for room: for
-    /// fewer requests in flight and for the writer.
+    /// Sends a request; its answer comes through the [`Pending`]. Waits only for room: for fewer
+    /// requests in flight, or fewer bytes of them.
     ///
     /// # Errors
     /// [`RequestError::Lost`] if the connection is gone already.
@@ -91,29 +114,13 @@ impl Client {
         method: &str,
         params: &impl Serialize,
     ) -> Result<Pending, RequestError> {
-        let params = serde_json::to_vec(params)
-            .map_err(|error| RequestError::Unreadable(error.to_string().into()))?;
-        let room = Arc::clone(&self.room);
-        let room = room
-            .acquire_owned()
-            .await
-            .map_err(|_| self.shared.error())?;
-        let (slot, answer) = oneshot::channel();
-        let id = self.shared.expect_answer(slot)?;
-        let mut frame = BytesMut::with_capacity(params.len() + method.len() + 64);
-        encode_request(
-            &mut frame,
-            OwnedId::from(id).as_id(),
-            method,
-            Some(&params),
-            None,
-        );
-        self.send(frame).await?;
+        let params = serde_json::to_vec(params).map_err(RequestError::unsendable)?;
+        let shared = &self.open.0;
+        let ready = shared.prepare(method, Some(&params)).await?;
         Ok(Pending {
-            id,
-            answer,
-            shared: Arc::clone(&self.shared),
-            _room: room,
+            id: ready.id,
+            answer: shared.ask(ready, Again::Never, Some(ONLY))?,
+            shared: Arc::clone(shared),
         })
     }
 
@@ -124,7 +131,7 @@ impl Client {
     pub async fn answer(&self, id: Id<'_>, result: &[u8]) -> Result<(), RequestError> {
         let mut frame = BytesMut::with_capacity(result.len() + 64);
         encode_result(&mut frame, id, result);
-        self.send(frame).await
+        self.send(frame)
     }
 
     /// Answers a request of the server with an error.
@@ -132,17 +139,24 @@ impl Client {
     /// # Errors
     /// [`RequestError::Lost`] if the connection is gone.
     pub async fn answer_error(&self, id: Id<'_>, error: &RpcError) -> Result<(), RequestError> {
-        let data = error.data.as_ref().map(ToString::to_string);
-        let data = data.as_deref().map(str::as_bytes);
         let mut frame = BytesMut::with_capacity(128);
-        encode_error(&mut frame, id, error.code, &error.message, data);
-        self.send(frame).await
+        write_error(&mut frame, id, error);
+        self.send(frame)
     }
 
-    async fn send(&self, frame: BytesMut) -> Result<(), RequestError> {
-        let sent = self.outgoing.send(frame).await;
-        sent.map_err(|_| self.shared.error())
+    fn send(&self, frame: BytesMut) -> Result<(), RequestError> {
+        match self.open.0.tell(ONLY, frame) {
+            true => Ok(()),
+            false => self.open.0.check_open(),
+        }
     }
+}
+
+/// Appends an error answer.
+pub(super) fn write_error(out: &mut BytesMut, id: Id<'_>, error: &RpcError) {
+    let data = error.data.as_ref().map(ToString::to_string);
+    let data = data.as_deref().map(str::as_bytes);
+    encode_error(out, id, error.code, &error.message, data);
 }
 
 impl Pending {
@@ -153,10 +167,14 @@ impl Pending {
 }
 
 impl Future for Pending {
-    type Output = Result<Box<RawValue>, RequestError>;
+    type Output = Answered;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let answer = ready!(Pin::new(&mut self.answer).poll(cx));
-        Poll::Ready(answer.unwrap_or_else(|_| Err(self.shared.error())))
+        // The slot is dropped unused only when there is no connection any more.
+        Poll::Ready(answer.unwrap_or_else(|_| {
+            let loss = self.shared.loss().unwrap_or_else(super::loss::Loss::wanted);
+            Err(loss.error())
+        }))
     }
 }

@@ -1,6 +1,8 @@
+use super::TargetError;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
+use trunkline_model::ErrorCode;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +33,37 @@ pub enum ConnectError {
         /// Where to.
         url: String,
     },
+    /// The server does not let this client in.
+    #[error("{url} refuses this client (HTTP {status}); check the token and the URL")]
+    NotAllowed {
+        /// Where to.
+        url: String,
+        /// The HTTP status: 401 or 403.
+        status: u16,
+    },
+    /// A WebSocket, but not Trunkline's.
+    #[error("{url} is no trunkline: {reason}")]
+    NotATrunkline {
+        /// Where to.
+        url: String,
+        /// What it said instead.
+        reason: String,
+    },
+    /// A Trunkline of another time.
+    #[error(
+        "{url} speaks version {spoken} of the protocol, this client version {wanted}; update the older one"
+    )]
+    Protocol {
+        /// Where to.
+        url: String,
+        /// The server's version.
+        spoken: u64,
+        /// The client's version.
+        wanted: u64,
+    },
+    /// The URL or the token is none.
+    #[error(transparent)]
+    Target(#[from] TargetError),
     /// The time for connecting is up.
     #[error("can't connect to {url}: no answer within {seconds} s")]
     TimedOut {
@@ -41,7 +74,22 @@ pub enum ConnectError {
     },
 }
 
-/// An error answer: what the server, or a handler behind it, says went wrong.
+impl ConnectError {
+    /// Whether it can help to try again later.
+    pub fn is_temporary(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::NotReady { .. } | Self::TimedOut { .. } => true,
+            Self::NotAWebSocket { status, .. } => (500..600).contains(status),
+            Self::NotAllowed { .. }
+            | Self::NotATrunkline { .. }
+            | Self::Protocol { .. }
+            | Self::Target(_) => false,
+        }
+    }
+}
+
+/// An error answer: what the server, or a handler behind it, says went wrong. A method of a
+/// [`Worker`](crate::Worker) fails with one, and its caller gets it unchanged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RpcError {
     /// What a program acts on (PROTOCOL §1, "Errors").
@@ -55,7 +103,49 @@ pub struct RpcError {
 
 impl RpcError {
     /// The deadline of a call passed.
-    pub const TIMEOUT: i64 = trunkline_model::ErrorCode::Timeout.number() as i64;
+    pub const TIMEOUT: i64 = ErrorCode::Timeout.number() as i64;
+
+    /// An error with a code of the handler's own.
+    pub fn new(code: i64, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            data: None,
+        }
+    }
+
+    /// `-32000`: failed without a code of its own. Takes any error, or text.
+    pub fn failed(why: impl fmt::Display) -> Self {
+        Self::of(ErrorCode::HandlerFailed, why.to_string())
+    }
+
+    /// Adds data for programs.
+    #[must_use]
+    pub fn with_data(mut self, data: impl Into<Value>) -> Self {
+        self.data = Some(data.into());
+        self
+    }
+
+    /// The code as one of Trunkline's own; `None` if it is a handler's.
+    pub fn known_code(&self) -> Option<ErrorCode> {
+        ErrorCode::from_number(i32::try_from(self.code).ok()?)
+    }
+
+    pub(super) fn of(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self::new(code.number().into(), message)
+    }
+}
+
+impl From<&str> for RpcError {
+    fn from(message: &str) -> Self {
+        Self::failed(message)
+    }
+}
+
+impl From<String> for RpcError {
+    fn from(message: String) -> Self {
+        Self::of(ErrorCode::HandlerFailed, message)
+    }
 }
 
 impl fmt::Display for RpcError {
@@ -79,7 +169,47 @@ pub enum RequestError {
     /// The server closed the connection because of what was sent: sending it again won't help.
     #[error("the server refused the connection's last message: {0}")]
     Refused(Arc<str>),
+    /// The request is larger than what the server takes; it was not sent.
+    #[error(
+        "the request has {bytes} bytes, the server takes {limit} (limits.max_message_bytes); \
+         send less at once"
+    )]
+    TooLarge {
+        /// Of the request.
+        bytes: usize,
+        /// The server's bound.
+        limit: usize,
+    },
+    /// What was to be sent is no JSON, or not what a request takes; it was not sent.
+    #[error("can't send this: {0}")]
+    Unsendable(Arc<str>),
+    /// The time is up, and the server did not say so itself: it can't be reached.
+    #[error("no answer within {0:?}; the server can't be reached")]
+    TimedOut(Duration),
     /// The answer is not what this method answers.
     #[error("the server's answer can't be read: {0}")]
     Unreadable(Arc<str>),
+}
+
+impl RequestError {
+    /// The error that the server, or a handler behind it, answered.
+    pub fn answer(&self) -> Option<&RpcError> {
+        match self {
+            Self::Answer(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// The code of the error answer, if it is one of Trunkline's own.
+    pub fn code(&self) -> Option<ErrorCode> {
+        self.answer()?.known_code()
+    }
+
+    pub(super) fn unreadable(why: impl fmt::Display) -> Self {
+        Self::Unreadable(why.to_string().into())
+    }
+
+    pub(super) fn unsendable(why: impl fmt::Display) -> Self {
+        Self::Unsendable(why.to_string().into())
+    }
 }

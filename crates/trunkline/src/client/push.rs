@@ -1,9 +1,9 @@
-use super::waiting::Shared;
+use super::shared::Shared;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 use tokio::sync::mpsc;
-use trunkline_jsonrpc::OwnedId;
+use trunkline_jsonrpc::{Id, OwnedId, Request};
 
 /// What the server sends of its own accord: a notification, or a request to a worker.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub struct Push {
 }
 
 impl Push {
+    pub(super) fn of(request: Request<'_>) -> Self {
+        Self {
+            id: request.id.map(Id::to_owned_id),
+            method: request.method.into_owned(),
+            params: request.params.map(ToOwned::to_owned),
+            meta: request.meta.map(ToOwned::to_owned),
+        }
+    }
+
     /// Reads the params.
     ///
     /// # Errors
@@ -55,6 +64,9 @@ impl Pushes {
 
     /// Why the connection is gone; text for people.
     pub fn loss(&self) -> Arc<str> {
-        self.shared.loss()
+        match self.shared.loss() {
+            Some(loss) => loss.reason,
+            None => "the connection is there".into(),
+        }
     }
 }

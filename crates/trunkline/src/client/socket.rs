@@ -1,20 +1,29 @@
-//! The WebSocket below a client: one task writes, one reads, and they end together.
+//! The WebSocket below a client: frames go out, answers and pushes come in, until either ends.
 
 use super::{
-    ConnectError, Push, Target,
-    connection::OUTGOING_MAX,
-    waiting::{Loss, Shared},
+    ConnectError, Push, RequestError, RpcError, Target,
+    loss::Loss,
+    requests::{Answered, Slot},
+    router::Inbound,
+    shared::{Next, Shared},
 };
-use bytes::BytesMut;
+use bytes::Bytes;
 use futures_util::{
     SinkExt, StreamExt,
     stream::{SplitSink, SplitStream},
 };
 use http::header::AUTHORIZATION;
-use std::{sync::Arc, time::Duration};
-use tokio::{net::TcpStream, sync::mpsc, task::JoinHandle, time::timeout};
+use std::{
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    time::{sleep, timeout},
+};
 use tokio_websockets::{ClientBuilder, Limits, MaybeTlsStream, Message, WebSocketStream};
-use trunkline_jsonrpc::{Id, Incoming, Item, Request, parse_text};
+use trunkline_jsonrpc::{Answer, Incoming, Item, Outcome, parse_text};
+use trunkline_model::ErrorCode;
 
 /// Largest frame taken from a server: a 16 MiB payload as base64, with room to spare.
 const FRAME_BYTES_MAX: usize = 64 << 20;
@@ -36,25 +45,6 @@ pub(super) async fn connect(target: &Target) -> Result<Socket, ConnectError> {
     }
 }
 
-/// Starts the tasks: frames go out, answers and pushes come in, until either side ends.
-pub(super) fn drive(
-    socket: Socket,
-    frames: mpsc::Receiver<BytesMut>,
-    pushes: mpsc::Sender<Push>,
-    shared: Arc<Shared>,
-) {
-    let (sink, stream) = socket.split();
-    let writer = tokio::spawn(write(sink, frames));
-    let heard = Arc::clone(&shared);
-    let reader = tokio::spawn(async move {
-        let loss = read(stream, &heard, &pushes).await;
-        // Before the pushes end: whoever sees that asks why.
-        heard.lose(loss.clone());
-        loss
-    });
-    tokio::spawn(end_together(writer, reader, shared));
-}
-
 async fn open(target: &Target) -> Result<Socket, tokio_websockets::Error> {
     let mut builder = ClientBuilder::from_uri(target.uri().clone())
         .limits(Limits::default().max_payload_len(Some(FRAME_BYTES_MAX)));
@@ -73,6 +63,9 @@ fn connect_error(url: String, error: tokio_websockets::Error) -> ConnectError {
         Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(503)) => {
             ConnectError::NotReady { url }
         }
+        Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(status @ (401 | 403))) => {
+            ConnectError::NotAllowed { url, status }
+        }
         Error::Upgrade(upgrade::Error::DidNotSwitchProtocols(status)) => {
             ConnectError::NotAWebSocket { url, status }
         }
@@ -89,12 +82,41 @@ fn connect_error(url: String, error: tokio_websockets::Error) -> ConnectError {
     }
 }
 
+/// Lives as long as the connection; why it ended. A connection that is silent for twice
+/// `silence_max`, although it was asked to say something, is taken for dead.
+pub(super) async fn run(
+    socket: Socket,
+    shared: &Shared,
+    inbound: Inbound,
+    silence_max: Option<Duration>,
+) -> Loss {
+    let (sink, stream) = socket.split();
+    let heard = AtomicBool::new(true);
+    let reader = read(stream, shared, inbound, &heard);
+    tokio::pin!(reader);
+    tokio::select! {
+        loss = &mut reader => loss,
+        // What the server said last explains a failed write better than the write does.
+        loss = write(sink, shared) => match loss.is_wanted() {
+            true => loss,
+            false => timeout(GOODBYE, reader).await.unwrap_or(loss),
+        },
+        loss = silence(shared, &heard, silence_max) => loss,
+    }
+}
+
 /// Writes frames; those that wait together leave in one write.
-async fn write(mut sink: SplitSink<Socket, Message>, mut frames: mpsc::Receiver<BytesMut>) -> Loss {
-    let mut ready = Vec::new();
-    while frames.recv_many(&mut ready, OUTGOING_MAX).await > 0 {
-        for frame in ready.drain(..) {
-            if let Err(error) = sink.feed(Message::text(frame)).await {
+async fn write(mut sink: SplitSink<Socket, Message>, shared: &Shared) -> Loss {
+    let mut ready: Vec<Bytes> = Vec::new();
+    loop {
+        let ping = match shared.next(&mut ready).await {
+            Next::Write { ping } => ping,
+            Next::Close => break,
+        };
+        let frames = ready.drain(..).map(Message::text);
+        let frames = frames.chain(ping.then(|| Message::ping(Bytes::new())));
+        for frame in frames {
+            if let Err(error) = sink.feed(frame).await {
                 return Loss::of(error.to_string());
             }
         }
@@ -102,15 +124,16 @@ async fn write(mut sink: SplitSink<Socket, Message>, mut frames: mpsc::Receiver<
             return Loss::of(error.to_string());
         }
     }
-    // Every client is gone: a clean goodbye, if the other side still listens.
-    let _ = sink.close().await;
-    Loss::of("the connection was closed")
+    // A clean goodbye, if the other side still listens.
+    let _ = timeout(GOODBYE, sink.close()).await;
+    Loss::wanted()
 }
 
 async fn read(
     mut stream: SplitStream<Socket>,
     shared: &Shared,
-    pushes: &mpsc::Sender<Push>,
+    mut inbound: Inbound,
+    heard: &AtomicBool,
 ) -> Loss {
     loop {
         let message = match stream.next().await {
@@ -118,6 +141,7 @@ async fn read(
             Some(Err(error)) => return Loss::of(error.to_string()),
             None => return Loss::of("the server closed the connection"),
         };
+        heard.store(true, Relaxed);
         if let Some((code, reason)) = message.as_close() {
             return Loss::closed(u16::from(code), reason);
         }
@@ -133,36 +157,66 @@ async fn read(
         };
         for item in items {
             match item {
-                Item::Answer(answer) => shared.settle(&answer),
-                // Nobody takes pushes any more: they are meant for nobody then.
-                Item::Request(request) => drop(pushes.send(push(request)).await),
+                Item::Answer(answer) => settle(&answer, shared, &mut inbound),
+                Item::Request(request) => match &mut inbound {
+                    // Nobody takes pushes any more: they are meant for nobody then.
+                    Inbound::Raw(pushes) => drop(pushes.send(Push::of(request)).await),
+                    Inbound::Routed(router) => {
+                        if let Err(loss) = router.route(&request) {
+                            return loss;
+                        }
+                    }
+                },
                 _ => {}
             }
         }
     }
 }
 
-fn push(request: Request<'_>) -> Push {
-    Push {
-        id: request.id.map(Id::to_owned_id),
-        method: request.method.into_owned(),
-        params: request.params.map(ToOwned::to_owned),
-        meta: request.meta.map(ToOwned::to_owned),
+/// Hands an answer to whoever waits for it; one that nobody waits for is passed over.
+fn settle(answer: &Answer<'_>, shared: &Shared, inbound: &mut Inbound) {
+    let Some(id) = answer.id.as_u64() else { return };
+    let outcome = outcome(answer);
+    let refused_for_now = matches!(
+        &outcome,
+        Err(error) if error.code() == Some(ErrorCode::ShuttingDown)
+    );
+    match (shared.settle(id, refused_for_now), inbound) {
+        // Whoever asked may have lost interest.
+        (Some(Slot::Caller(slot)), _) => drop(slot.send(outcome)),
+        (Some(Slot::Seat(seat)), Inbound::Routed(router)) => {
+            seat.opened(router.connection, outcome, router);
+        }
+        _ => {}
     }
 }
 
-/// Neither half outlives the other, and every request in flight hears about the end.
-async fn end_together(
-    mut writer: JoinHandle<Loss>,
-    mut reader: JoinHandle<Loss>,
-    shared: Arc<Shared>,
-) {
-    let reason = tokio::select! {
-        reason = &mut reader => reason,
-        // What the server said last explains a failed write better than the write does.
-        written = &mut writer => timeout(GOODBYE, &mut reader).await.unwrap_or(written),
+fn outcome(answer: &Answer<'_>) -> Answered {
+    match answer.outcome {
+        Outcome::Result(result) => Ok(result.to_owned()),
+        Outcome::Error(error) => Err(match serde_json::from_str::<RpcError>(error.get()) {
+            Ok(error) => RequestError::Answer(error),
+            Err(error) => RequestError::unreadable(error),
+        }),
+        ref malformed => Err(RequestError::unreadable(format_args!("{malformed:?}"))),
+    }
+}
+
+/// Notices a connection that is dead without saying so.
+async fn silence(shared: &Shared, heard: &AtomicBool, silence_max: Option<Duration>) -> Loss {
+    let Some(silence_max) = silence_max else {
+        return std::future::pending().await;
     };
-    shared.lose(reason.unwrap_or_else(|error| Loss::of(error.to_string())));
-    reader.abort();
-    writer.abort();
+    let mut asked = false;
+    loop {
+        sleep(silence_max).await;
+        if heard.swap(false, Relaxed) {
+            asked = false;
+        } else if asked {
+            return Loss::of(format!("nothing was heard for {:?}", 2 * silence_max));
+        } else {
+            shared.ping();
+            asked = true;
+        }
+    }
 }

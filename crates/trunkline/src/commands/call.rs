@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::time::timeout;
-use trunkline::{Client, Push, Pushes, RequestError, RpcError};
+use trunkline::{Connection, Push, Pushes, RequestError, RpcError};
 
 /// How much longer than the server the client waits: it should hear the server's verdict.
 const GRACE: Duration = Duration::from_secs(5);
@@ -91,7 +91,7 @@ fn read_params(typed: Option<&str>) -> Result<Option<Box<RawValue>>, Failure> {
 
 async fn once(
     output: Output,
-    client: &Client,
+    client: &Connection,
     mut pushes: Pushes,
     request: &CallParams<'_>,
     progress: bool,
@@ -145,7 +145,7 @@ struct Tally {
 
 async fn repeat(
     output: Output,
-    client: &Client,
+    client: &Connection,
     request: &CallParams<'_>,
     args: &CallArgs,
 ) -> Result<(), Failure> {

@@ -3,14 +3,13 @@ use crate::{
     context::Context,
     failure::Failure,
     output::Output,
-    payload::{Payload, Received},
     signal::Stop,
     text,
 };
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{json, value::RawValue};
 use std::io::Read;
-use trunkline::Push;
+use trunkline::{Payload, Push, Received};
 
 pub(crate) async fn channel(context: &Context, command: ChannelCommand) -> Result<(), Failure> {
     match command {

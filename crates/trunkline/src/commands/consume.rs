@@ -1,7 +1,5 @@
 use super::exec;
-use crate::{
-    args::ConsumeArgs, context::Context, failure::Failure, payload::Received, signal::Stop,
-};
+use crate::{args::ConsumeArgs, context::Context, failure::Failure, signal::Stop};
 use futures_util::{StreamExt, future::Either, stream::FuturesUnordered};
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until, timeout};
-use trunkline::{Client, Pending, Push, Pushes};
+use trunkline::{Connection, Pending, Push, Pushes, Received};
 
 const CREDIT: u32 = 1_000;
 /// Requests that settle, in flight; more tags wait and go together.
@@ -45,7 +43,7 @@ pub(super) struct Delivery<'a> {
 }
 
 struct Consumer {
-    client: Client,
+    client: Connection,
     consumer: String,
     /// Tags whose messages were handled and whose ack is not sent yet.
     handled: Vec<u64>,
@@ -60,7 +58,7 @@ struct Consumer {
 }
 
 impl Consumer {
-    async fn start(client: Client, args: &ConsumeArgs) -> Result<Self, Failure> {
+    async fn start(client: Connection, args: &ConsumeArgs) -> Result<Self, Failure> {
         let default = match (&args.exec, args.no_ack) {
             (Some(_), _) => 1,
             (None, true) => 1_000_000,

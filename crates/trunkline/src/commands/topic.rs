@@ -7,12 +7,11 @@ use crate::{
     context::Context,
     failure::Failure,
     output::Output,
-    payload::Received,
     text,
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
-use trunkline::Client;
+use trunkline::{Connection, Received};
 use trunkline_model::TopicSettings;
 
 pub(crate) async fn topic(context: &Context, command: TopicCommand) -> Result<(), Failure> {
@@ -45,7 +44,7 @@ pub(crate) async fn topic(context: &Context, command: TopicCommand) -> Result<()
 }
 
 /// All topics, page by page.
-pub(super) async fn all(client: &Client) -> Result<Vec<Box<RawValue>>, Failure> {
+pub(super) async fn all(client: &Connection) -> Result<Vec<Box<RawValue>>, Failure> {
     const PAGE: usize = 1_000;
     #[derive(Deserialize)]
     struct Page {
@@ -66,7 +65,7 @@ pub(super) async fn all(client: &Client) -> Result<Vec<Box<RawValue>>, Failure> 
     }
 }
 
-async fn list(output: Output, client: &Client) -> Result<(), Failure> {
+async fn list(output: Output, client: &Connection) -> Result<(), Failure> {
     let topics = all(client).await?;
     if output.json {
         for topic in &topics {
@@ -102,7 +101,12 @@ async fn list(output: Output, client: &Client) -> Result<(), Failure> {
     Ok(output.table(&head, rows)?)
 }
 
-async fn add(output: Output, client: &Client, topic: &str, options: Value) -> Result<(), Failure> {
+async fn add(
+    output: Output,
+    client: &Connection,
+    topic: &str,
+    options: Value,
+) -> Result<(), Failure> {
     let params = json!({"topic": topic, "options": options});
     let answer = client.request("rpc.topic.declare", &params).await?;
     if output.json {
@@ -117,7 +121,7 @@ async fn add(output: Output, client: &Client, topic: &str, options: Value) -> Re
     Ok(())
 }
 
-async fn info(output: Output, client: &Client, topic: &str) -> Result<(), Failure> {
+async fn info(output: Output, client: &Connection, topic: &str) -> Result<(), Failure> {
     let answer = client
         .request("rpc.topic.inspect", &json!({"topic": topic}))
         .await?;
@@ -158,7 +162,7 @@ struct Peeked {
     published_at: Value,
 }
 
-async fn peek(output: Output, client: &Client, args: &PeekArgs) -> Result<(), Failure> {
+async fn peek(output: Output, client: &Connection, args: &PeekArgs) -> Result<(), Failure> {
     #[derive(Deserialize)]
     struct Messages {
         messages: Vec<Box<RawValue>>,
@@ -218,7 +222,7 @@ fn preview(raw: &RawValue) -> Result<String, Failure> {
 /// Purges or deletes, and shows what the server says.
 pub(super) async fn remove(
     output: Output,
-    client: &Client,
+    client: &Connection,
     method: &str,
     params: Value,
 ) -> Result<(), Failure> {

@@ -14,13 +14,9 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use trunkline::{Client, Push, Pushes, RpcError, random_number};
-use trunkline_model::{Backoff, Clock, ErrorCode, SystemClock, Timestamp};
+use trunkline::{Connection, Push, Pushes, RECONNECT, RpcError, random_number};
+use trunkline_model::{Clock, ErrorCode, SystemClock, Timestamp};
 
-const RECONNECT: Backoff = Backoff {
-    min: Duration::from_millis(50),
-    max: Duration::from_secs(2),
-};
 /// Most that a program may print: what a server takes as one message, less the frame.
 const OUTPUT_MAX: usize = (1 << 20) - 1024;
 
@@ -49,11 +45,11 @@ pub(crate) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Fa
 }
 
 /// Tries until it works. What can't become better by waiting ends it.
-async fn reconnect(context: &Context) -> Result<(Client, Pushes), Failure> {
+async fn reconnect(context: &Context) -> Result<(Connection, Pushes), Failure> {
     let target = context.target()?;
     for attempt in 0.. {
         sleep(RECONNECT.delay(attempt, random_number())).await;
-        if let Ok(connection) = Client::connect(&target).await {
+        if let Ok(connection) = Connection::connect(&target).await {
             return Ok(connection);
         }
     }
@@ -68,7 +64,7 @@ enum End {
 /// One connection: the calls that run for it end with it.
 struct Session {
     args: Arc<WorkerArgs>,
-    client: Client,
+    client: Connection,
     pushes: Pushes,
     /// Calls that can be cancelled, by the text of their id.
     cancels: HashMap<String, oneshot::Sender<()>>,
@@ -78,7 +74,7 @@ struct Session {
 impl Session {
     async fn register(
         args: &Arc<WorkerArgs>,
-        (client, pushes): (Client, Pushes),
+        (client, pushes): (Connection, Pushes),
     ) -> Result<Self, Failure> {
         let methods: Vec<_> = args
             .methods
@@ -196,7 +192,7 @@ fn point_in_time(value: &Value) -> Option<Timestamp> {
 }
 
 /// Runs the program for one call and answers it.
-async fn run(client: &Client, args: &WorkerArgs, push: Push, cancelled: oneshot::Receiver<()>) {
+async fn run(client: &Connection, args: &WorkerArgs, push: Push, cancelled: oneshot::Receiver<()>) {
     let Some(id) = &push.id else { return };
     let meta = push.meta.as_deref().map(RawValue::get);
     let meta: Meta = meta

@@ -1,5 +1,4 @@
 use super::{Config, ConfigError, VERSION};
-use tracing_subscriber::EnvFilter;
 use trunkline_engine_embedded::Location;
 
 /// What the journal takes as the size of a segment.
@@ -38,7 +37,9 @@ impl Config {
                 ),
             );
         }
-        if let Err(error) = EnvFilter::try_new(&self.log.filter) {
+        // The library writes no log of its own; only the program does.
+        #[cfg(feature = "cli")]
+        if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
             return wrong("log.filter", error.to_string());
         }
         if let Err(reason) = self.topics.defaults.resolve() {
@@ -58,6 +59,7 @@ impl Config {
     }
 }
 
+#[cfg(feature = "cli")]
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
     thread,
 };
-use trunkline::{Client, Target};
+use trunkline::{Connection, Target};
 
 const LINES: u64 = 4_000;
 /// Lines that a producer writes at once: many small batches, many places to be cut at.
@@ -143,7 +143,7 @@ fn confirmed(published: &Ran) -> u64 {
 /// Waits until so many lines were published, or all are through.
 fn until_published(server: &Server, point: u64) {
     block_on(async {
-        let (client, _pushes) = Client::connect(&target(server)).await.unwrap();
+        let (client, _pushes) = Connection::connect(&target(server)).await.unwrap();
         loop {
             let topic: Value = client
                 .ask("rpc.topic.inspect", &json!({"topic": "numbers"}))
@@ -166,7 +166,7 @@ struct Worked {
 /// Takes and acks until the connection breaks.
 fn work_until_killed(server: &Server) -> Worked {
     block_on(async {
-        let (client, mut pushes) = Client::connect(&target(server)).await.unwrap();
+        let (client, mut pushes) = Connection::connect(&target(server)).await.unwrap();
         let consume = json!({"topic": "numbers", "subscription": "work", "credit": 64});
         let consuming: Value = client.ask("rpc.topic.consume", &consume).await.unwrap();
         let mut acks = Vec::new();

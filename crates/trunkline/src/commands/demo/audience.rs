@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
-use trunkline::{Client, Pushes, Target};
+use trunkline::{Connection, Pushes, Target};
 
 /// Who listens: one by name, the others by pattern.
 pub(super) const LISTENERS: usize = 3;
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Connections that listen to the demo's channel.
 pub(super) struct Audience {
-    listeners: Vec<(Client, Pushes)>,
+    listeners: Vec<(Connection, Pushes)>,
 }
 
 /// What the channel came to.
@@ -33,7 +33,7 @@ impl Audience {
     pub(super) async fn gather(target: &Target) -> Result<Self, Failure> {
         let mut listeners = Vec::with_capacity(LISTENERS);
         for number in 0..LISTENERS {
-            let (client, pushes) = Client::connect(target).await?;
+            let (client, pushes) = Connection::connect(target).await?;
             let params = match number {
                 0 => json!({"channels": [CHANNEL]}),
                 _ => json!({"patterns": ["demo.*"]}),
@@ -47,7 +47,7 @@ impl Audience {
     /// Sends ticks, each after everybody heard the one before.
     pub(super) async fn tick(
         &mut self,
-        client: &Client,
+        client: &Connection,
         bar: &ProgressBar,
     ) -> Result<Ticked, Failure> {
         let begin = Instant::now();

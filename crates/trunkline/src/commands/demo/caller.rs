@@ -5,7 +5,7 @@ use indicatif::ProgressBar;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
-use trunkline::{Client, RequestError};
+use trunkline::{Connection, RequestError};
 use trunkline_model::ErrorCode;
 
 /// Calls in flight.
@@ -24,7 +24,7 @@ pub(super) struct Called {
 }
 
 /// Waits until the worker answers.
-pub(super) async fn ready(client: &Client) -> Result<(), Failure> {
+pub(super) async fn ready(client: &Connection) -> Result<(), Failure> {
     let nobody = i64::from(ErrorCode::MethodNotFound.number());
     let begin = Instant::now();
     loop {
@@ -40,7 +40,7 @@ pub(super) async fn ready(client: &Client) -> Result<(), Failure> {
 
 /// Calls the worker with lines of the input and checks its answers.
 pub(super) async fn call(
-    client: &Client,
+    client: &Connection,
     lines: &Lines,
     calls: u64,
     bar: &ProgressBar,

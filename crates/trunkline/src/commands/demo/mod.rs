@@ -21,7 +21,7 @@ use std::{
     time::Instant,
 };
 use tokio::signal::unix::{SignalKind, signal};
-use trunkline::{Client, Target};
+use trunkline::{Connection, Target};
 
 const TOPIC: &str = "demo.lines";
 const SUBSCRIPTION: &str = "audit";
@@ -65,9 +65,9 @@ async fn rounds(
         .url
         .parse()
         .map_err(|error| Failure::failed(format!("the server's URL: {error}")))?;
-    let (publisher, _) = Client::connect(&target).await?;
+    let (publisher, _) = Connection::connect(&target).await?;
     // A connection of its own: calls don't queue behind bulk.
-    let (caller, _) = Client::connect(&target).await?;
+    let (caller, _) = Connection::connect(&target).await?;
     caller::ready(&caller).await?;
     let mut audience = Audience::gather(&target).await?;
     let mut auditor = cast.auditor()?;
@@ -94,7 +94,7 @@ async fn rounds(
 async fn round(
     args: &DemoArgs,
     lines: &Lines,
-    [publisher, caller]: [&Client; 2],
+    [publisher, caller]: [&Connection; 2],
     audience: &mut Audience,
     auditor: &mut Auditor,
 ) -> Result<Round, Failure> {

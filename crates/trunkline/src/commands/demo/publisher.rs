@@ -7,7 +7,7 @@ use crate::{
 use futures_util::{StreamExt, stream::FuturesOrdered};
 use indicatif::ProgressBar;
 use std::time::{Duration, Instant};
-use trunkline::Client;
+use trunkline::Connection;
 
 /// Requests in flight.
 const WINDOW: usize = 16;
@@ -22,7 +22,7 @@ pub(super) struct Published {
 
 /// Publishes a round's lines in order; confirmed is what is durable.
 pub(super) async fn publish(
-    client: &Client,
+    client: &Connection,
     lines: &Lines,
     bar: &ProgressBar,
 ) -> Result<Published, Failure> {

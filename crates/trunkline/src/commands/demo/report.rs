@@ -11,7 +11,7 @@ use crate::{
 use indicatif::{MultiProgress, ProgressBar};
 use serde_json::{Value, json};
 use std::time::Duration;
-use trunkline::Client;
+use trunkline::Connection;
 
 /// A bar for each thing that goes on; shown on a terminal only.
 pub(super) struct Bars {
@@ -132,7 +132,7 @@ impl Round {
     }
 
     /// Nothing lost, nothing twice, nothing wrong, nothing left.
-    pub(super) async fn check(&self, client: &Client) -> Result<(), Failure> {
+    pub(super) async fn check(&self, client: &Connection) -> Result<(), Failure> {
         if let Some(wrong) = &self.audited.wrong {
             return Err(Failure::failed(format!(
                 "another line than published came: {wrong}"
@@ -168,7 +168,7 @@ impl Round {
 
 /// The last acks are on their way when the last line is printed: until they are there,
 /// messages are left.
-async fn settled(client: &Client) -> Result<(), Failure> {
+async fn settled(client: &Connection) -> Result<(), Failure> {
     const TRIES: u32 = 500;
     for _ in 0..TRIES {
         let topic: Value = client

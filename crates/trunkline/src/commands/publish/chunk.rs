@@ -1,10 +1,10 @@
 use crate::{
     args::{MessageArgs, PublishArgs},
     failure::Failure,
-    payload::Payload,
 };
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::value::{RawValue, to_raw_value};
+use trunkline::Payload;
 
 /// Payloads that travel in one request, in order; one buffer for all.
 #[derive(Debug)]

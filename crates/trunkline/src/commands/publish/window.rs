@@ -6,24 +6,20 @@ use crate::{context::Context, failure::Failure, signal::Stop};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{collections::VecDeque, time::Duration};
+use std::collections::VecDeque;
 use tokio::time::sleep;
-use trunkline::{Client, Pending, RequestError, random_number};
-use trunkline_model::{Backoff, ErrorCode};
+use trunkline::{Connection, Pending, RECONNECT, RequestError, random_number};
+use trunkline_model::ErrorCode;
 
 const PUBLISH: &str = "rpc.topic.publish";
 /// Requests in flight: enough to keep a disk busy while the next ones travel.
 const REQUESTS_MAX: usize = 16;
 /// Ids that are kept to be printed.
 const IDS_MAX: usize = 10_000;
-const RECONNECT: Backoff = Backoff {
-    min: Duration::from_millis(50),
-    max: Duration::from_secs(2),
-};
 
 /// Publishes in flight, in the order of the input.
 pub(super) struct Window {
-    client: Client,
+    client: Connection,
     encoder: Encoder,
     retry: bool,
     bar: ProgressBar,
@@ -57,7 +53,7 @@ pub(super) struct Ids {
 }
 
 impl Window {
-    pub(super) fn new(client: Client, encoder: Encoder, retry: bool, bar: ProgressBar) -> Self {
+    pub(super) fn new(client: Connection, encoder: Encoder, retry: bool, bar: ProgressBar) -> Self {
         Self {
             client,
             encoder,

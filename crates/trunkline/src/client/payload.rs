@@ -7,27 +7,36 @@ use trunkline_jsonrpc::{Base64Error, Text, decode_base64, present, write_base64}
 
 /// A payload to be sent: serializes to exactly one of the three members.
 #[derive(Clone, Debug)]
-pub(crate) enum Payload<'a> {
+pub enum Payload<'a> {
+    /// Any JSON value; `application/json`.
     Json(&'a RawValue),
+    /// Text; `text/plain;charset=utf-8` unless told otherwise.
     Text(&'a str),
+    /// Any bytes; `application/octet-stream` unless told otherwise.
     Bytes(&'a [u8]),
 }
 
 impl<'a> Payload<'a> {
     /// Text where the bytes are text.
-    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+    pub fn of(bytes: &'a [u8]) -> Self {
         str::from_utf8(bytes).map_or(Self::Bytes(bytes), Self::Text)
     }
 
     /// JSON, checked to be JSON.
-    pub(crate) fn json(bytes: &'a [u8]) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// A sentence that says where it is none.
+    pub fn json(bytes: &'a [u8]) -> Result<Self, String> {
         serde_json::from_slice(bytes)
             .map(Self::Json)
             .map_err(|error| format!("the payload is not JSON: {error}"))
     }
 
     /// Adds its member to an object.
-    pub(crate) fn put<M: SerializeMap>(&self, members: &mut M) -> Result<(), M::Error> {
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn put<M: SerializeMap>(&self, members: &mut M) -> Result<(), M::Error> {
         match self {
             Self::Json(value) => members.serialize_entry("payload", value),
             Self::Text(text) => members.serialize_entry("payload_text", text),
@@ -51,7 +60,7 @@ impl Serialize for Payload<'_> {
 
 /// The payload members of what the server sends; other members are passed over.
 #[derive(Debug, Default, Deserialize)]
-pub(crate) struct Received<'a> {
+pub struct Received<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     payload: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -62,7 +71,10 @@ pub(crate) struct Received<'a> {
 
 impl<'a> Received<'a> {
     /// The bytes as they were published; JSON as its text.
-    pub(crate) fn bytes(self) -> Result<Cow<'a, [u8]>, Base64Error> {
+    ///
+    /// # Errors
+    /// The base64 is none.
+    pub fn bytes(self) -> Result<Cow<'a, [u8]>, Base64Error> {
         Ok(
             match (self.payload, self.payload_text, self.payload_base64) {
                 (Some(json), ..) => Cow::Borrowed(json.get().as_bytes()),

@@ -1,3 +1,13 @@
+//! A whole server inside a program.
+
+mod builder;
+mod running;
+mod testing;
+
+pub use builder::ServerBuilder;
+pub use running::RunningServer;
+pub use testing::TestServer;
+
 use crate::{Config, ConfigError, unique_name};
 use std::{
     future::Future,
@@ -11,7 +21,7 @@ use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationErro
 use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services};
 use trunkline_journal::{Config as JournalConfig, RecoveryReport};
 use trunkline_model::{Admin, Caller, Engine, Error, Health, TopicName, TopicSettings, oneshot};
-use trunkline_rpc::Calls;
+use trunkline_rpc::{Calls, Handler, Registration};
 
 /// Longest wait for the engine to make everything durable at the end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
@@ -40,6 +50,14 @@ pub enum StartError {
     /// The address can't be used.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// A handler can't be served.
+    #[error("handler {handler}: {error}")]
+    Handler {
+        /// Its name, as it was given.
+        handler: String,
+        /// What is wrong with it.
+        error: Error,
+    },
 }
 
 /// How a server ended.
@@ -52,10 +70,30 @@ pub struct Stopped {
     pub closed: bool,
 }
 
-/// A server that is ready: the store is recovered, the address is taken.
+/// A server that is ready: the store is recovered, the address is taken. It serves once it
+/// [runs](Server::run), or is [spawned](Server::spawn).
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use trunkline::{Client, Handler, Server};
+///
+/// let math = Handler::new("math")
+///     .method("sum", |n: Vec<i64>, _| async move { Ok(n.iter().sum::<i64>()) });
+/// let server = Server::builder().memory().listen("127.0.0.1:0").handler(math).start().await?;
+/// let running = server.spawn();
+/// let client = Client::connect(running.url()).await?;
+/// assert_eq!(client.call::<i64>("sum", &[1, 2, 3]).await?, 6);
+/// assert!(running.stop().await.closed);
+/// # Ok(())
+/// # }
+/// ```
 pub struct Server {
     engine: Arc<Embedded>,
     gateway: Gateway,
+    calls: Arc<Calls>,
+    /// Handlers that live as long as the server.
+    handlers: Vec<Registration>,
 }
 
 impl std::fmt::Debug for Server {
@@ -67,6 +105,12 @@ impl std::fmt::Debug for Server {
 }
 
 impl Server {
+    /// A server with other than the default options: a store in `./trunkline-data`, on
+    /// `127.0.0.1:7400`.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder::new()
+    }
+
     /// Takes the address, opens the store and makes the topics of the configuration; who asks
     /// before that is done gets 503. Must be called inside a tokio runtime.
     ///
@@ -76,16 +120,47 @@ impl Server {
         config.check()?;
         let location: Location = config.engine.url.parse()?;
         let doorstep = Doorstep::bind(gateway_config(config)).await?;
-        let opened = OnceLock::new();
+        let (opened, made) = (OnceLock::new(), OnceLock::new());
         let gateway = doorstep
             .open("recovering the store", async {
                 let engine = open(engine_config(config, location)).await?;
                 opened.set(Arc::clone(&engine)).ok();
-                services(config, engine).await
+                let services = services(config, engine).await?;
+                made.set(Arc::clone(&services.calls)).ok();
+                Ok::<_, StartError>(services)
             })
             .await?;
         let engine = opened.into_inner().expect("services were made from it");
-        Ok(Self { engine, gateway })
+        Ok(Self {
+            engine,
+            gateway,
+            calls: made.into_inner().expect("services have it"),
+            handlers: Vec::new(),
+        })
+    }
+
+    /// Serves a handler in Rust, in this process, as long as the server lives.
+    ///
+    /// # Errors
+    /// [`StartError::Handler`]: its name or a method's is none, or it is served differently
+    /// already.
+    pub fn handle(&mut self, handler: Handler) -> Result<(), StartError> {
+        let name = format!("{handler:?}");
+        match self.calls.serve(handler) {
+            Ok(registration) => self.handlers.push(registration),
+            Err(error) => {
+                return Err(StartError::Handler {
+                    handler: name,
+                    error,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Serves in a task of its own, until it is told to stop or dropped.
+    pub fn spawn(self) -> RunningServer {
+        RunningServer::of(self)
     }
 
     /// Where it listens: with the port that was taken, if port 0 was asked for.
