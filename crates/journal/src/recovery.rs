@@ -1,6 +1,12 @@
 //! Finding the log again: walks the segments, hands out the records, judges the end. Changes nothing on disk.
+//!
+//! A thread of its own reads and verifies; the caller's thread hands out what is verified, a few windows behind. So
+//! the sums of what comes next are computed while somebody makes sense of what came before.
 
 use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::{mem, panic, thread};
 
 use crate::chain::{Beyond, Chain, Verdict, judge};
 use crate::directory::{Directory, io_error};
@@ -10,7 +16,7 @@ use crate::format::{
     BATCH_HEADER, BatchFault, BatchHeader, FileName, Records, SEGMENT_DATA, SegmentHeader,
 };
 use crate::lsn::{Lsn, Place, RecordKind};
-use crate::walk::SegmentWalk;
+use crate::walk::{SegmentWalk, WINDOW, Window};
 
 /// A record that recovery hands out, in the order of the log.
 #[derive(Clone, Copy, Debug)]
@@ -85,6 +91,56 @@ pub(crate) trait Visit {
     }
 }
 
+/// How many pieces are read and verified before the first of them is handed out.
+const PIECES_AHEAD: usize = 8;
+
+/// What the reading thread hands over, in the order of the log.
+enum Piece {
+    /// Verified batches that continue the log.
+    Batches {
+        window: Window,
+        /// With their offsets in the segment; all of them lie in the window.
+        batches: Vec<(u32, BatchHeader)>,
+        segment: u32,
+        /// Of all segments before this one.
+        bytes_before: u64,
+    },
+    /// So many bytes of all segments are looked at.
+    Done(u64),
+}
+
+/// Why the reading thread ended early.
+enum Halt {
+    Failed(OpenError),
+    /// Nobody takes pieces any more: a record could not be replayed, and that is what will be said.
+    Unheard,
+}
+
+impl From<OpenError> for Halt {
+    fn from(error: OpenError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+/// Memory of windows that were handed out, to be read into again.
+#[derive(Default)]
+struct Buffers(Mutex<Vec<Vec<u8>>>);
+
+impl Buffers {
+    fn take(&self) -> Vec<u8> {
+        let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        buffers.pop().unwrap_or_default()
+    }
+
+    /// Those of long batches are given back at once.
+    fn give(&self, buffer: Vec<u8>) {
+        if buffer.capacity() <= WINDOW {
+            let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            buffers.push(buffer);
+        }
+    }
+}
+
 /// Walks the log of a directory that has at least one segment.
 pub(crate) fn recover(
     disk: &dyn Disk,
@@ -96,27 +152,107 @@ pub(crate) fn recover(
         segments: directory.segments.len(),
         ..RecoveryReport::default()
     };
-    let end = Place::new(oldest, SEGMENT_DATA);
-    let mut recovery = Recovery {
+    let buffers = Buffers::default();
+    let (pieces, received) = sync_channel(PIECES_AHEAD);
+    let recovery = Recovery {
         disk,
         directory,
+        buffers: &buffers,
+        pieces,
         chain: Chain::start(oldest),
-        end,
+        end: Place::new(oldest, SEGMENT_DATA),
+        verified: Vec::new(),
         stopped_by: BatchFault::Blank,
         next_start: None,
         bytes_before: 0,
         report,
     };
-    recovery.walk_log(visit)?;
-    let beyond = recovery.look_beyond(visit)?;
-    recovery.finish(&beyond)
+    thread::scope(|scope| {
+        let reading = thread::Builder::new()
+            .name("journal-scan".into())
+            .spawn_scoped(scope, || recovery.run())
+            .map_err(|cause| io_error(disk, "", cause))?;
+        let handed_out = hand_out(received, &buffers, visit);
+        let found = match reading.join() {
+            Ok(found) => found,
+            Err(panicked) => panic::resume_unwind(panicked),
+        };
+        // A record that can't be replayed comes before whatever ended the reading.
+        handed_out?;
+        match found {
+            Ok(recovered) => Ok(recovered),
+            Err(Halt::Failed(error)) => Err(error),
+            Err(Halt::Unheard) => unreachable!("all pieces were taken until the last one"),
+        }
+    })
+}
+
+/// Gives all records of all pieces to `visit`.
+fn hand_out(
+    received: Receiver<Piece>,
+    buffers: &Buffers,
+    visit: &mut dyn Visit,
+) -> Result<(), OpenError> {
+    for piece in received {
+        let (window, batches, segment, bytes_before) = match piece {
+            Piece::Batches {
+                window,
+                batches,
+                segment,
+                bytes_before,
+            } => (window, batches, segment, bytes_before),
+            Piece::Done(bytes) => {
+                visit.bytes_done(bytes);
+                continue;
+            }
+        };
+        for (offset, batch) in &batches {
+            let body = window
+                .slice(offset + BATCH_HEADER, batch.body as usize)
+                .expect("a piece holds its batches");
+            replay(Place::new(segment, *offset), batch, body, visit)?;
+            visit.batch(segment, batch);
+            visit.bytes_done(bytes_before + u64::from(offset + batch.framed()));
+        }
+        buffers.give(window.into_buffer());
+    }
+    Ok(())
+}
+
+/// Gives the records of a verified batch to `visit`.
+fn replay(
+    place: Place,
+    batch: &BatchHeader,
+    body: &[u8],
+    visit: &mut dyn Visit,
+) -> Result<(), OpenError> {
+    let base = place.advance(BATCH_HEADER);
+    let mut lsn = batch.first_lsn;
+    for (offset, kind, payload) in Records::verified(body) {
+        let record = Replayed {
+            lsn,
+            place: base.advance(offset),
+            kind,
+            payload,
+            recorded_now: batch.now,
+        };
+        visit
+            .record(record)
+            .map_err(|cause| OpenError::Replay { lsn, cause })?;
+        lsn = lsn.next();
+    }
+    Ok(())
 }
 
 struct Recovery<'a> {
     disk: &'a dyn Disk,
     directory: &'a Directory,
+    buffers: &'a Buffers,
+    pieces: SyncSender<Piece>,
     chain: Chain,
     end: Place,
+    /// Batches of the window of now that are not handed over yet.
+    verified: Vec<(u32, BatchHeader)>,
     /// What is at the end instead of a batch that continues the log.
     stopped_by: BatchFault,
     /// What is at the start of the segment after the end.
@@ -126,6 +262,13 @@ struct Recovery<'a> {
 }
 
 impl Recovery<'_> {
+    /// The reading thread: from the start of the log to the end of the last segment.
+    fn run(mut self) -> Result<Recovered, Halt> {
+        self.walk_log()?;
+        let beyond = self.look_beyond()?;
+        Ok(self.finish(&beyond)?)
+    }
+
     fn open(&self, number: u32, header: &SegmentHeader) -> Result<SegmentWalk, OpenError> {
         let name = FileName::Segment(number).to_string();
         let file = self
@@ -144,14 +287,36 @@ impl Recovery<'_> {
         result.map_err(|cause| io_error(self.disk, &FileName::Segment(number).to_string(), cause))
     }
 
+    fn send(&self, piece: Piece) -> Result<(), Halt> {
+        self.pieces.send(piece).map_err(|_| Halt::Unheard)
+    }
+
+    /// Hands over what is verified, and with it the window that it lies in.
+    fn hand_over(&mut self, walk: &mut SegmentWalk) -> Result<(), Halt> {
+        if self.verified.is_empty() {
+            return Ok(());
+        }
+        let window = walk.take_window(self.buffers.take());
+        let batches = mem::take(&mut self.verified);
+        self.send(Piece::Batches {
+            window,
+            batches,
+            segment: self.end.segment(),
+            bytes_before: self.bytes_before,
+        })
+    }
+
     /// Follows the chain to its end.
-    fn walk_log(&mut self, visit: &mut dyn Visit) -> Result<(), OpenError> {
+    fn walk_log(&mut self) -> Result<(), Halt> {
         let directory = self.directory;
         let mut segments = directory.segments.iter().peekable();
         while let Some((&number, header)) = segments.next() {
             let mut walk = self.open(number, header)?;
             self.end = Place::new(number, SEGMENT_DATA);
-            self.walk_segment(&mut walk, visit)?;
+            let walked = self.walk_segment(&mut walk);
+            // What is before a fault is the log all the same.
+            self.hand_over(&mut walk)?;
+            walked?;
             let Some(&(next, next_header)) = segments.peek() else {
                 break;
             };
@@ -169,14 +334,13 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    fn walk_segment(
-        &mut self,
-        walk: &mut SegmentWalk,
-        visit: &mut dyn Visit,
-    ) -> Result<(), OpenError> {
+    fn walk_segment(&mut self, walk: &mut SegmentWalk) -> Result<(), Halt> {
         let segment = self.end.segment();
         loop {
             let offset = self.end.offset();
+            if !walk.covers(offset) {
+                self.hand_over(walk)?;
+            }
             let batch = match self.io(segment, walk.batch(offset))? {
                 Ok(batch) if self.chain.continues(&batch) => batch,
                 Ok(_) => {
@@ -189,54 +353,24 @@ impl Recovery<'_> {
                 }
             };
             let body = self.io(segment, walk.body(offset, &batch))?;
-            self.replay(&batch, body, visit)?;
+            // All or nothing also here: nothing is handed out before the whole batch is known to be well-formed.
+            if !adds_up(&batch, body) {
+                let what = "the batch is intact but its records don't add up";
+                return Err(self.damaged(batch.first_lsn, what).into());
+            }
+            self.verified.push((offset, batch));
             self.chain.advance(&batch);
-            visit.batch(segment, &batch);
+            if self.report.first_lsn == Lsn::ZERO && batch.count > 0 {
+                self.report.first_lsn = batch.first_lsn;
+            }
+            self.report.records += u64::from(batch.count);
             self.end = self.end.advance(batch.framed());
             self.report.bytes += u64::from(batch.framed());
-            visit.bytes_done(self.bytes_before + u64::from(self.end.offset()));
         }
-    }
-
-    fn replay(
-        &mut self,
-        batch: &BatchHeader,
-        body: &[u8],
-        visit: &mut dyn Visit,
-    ) -> Result<(), OpenError> {
-        let base = self.end.advance(BATCH_HEADER);
-        // All or nothing also here: nothing is handed out before the whole batch is known to be well-formed.
-        if Records::new(body).filter(Result::is_ok).count() as u64 != u64::from(batch.count)
-            || Records::new(body).any(|record| record.is_err())
-        {
-            return Err(self.damaged(
-                batch.first_lsn,
-                "the batch is intact but its records don't add up",
-            ));
-        }
-        let mut lsn = batch.first_lsn;
-        for (offset, kind, payload) in Records::new(body).flatten() {
-            let record = Replayed {
-                lsn,
-                place: base.advance(offset),
-                kind,
-                payload,
-                recorded_now: batch.now,
-            };
-            visit
-                .record(record)
-                .map_err(|cause| OpenError::Replay { lsn, cause })?;
-            if self.report.first_lsn == Lsn::ZERO {
-                self.report.first_lsn = lsn;
-            }
-            self.report.records += 1;
-            lsn = lsn.next();
-        }
-        Ok(())
     }
 
     /// Searches everything after the end for valid batches.
-    fn look_beyond(&self, visit: &mut dyn Visit) -> Result<Beyond, OpenError> {
+    fn look_beyond(&self) -> Result<Beyond, Halt> {
         let mut beyond = Beyond::default();
         let mut done = self.bytes_before;
         for (&number, header) in self.directory.segments.range(self.end.segment()..) {
@@ -251,7 +385,7 @@ impl Recovery<'_> {
                 walk.search_all(from, |batch| beyond.add(&self.chain, batch)),
             )?;
             done += u64::from(header.segment_bytes);
-            visit.bytes_done(done);
+            self.send(Piece::Done(done))?;
         }
         Ok(beyond)
     }
@@ -321,4 +455,13 @@ impl Recovery<'_> {
             directory,
         }
     }
+}
+
+/// Whether the body of a verified batch is as many whole records as its header says.
+fn adds_up(batch: &BatchHeader, body: &[u8]) -> bool {
+    let mut records = 0;
+    Records::new(body).all(|record| {
+        records += 1;
+        record.is_ok()
+    }) && records == batch.count
 }

@@ -4,10 +4,36 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::DiskFile;
-use crate::format::{BATCH_ALIGN, BATCH_HEADER, BatchFault, BatchHeader, Frame, SEGMENT_DATA};
+use crate::format::{
+    BATCH_ALIGN, BATCH_HEADER, BATCH_MAGIC, BatchFault, BatchHeader, Frame, SEGMENT_DATA,
+};
 
-/// Read at once; more if a batch is longer.
-const WINDOW: usize = 1 << 20;
+/// Read at once; more if a batch is longer. Small enough to stay in a core's own cache while its bytes are summed.
+pub(crate) const WINDOW: usize = 256 << 10;
+
+/// Where a window starts that covers nothing.
+const NOWHERE: u32 = u32::MAX;
+
+/// A part of a segment that was read.
+#[derive(Debug)]
+pub(crate) struct Window {
+    bytes: Vec<u8>,
+    /// Where in the segment it starts.
+    at: u32,
+}
+
+impl Window {
+    /// `len` bytes from `offset` of the segment, if all of them are in it.
+    pub(crate) fn slice(&self, offset: u32, len: usize) -> Option<&[u8]> {
+        let from = offset.checked_sub(self.at)? as usize;
+        self.bytes.get(from..from.checked_add(len)?)
+    }
+
+    /// The memory, for another window.
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.bytes
+    }
+}
 
 /// A segment file being read in the order of its bytes.
 #[derive(Debug)]
@@ -16,8 +42,7 @@ pub(crate) struct SegmentWalk {
     journal_id: u64,
     segment: u32,
     segment_bytes: u32,
-    window: Vec<u8>,
-    window_at: u32,
+    window: Window,
 }
 
 impl SegmentWalk {
@@ -32,9 +57,20 @@ impl SegmentWalk {
             journal_id,
             segment,
             segment_bytes,
-            window: Vec::new(),
-            window_at: 0,
+            window: Window {
+                bytes: Vec::new(),
+                at: NOWHERE,
+            },
         }
+    }
+
+    /// Exchanges the window for an empty one that uses `buffer`.
+    pub(crate) fn take_window(&mut self, buffer: Vec<u8>) -> Window {
+        let empty = Window {
+            bytes: buffer,
+            at: NOWHERE,
+        };
+        std::mem::replace(&mut self.window, empty)
     }
 
     fn frame(&self, offset: u32) -> Frame {
@@ -48,18 +84,29 @@ impl SegmentWalk {
 
     /// Fills the window so that it covers `len` bytes from `offset`, which lie in the segment.
     fn load(&mut self, offset: u32, len: usize) -> io::Result<&[u8]> {
-        let covered = offset >= self.window_at
-            && (offset - self.window_at) as usize + len <= self.window.len();
-        if !covered {
+        if self.window.slice(offset, len).is_none() {
             let left = (self.segment_bytes - offset) as usize;
-            self.window.resize(len.max(WINDOW).min(left), 0);
+            let mut window = self.take_window(Vec::new());
+            window.bytes.resize(len.max(WINDOW).min(left), 0);
+            window.at = offset;
             // Nothing of the old window is to be trusted if the read fails.
-            self.window_at = u32::MAX;
-            self.file.read_at(u64::from(offset), &mut self.window)?;
-            self.window_at = offset;
+            self.file.read_at(u64::from(offset), &mut window.bytes)?;
+            self.window = window;
         }
-        let from = (offset - self.window_at) as usize;
-        Ok(&self.window[from..from + len])
+        let from = (offset - self.window.at) as usize;
+        Ok(&self.window.bytes[from..from + len])
+    }
+
+    /// Whether [`SegmentWalk::batch`] can tell about `offset` without another window.
+    pub(crate) fn covers(&self, offset: u32) -> bool {
+        let header = self.window.slice(offset, BATCH_HEADER as usize);
+        header.is_some_and(|header| match self.frame(offset).peek(header) {
+            Ok(header) => self
+                .window
+                .slice(offset, header.framed() as usize)
+                .is_some(),
+            Err(_) => true,
+        })
     }
 
     /// The batch at `offset`, completely verified.
@@ -84,12 +131,25 @@ impl SegmentWalk {
     /// The first valid batch at or after `offset`.
     pub(crate) fn search(&mut self, mut offset: u32) -> io::Result<Option<(u32, BatchHeader)>> {
         while self.frame(offset).has_room() {
+            offset = self.skip(offset)?;
             if let Ok(header) = self.batch(offset)? {
                 return Ok(Some((offset, header)));
             }
             offset += BATCH_ALIGN;
         }
         Ok(None)
+    }
+
+    /// The first place from `offset` on that looks like the start of a batch, or the last one of the window: most of
+    /// what is searched is zeros, and a batch's first bytes tell.
+    fn skip(&mut self, offset: u32) -> io::Result<u32> {
+        self.load(offset, BATCH_HEADER as usize)?;
+        let from = (offset - self.window.at) as usize;
+        let places = self.window.bytes[from..].chunks_exact(BATCH_ALIGN as usize);
+        let last = places.len() - 1;
+        let looks = |place: &[u8]| place[..BATCH_MAGIC.len()] == BATCH_MAGIC;
+        let skipped = places.clone().position(looks).unwrap_or(last);
+        Ok(offset + skipped as u32 * BATCH_ALIGN)
     }
 
     /// All valid batches from `offset` on; what lies inside one isn't looked at.

@@ -287,7 +287,9 @@ impl Work<'_> {
     fn replay_put(&mut self, put: &Put<'_>, body: BodyRef) {
         let sequence = put.sequence;
         // A copy further on in the log wins.
-        for older in [put.replaces, Some(sequence)].into_iter().flatten() {
+        let is_new = sequence >= self.topic.next_sequence && sequence < u64::MAX;
+        let again = (!is_new).then_some(sequence);
+        for older in [put.replaces, again].into_iter().flatten() {
             if self.topic.messages.contains(older) {
                 self.discard(older);
             }

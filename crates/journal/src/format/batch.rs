@@ -8,7 +8,8 @@ use super::{
 };
 use crate::lsn::Lsn;
 
-const MAGIC: [u8; 4] = *b"TLJB";
+/// What a batch starts with.
+pub(crate) const MAGIC: [u8; 4] = *b"TLJB";
 /// The batch that a clean stop writes last.
 pub(crate) const FLAG_CLOSING: u16 = 1;
 const ZEROS: [u8; BATCH_ALIGN as usize] = [0; BATCH_ALIGN as usize];

@@ -5,7 +5,7 @@ mod file_name;
 mod record;
 mod segment_header;
 
-pub(crate) use batch::{BatchFault, BatchHeader, FLAG_CLOSING, Frame};
+pub(crate) use batch::{BatchFault, BatchHeader, FLAG_CLOSING, Frame, MAGIC as BATCH_MAGIC};
 pub(crate) use file_name::{FileName, LOCK_FILE};
 pub(crate) use record::{RecordFault, Records, decode_record, encode_record, record_len};
 pub(crate) use segment_header::{HeaderFault, SegmentHeader};

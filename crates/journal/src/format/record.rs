@@ -37,8 +37,7 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<(RecordKind, usize), RecordF
     if bytes.len() < RECORD_HEADER {
         return Err(RecordFault::Short(RECORD_HEADER));
     }
-    let word = le::u32(bytes, 4);
-    let len = (word & 0xFF_FFFF) as usize;
+    let (kind, len) = header(bytes);
     let end = record_len(len);
     if bytes.len() < end {
         return Err(RecordFault::Short(end));
@@ -46,7 +45,13 @@ pub(crate) fn decode_record(bytes: &[u8]) -> Result<(RecordKind, usize), RecordF
     if crc32c::crc32c(&bytes[4..end]) != le::u32(bytes, 0) {
         return Err(RecordFault::Checksum);
     }
-    Ok((RecordKind((word >> 24) as u8), len))
+    Ok((kind, len))
+}
+
+/// The kind and the length of the payload that a record's header says.
+fn header(bytes: &[u8]) -> (RecordKind, usize) {
+    let word = le::u32(bytes, 4);
+    (RecordKind((word >> 24) as u8), (word & 0xFF_FFFF) as usize)
 }
 
 /// The records of a batch's body, in order, each with its offset in the body.
@@ -59,6 +64,21 @@ impl<'a> Records<'a> {
     /// Reads `body`, the records of one batch without header and padding.
     pub(crate) fn new(body: &'a [u8]) -> Self {
         Self { body, at: 0 }
+    }
+
+    /// The records of a body that [`Records::new`] found whole, without the checksums again.
+    pub(crate) fn verified(
+        body: &'a [u8],
+    ) -> impl Iterator<Item = (u32, RecordKind, &'a [u8])> + use<'a> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            let rest = body.get(at..).filter(|rest| rest.len() >= RECORD_HEADER)?;
+            let (kind, len) = header(rest);
+            let payload = rest.get(RECORD_HEADER..record_len(len))?;
+            let offset = at as u32;
+            at += record_len(len);
+            Some((offset, kind, payload))
+        })
     }
 }
 

@@ -8,6 +8,7 @@ mod damage;
 mod failure;
 mod garbage;
 mod log;
+mod long_log;
 mod offline;
 mod real;
 mod roundtrip;

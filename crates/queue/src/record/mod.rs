@@ -58,7 +58,7 @@ pub enum Record<'a> {
     /// Publish ids that are still within their window.
     Remember(Remember<'a>),
     /// A message is stored.
-    Put(Box<Put<'a>>),
+    Put(Put<'a>),
     /// Messages were handed to a consumer. Not needed for correctness: without it attempts
     /// count from an earlier number.
     Deliver(Delivered<'a>),
@@ -139,7 +139,7 @@ impl<'a> Record<'a> {
                 Self::Count { next_topic }
             }
             kind::REMEMBER => Self::Remember(Remember::decode(bytes)?),
-            kind::PUT => Self::Put(Box::new(put::decode(bytes)?)),
+            kind::PUT => Self::Put(put::decode(bytes)?),
             kind::DELIVER => Self::Deliver(found("deliver")?.delivered()?),
             kind::ACK => Self::Ack(found("ack")?.settled()?),
             kind::RETURN => Self::Return(found("return")?.returned()?),

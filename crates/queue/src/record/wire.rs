@@ -16,7 +16,18 @@ pub(crate) enum Value<'a> {
 pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
+    #[inline]
     pub(crate) fn varint(&mut self) -> Option<u64> {
+        match *self.0 {
+            [byte, ref rest @ ..] if byte < 0x80 => {
+                self.0 = rest;
+                Some(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Option<u64> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.0.split_first()?;
@@ -148,11 +159,15 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// The next field that the caller knows.
+    /// The next field that the caller knows, found at once if `known` has field 1 first and
+    /// no gaps.
+    #[inline]
     pub(crate) fn next(&mut self, known: &[Tag]) -> Result<Option<(Tag, Value<'a>)>, RecordError> {
         while !self.reader.0.is_empty() {
             let (number, required, value) = self.field().ok_or(self.invalid("encoding"))?;
-            if let Some(tag) = known.iter().find(|tag| tag.0 == number) {
+            let is_it = |tag: &&Tag| tag.0 == number;
+            let guess = known.get((number as usize).wrapping_sub(1)).filter(is_it);
+            if let Some(tag) = guess.or_else(|| known.iter().find(is_it)) {
                 return Ok(Some((*tag, value)));
             }
             if required {
