@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use serde_json::value::RawValue;
-
 use crate::envelope::Envelope;
+use crate::raw::raw_value;
 use crate::text::unquote;
 use crate::{Answer, Id, InvalidReason, Item, Limits, Outcome, Request};
 
@@ -27,8 +26,8 @@ pub(crate) fn classify<'a>(envelope: &Envelope<'a>, limits: &Limits) -> Item<'a>
         Ok(method) => Item::Request(Request {
             id,
             method,
-            params: envelope.params,
-            meta: envelope.meta,
+            params: envelope.params.map(raw_value),
+            meta: envelope.meta.map(raw_value),
         }),
         Err(reason) => Item::Invalid {
             id: id.unwrap_or(Id::NULL),
@@ -38,14 +37,14 @@ pub(crate) fn classify<'a>(envelope: &Envelope<'a>, limits: &Limits) -> Item<'a>
 }
 
 fn read_id<'a>(envelope: &Envelope<'a>, limits: &Limits) -> Result<Option<Id<'a>>, InvalidReason> {
-    let Some(raw) = envelope.id else {
+    let Some(text) = envelope.id else {
         return Ok(None);
     };
     if envelope.duplicate == Some("id") {
         return Err(InvalidReason::DuplicateMember("id"));
     }
-    let id = Id::from_valid(raw.get()).ok_or(InvalidReason::IdType)?;
-    if raw.get().len() > limits.max_id_bytes {
+    let id = Id::from_valid(text).ok_or(InvalidReason::IdType)?;
+    if text.len() > limits.max_id_bytes {
         return Err(InvalidReason::IdTooLong {
             max: limits.max_id_bytes,
         });
@@ -57,28 +56,28 @@ fn envelope_problem(envelope: &Envelope<'_>) -> Option<InvalidReason> {
     if let Some(member) = envelope.duplicate {
         return Some(InvalidReason::DuplicateMember(member));
     }
-    let version = envelope.jsonrpc.and_then(|raw| unquote(raw.get()));
-    (version.as_deref() != Some("2.0")).then_some(InvalidReason::Version)
+    let is_version = |text: &str| text == "\"2.0\"" || unquote(text).as_deref() == Some("2.0");
+    (!envelope.jsonrpc.is_some_and(is_version)).then_some(InvalidReason::Version)
 }
 
 fn outcome<'a>(envelope: &Envelope<'a>, problem: Option<InvalidReason>) -> Outcome<'a> {
     match (problem, envelope.result, envelope.error) {
         (Some(reason), _, _) => Outcome::Malformed(reason),
-        (None, Some(result), None) => Outcome::Result(result),
-        (None, None, Some(error)) => Outcome::Error(error),
+        (None, Some(result), None) => Outcome::Result(raw_value(result)),
+        (None, None, Some(error)) => Outcome::Error(raw_value(error)),
         (None, _, _) => Outcome::Malformed(InvalidReason::ResultAndError),
     }
 }
 
 fn read_method<'a>(envelope: &Envelope<'a>) -> Result<Cow<'a, str>, InvalidReason> {
-    let raw = envelope.method.ok_or(InvalidReason::MethodMissing)?;
-    let method = unquote(raw.get()).ok_or(InvalidReason::MethodType)?;
+    let text = envelope.method.ok_or(InvalidReason::MethodMissing)?;
+    let method = unquote(text).ok_or(InvalidReason::MethodType)?;
     if envelope.params.is_some_and(|params| !is_structured(params)) {
         return Err(InvalidReason::ParamsType);
     }
     Ok(method)
 }
 
-fn is_structured(params: &RawValue) -> bool {
-    matches!(params.get().as_bytes().first(), Some(b'{' | b'['))
+fn is_structured(params: &str) -> bool {
+    matches!(params.as_bytes().first(), Some(b'{' | b'['))
 }

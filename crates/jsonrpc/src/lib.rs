@@ -7,9 +7,10 @@
 //! `serde_json::Value` of what passes through; never recurses on input, and refuses nesting,
 //! batches and ids beyond [`Limits`] before anyone else sees them.
 //!
-//! Start at [`parse`], which makes an [`Incoming`] of a frame; then [`encode_result`] and its
-//! neighbours, which make frames. [`parse_params`] reads the params of a method, [`PayloadMembers`]
-//! and [`write_payload`] are the payload rule, [`openrpc`] is the document of `rpc.discover`.
+//! Start at [`parse`], which makes an [`Incoming`] of a frame, with a [`Scanner`] unless the frame
+//! is odd; then [`encode_result`] and its neighbours, which make frames. [`parse_params`] reads the
+//! params of a method, [`PayloadMembers`] and [`write_payload`] are the payload rule, [`openrpc`] is
+//! the document of `rpc.discover`.
 //!
 //! ```
 //! use trunkline_jsonrpc::{Incoming, Item, Limits, encode_result, parse};
@@ -44,8 +45,11 @@ mod parse;
 mod payload;
 mod payload_write;
 mod pointer;
+mod raw;
+mod scan;
 mod string;
 mod text;
+mod words;
 
 pub use base64::{Base64Error, decode_base64, write_base64};
 pub use batch::BatchAnswer;
@@ -63,5 +67,6 @@ pub use params::{ParamsError, parse_params};
 pub use parse::{parse, parse_text};
 pub use payload::{JSON, OCTETS, Payload, PayloadError, PayloadMembers, TEXT};
 pub use payload_write::write_payload;
+pub use scan::Scanner;
 pub use string::write_string;
 pub use text::{Text, present};

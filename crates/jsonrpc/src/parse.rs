@@ -27,6 +27,15 @@ pub fn parse<'a>(frame: &'a [u8], limits: &Limits) -> Result<Incoming<'a>, Parse
 /// # Errors
 /// As [`parse`].
 pub fn parse_text<'a>(text: &'a str, limits: &Limits) -> Result<Incoming<'a>, ParseError> {
+    if let Some(envelope) = Envelope::scan(text, limits) {
+        return Ok(Incoming::Single(classify(&envelope, limits)));
+    }
+    parse_odd(text, limits)
+}
+
+/// What is not one sound object in common form: batches, what is refused, and odd spellings.
+#[cold]
+fn parse_odd<'a>(text: &'a str, limits: &Limits) -> Result<Incoming<'a>, ParseError> {
     if depth::exceeds(text.as_bytes(), limits.max_depth) {
         return Err(ParseError::TooDeep {
             max: limits.max_depth,

@@ -2,6 +2,8 @@
 
 use bytes::BufMut;
 
+use crate::words::first_special;
+
 /// Writes `text` as a JSON string, quotes included. Only what RFC 8259 §7 demands is escaped.
 pub fn write_string<B: BufMut>(out: &mut B, text: &str) {
     out.put_u8(b'"');
@@ -38,31 +40,6 @@ fn write_escape<B: BufMut>(out: &mut B, byte: u8) {
         }
     };
     out.put_slice(&[b'\\', short]);
-}
-
-/// The first byte that needs an escape, looked for eight bytes at a time.
-fn first_special(bytes: &[u8]) -> Option<usize> {
-    let (words, _) = bytes.as_chunks::<8>();
-    let clean = words.iter().take_while(|word| !has_special(**word)).count() * 8;
-    bytes[clean..]
-        .iter()
-        .position(|&byte| byte < 0x20 || byte == b'"' || byte == b'\\')
-        .map(|at| clean + at)
-}
-
-/// Whether one of eight bytes needs an escape.
-///
-/// `(x - n·0x01…) & !x & 0x80…` has a bit set if and only if some byte of `x` is less than `n`
-/// (for n ≤ 128): a borrow can only start at such a byte. A byte equals `c` if it is less than 1
-/// after xor with `c`.
-fn has_special(word: [u8; 8]) -> bool {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let x = u64::from_ne_bytes(word);
-    let below = |x: u64, n: u64| x.wrapping_sub(ONES * n) & !x;
-    let quote = x ^ (ONES * u64::from(b'"'));
-    let backslash = x ^ (ONES * u64::from(b'\\'));
-    (below(x, 0x20) | below(quote, 1) | below(backslash, 1)) & HIGHS != 0
 }
 
 #[cfg(test)]
