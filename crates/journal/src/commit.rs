@@ -1,8 +1,8 @@
 //! The way down: what waits is framed, written, and made durable.
 
 use std::io::{self, IoSlice};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard, TryLockError};
 
 use bytes::Bytes;
 
@@ -60,7 +60,20 @@ impl Journal {
     /// # Errors
     /// The journal is poisoned, now or before. The watermarks stay where they are.
     pub fn commit(&self) -> Result<Option<Committed>, Poison> {
-        self.note_poison(self.round(false))
+        self.note_poison(self.round(lock(&self.committing), false))
+    }
+
+    /// A round, unless another thread is in one. False if one is: then what waits is still to be written, see [`wake`](Journal::wake).
+    ///
+    /// # Errors
+    /// The journal is poisoned, now or before.
+    pub fn try_commit(&self) -> Result<bool, Poison> {
+        let side = match self.committing.try_lock() {
+            Ok(side) => side,
+            Err(TryLockError::Poisoned(side)) => side.into_inner(),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+        };
+        self.note_poison(self.round(side, false)).map(|_| true)
     }
 
     /// A round that makes everything durable, whatever its urgency. `None` if everything is.
@@ -68,7 +81,7 @@ impl Journal {
     /// # Errors
     /// The journal is poisoned, now or before.
     pub fn sync(&self) -> Result<Option<Committed>, Poison> {
-        self.note_poison(self.round(true))
+        self.note_poison(self.round(lock(&self.committing), true))
     }
 
     /// Ends the log properly: refuses appends from now on, makes everything durable, and writes the closing batch. A second call does nothing.
@@ -85,8 +98,11 @@ impl Journal {
         Ok(())
     }
 
-    fn round(&self, sync_all: bool) -> Result<Option<Committed>, Poison> {
-        let mut side = lock(&self.committing);
+    fn round(
+        &self,
+        mut side: MutexGuard<'_, CommitSide>,
+        sync_all: bool,
+    ) -> Result<Option<Committed>, Poison> {
         self.poison.check()?;
         let (mut outgoing, urgency) = self.take();
         if outgoing.is_empty() && !(sync_all && side.unsynced) {

@@ -183,6 +183,24 @@ impl Journal {
     /// # Errors
     /// [`Refused::Poisoned`], [`Refused::Closed`], [`Refused::TooLarge`]; without a preceding [`admit`](Journal::admit) also [`Refused::DiskFull`].
     pub fn append(&self, group: &Group, now: u64, urgency: Urgency) -> Result<Appended, Refused> {
+        let (appended, wakes) = self.append_quietly(group, now, urgency)?;
+        if wakes {
+            self.wake();
+        }
+        Ok(appended)
+    }
+
+    /// The same, but leaves the writer thread asleep. Where it says `true`, the caller's next step is [`wake`](Journal::wake), or
+    /// [`try_commit`](Journal::try_commit): else nobody writes what was appended.
+    ///
+    /// # Errors
+    /// As for [`append`](Journal::append).
+    pub fn append_quietly(
+        &self,
+        group: &Group,
+        now: u64,
+        urgency: Urgency,
+    ) -> Result<(Appended, bool), Refused> {
         self.poison.check().map_err(Refused::Poisoned)?;
         if group.byte_len() > self.group_bytes_max {
             return Err(Refused::TooLarge {
@@ -196,32 +214,36 @@ impl Journal {
         }
         if group.is_empty() {
             let last = tail.last_lsn();
-            return Ok(Appended {
+            let nothing = Appended {
                 first_lsn: last.next(),
                 last_lsn: last,
                 base: Place::NONE,
-            });
+            };
+            return Ok((nothing, false));
         }
         let (segment, waited) = (tail.segment(), tail.waiting());
         let landed = tail.append(group, now, urgency).ok_or(Refused::DiskFull)?;
         self.unwritten
             .fetch_add(group.byte_len(), Ordering::Relaxed);
         let moved_on = tail.segment() != segment;
-        let wake = tail.writer_sleeps && tail.waiting() != waited;
-        tail.writer_sleeps &= !wake;
+        let wakes = tail.writer_sleeps && tail.waiting() != waited;
         drop(tail);
-        if wake {
-            self.wake_writer.notify_one();
-        }
         if moved_on {
             self.poke_preparer();
         }
-        let last_lsn = Lsn(landed.first_lsn.0 + group.len() as u64 - 1);
-        Ok(Appended {
+        let appended = Appended {
             first_lsn: landed.first_lsn,
-            last_lsn,
+            last_lsn: Lsn(landed.first_lsn.0 + group.len() as u64 - 1),
             base: landed.base,
-        })
+        };
+        Ok((appended, wakes))
+    }
+
+    /// Lets the writer thread look at what waits.
+    pub fn wake(&self) {
+        if std::mem::take(&mut lock(&self.tail).writer_sleeps) {
+            self.wake_writer.notify_one();
+        }
     }
 
     /// How far the log is written and durable. Never takes a lock.

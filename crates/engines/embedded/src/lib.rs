@@ -24,6 +24,7 @@ mod consume;
 mod consumer;
 mod engine;
 mod error;
+mod leading;
 mod live;
 mod log;
 mod look;

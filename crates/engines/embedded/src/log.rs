@@ -1,6 +1,6 @@
 //! The journal, and what the engine remembers of what it appended.
 
-use crate::live::Live;
+use crate::{leading::Leading, live::Live};
 use std::{collections::VecDeque, sync::Arc};
 use trunkline_journal::{
     Appended, Class, Group, Journal, Lsn, Place, RecordKind, Refused, Slot, Urgency, Watermarks,
@@ -46,6 +46,17 @@ pub(crate) enum Freeing {
     Runs,
 }
 
+/// Who writes what was appended.
+#[derive(Debug)]
+pub(crate) enum NextWriter {
+    /// The writer thread, which is at it or knows already.
+    Awake,
+    /// The writer thread, which is to be woken.
+    Woken(Arc<Journal>),
+    /// The thread that appended.
+    Leads(Arc<Journal>),
+}
+
 /// A group of records that holds puts and may not be durable yet.
 #[derive(Clone, Copy, Debug)]
 struct RecentPuts {
@@ -59,6 +70,9 @@ pub(crate) struct Log {
     pub(crate) journal: Arc<Journal>,
     pub(crate) live: Live,
     pub(crate) freeing: Option<Freeing>,
+    pub(crate) leading: Leading,
+    /// Bytes appended since the writer was to be woken, if it is.
+    wakes: Option<usize>,
     /// What the command that runs was admitted with, in bytes.
     pub(crate) admitted: usize,
     /// The last record that somebody may have to wait for though he logged nothing himself:
@@ -92,6 +106,8 @@ impl Log {
             journal,
             live,
             freeing: None,
+            leading: Leading::default(),
+            wakes: None,
             admitted: 0,
             last_growth: Lsn::ZERO,
             group: Group::new(),
@@ -183,11 +199,28 @@ impl Log {
     }
 
     fn append_group(&mut self, now: Timestamp, urgency: Urgency) -> Result<Appended, Refused> {
-        let appended = self.journal.append(&self.group, now.as_micros(), urgency)?;
+        let now = now.as_micros();
+        let (appended, wakes) = self.journal.append_quietly(&self.group, now, urgency)?;
+        if wakes || self.wakes.is_some() {
+            let bytes = self.wakes.unwrap_or_default() + self.group.byte_len();
+            self.wakes = Some(bytes);
+        }
         if appended.base != Place::NONE {
             self.newest_segment = appended.base.segment();
         }
         Ok(appended)
+    }
+
+    /// Who writes what was appended under this lock, if somebody must see to that; `may_lead`
+    /// if the thread that asks has the time.
+    pub(crate) fn next_writer(&mut self, now: Timestamp, may_lead: bool) -> NextWriter {
+        match self.wakes.take() {
+            None => NextWriter::Awake,
+            Some(bytes) if may_lead && self.leading.leads(now, bytes) => {
+                NextWriter::Leads(self.journal.clone())
+            }
+            Some(_) => NextWriter::Woken(self.journal.clone()),
+        }
     }
 
     /// The place of record `index` of the group that was just appended.

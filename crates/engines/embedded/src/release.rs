@@ -18,6 +18,7 @@ impl State {
         let Some(log) = &mut self.log else {
             return;
         };
+        log.leading.round_ended(now);
         let marks = log.settle();
         let mut started = false;
         while let Some(waiting) = self.waits.pop(marks) {

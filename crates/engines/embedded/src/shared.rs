@@ -2,6 +2,7 @@ use crate::{
     channels::Hub,
     config::Drive,
     error::poisoned,
+    log::NextWriter,
     outgoing::Outgoing,
     reader::Reader,
     state::{Phase, State},
@@ -15,7 +16,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::watch;
-use trunkline_journal::{Class, Poison, WriterHandle};
+use trunkline_journal::{Class, Journal, Poison, WriterHandle};
 use trunkline_model::{Capabilities, Clock, Completion, Health, Timestamp};
 
 /// How often an engine that is read-only looks whether there is space again.
@@ -81,6 +82,16 @@ impl Shared {
         &self,
         run: impl FnOnce(&mut State, Timestamp, &mut Outgoing) -> T,
     ) -> T {
+        self.decided(false, run).0
+    }
+
+    /// The same; with the journal, if this thread is to write what was appended and `may_lead`
+    /// says that it may.
+    fn decided<T>(
+        &self,
+        may_lead: bool,
+        run: impl FnOnce(&mut State, Timestamp, &mut Outgoing) -> T,
+    ) -> (T, Option<Arc<Journal>>) {
         let mut out = Outgoing::default();
         let mut state = self.state();
         // Read under the lock, so that the order of commands is the order of their times.
@@ -91,10 +102,21 @@ impl Shared {
             self.health.send_replace(state.health());
         }
         let deadline = state.next_deadline(now);
+        let log = state.log.as_mut();
+        let writer = log.map_or(NextWriter::Awake, |log| log.next_writer(now, may_lead));
         drop(state);
+        let leads = match writer {
+            NextWriter::Awake => None,
+            NextWriter::Leads(journal) => Some(journal),
+            NextWriter::Woken(journal) => {
+                // Before anybody is called, who may take his time.
+                journal.wake();
+                None
+            }
+        };
         self.timer.arm(deadline);
         self.hand_over(out);
-        result
+        (result, leads)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -175,9 +197,19 @@ impl Shared {
         }
     }
 
-    /// Runs a command; when the journal has too much to write, this thread writes and tries
-    /// again. That is the one place where an engine makes its caller wait, and the caller
-    /// does work that must be done anyway, whoever it is: also a sink on the writer thread.
+    /// One round of the journal in this thread, unless another one is in it.
+    fn lead(&self, journal: &Journal) {
+        match journal.try_commit() {
+            Ok(true) => self.release(),
+            Ok(false) => journal.wake(),
+            Err(poison) => self.poisoned(&poison),
+        }
+    }
+
+    /// Runs a command. There are two places where an engine makes its caller wait, and does
+    /// it with work that must be done anyway: when the journal has too much to write, this
+    /// thread, whoever it is, writes and tries again; and a command that is alone is written
+    /// at once, without waking anybody.
     pub(crate) fn submit<T>(
         &self,
         mut command: T,
@@ -185,7 +217,15 @@ impl Shared {
         run: impl Fn(&mut State, Timestamp, T, Completion, &mut Outgoing) -> GivenBack<T>,
     ) {
         loop {
-            let tried = self.locked(|state, now, out| run(state, now, command, completion, out));
+            let (tried, leads) = self.decided(true, |state, now, out| {
+                if let Some(log) = &mut state.log {
+                    log.leading.command();
+                }
+                run(state, now, command, completion, out)
+            });
+            if let Some(journal) = leads {
+                self.lead(&journal);
+            }
             match tried {
                 None => return,
                 Some(again) => (command, completion) = again,

@@ -127,6 +127,40 @@ fn several_threads_may_lead_commits() {
 }
 
 #[test]
+fn who_appends_quietly_wakes_the_writer_or_writes() {
+    let disk = FaultDisk::new();
+    let journal = Arc::new(open(&disk).unwrap().journal);
+    let (sender, progress) = mpsc::channel();
+    let writer = journal
+        .spawn_writer(
+            move |marks| sender.send(marks).unwrap(),
+            |poison| panic!("{poison}"),
+        )
+        .unwrap();
+    let (mut led, mut woken) = (0, 0);
+    while led < 50 || woken < 50 {
+        let group = group(&[vec![1; 500]]);
+        journal.admit(group.byte_len(), Class::Growth).unwrap();
+        let (appended, wakes) = journal.append_quietly(&group, 0, Urgency::Commit).unwrap();
+        if wakes && led <= woken {
+            // Nobody but us is awake, unless the last round's writer is not asleep yet.
+            if journal.try_commit().unwrap() {
+                led += 1;
+            } else {
+                journal.wake();
+            }
+        } else if wakes {
+            woken += 1;
+            journal.wake();
+        }
+        while journal.watermarks().synced < appended.last_lsn {
+            progress.recv().unwrap();
+        }
+    }
+    writer.stop();
+}
+
+#[test]
 fn poison_reaches_the_one_who_asked_to_be_told() {
     let disk = FaultDisk::new();
     let journal = Arc::new(open(&disk).unwrap().journal);

@@ -11,6 +11,7 @@ mod crash;
 mod crash_interval;
 mod crash_keyed;
 mod disk_trouble;
+mod leading;
 mod release;
 mod store;
 mod support;

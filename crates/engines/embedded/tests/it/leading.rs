@@ -1,0 +1,97 @@
+//! Publishes one at a time, on an engine with threads of its own: whoever is alone writes and syncs by
+//! himself, and no promise is weaker for it.
+
+use crate::support::{START, publish};
+use std::{
+    sync::{Arc, mpsc},
+    thread::{self, ThreadId},
+    time::Duration,
+};
+use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
+use trunkline_journal::fault::FaultDisk;
+use trunkline_model::{
+    Admin, Batch, Caller, Completed, Completion, CompletionQueue, CompletionSink, Engine,
+    ManualClock, Outcome, TopicName,
+};
+
+/// Says which thread ended a command, and how.
+struct Ends(mpsc::Sender<(ThreadId, Completed)>);
+
+impl CompletionSink for Ends {
+    fn completed(&self, completed: Completed) {
+        self.0.send((thread::current().id(), completed)).unwrap();
+    }
+}
+
+fn ends() -> (Arc<CompletionQueue>, mpsc::Receiver<(ThreadId, Completed)>) {
+    let (sender, ends) = mpsc::channel();
+    (CompletionQueue::relay(Arc::new(Ends(sender))), ends)
+}
+
+fn open(disk: &FaultDisk, clock: Option<Arc<ManualClock>>) -> Arc<Embedded> {
+    let mut config = EmbeddedConfig::new(Location::Disk(Arc::new(disk.clone())));
+    config.journal.segment_bytes = 256 << 10;
+    config.journal.ready_segments = 1;
+    if let Some(clock) = clock {
+        config.clock = Some(clock);
+    }
+    Embedded::open(config).unwrap()
+}
+
+fn topic() -> TopicName {
+    "orders".parse().unwrap()
+}
+
+fn stored(engine: &Embedded) -> u64 {
+    let (queue, ends) = ends();
+    let inspect = Admin::Inspect { topic: topic() };
+    engine.admin(&Caller::system(), inspect, Completion::new(queue, 0));
+    match ends.recv().unwrap().1.result.unwrap() {
+        Outcome::Topic(info) => info.messages,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn who_is_alone_is_confirmed_by_himself_and_only_what_is_durable() {
+    let disk = FaultDisk::new();
+    let clock = Arc::new(ManualClock::new(START));
+    let engine = open(&disk, Some(clock.clone()));
+    let (queue, ends) = ends();
+    // A publish that comes before the writer sleeps again is his: so some are, and others follow.
+    let (mut led, mut published) = (0, 0);
+    while led < 20 {
+        assert!(published < 100_000, "nobody leads");
+        clock.advance(Duration::from_millis(1));
+        let batch = Batch::of(publish(&topic(), &["a message"]));
+        engine.submit(&Caller::system(), batch, Completion::new(queue.clone(), 0));
+        let (thread, completed) = ends.recv().unwrap();
+        completed.result.unwrap();
+        published += 1;
+        if thread == thread::current().id() {
+            led += 1;
+            // The power fails now, and nothing survives that was not synced.
+            let survivor = open(&disk.survivor(0), None);
+            assert_eq!(stored(&survivor), published);
+        }
+    }
+}
+
+#[test]
+fn some_who_are_alone_now_and_then_wait_for_nothing_in_vain() {
+    let disk = FaultDisk::new();
+    let engine = open(&disk, None);
+    thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let (queue, ends) = ends();
+                for _ in 0..400 {
+                    let batch = Batch::of(publish(&topic(), &["a message"]));
+                    engine.submit(&Caller::system(), batch, Completion::new(queue.clone(), 0));
+                    ends.recv().unwrap().1.result.unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(stored(&open(&disk.survivor(0), None)), 1_200);
+}
