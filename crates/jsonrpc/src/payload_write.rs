@@ -3,6 +3,7 @@
 use bytes::BufMut;
 use serde::de::IgnoredAny;
 
+use crate::Scanner;
 use crate::payload::{JSON, TEXT};
 use crate::{depth, write_base64, write_string};
 
@@ -52,11 +53,11 @@ pub fn write_payload<B: BufMut>(out: &mut B, bytes: &[u8], content_type: &str) {
 }
 
 fn form<'a>(bytes: &'a [u8], content_type: &str) -> Form<'a> {
-    let media_type = content_type.split(';').next().unwrap_or_default().trim();
-    let is_json = media_type.eq_ignore_ascii_case(JSON);
-    let is_text = media_type
-        .get(..5)
-        .is_some_and(|start| start.eq_ignore_ascii_case("text/"));
+    let (is_json, is_text) = match content_type {
+        JSON => (true, false),
+        TEXT => (false, true),
+        _ => kind(content_type),
+    };
     match str::from_utf8(bytes) {
         Ok(text) if is_json && is_presentable_json(text) => Form::Json,
         Ok(text) if is_text => Form::Text(text),
@@ -64,7 +65,20 @@ fn form<'a>(bytes: &'a [u8], content_type: &str) -> Form<'a> {
     }
 }
 
+/// Whether a content type that isn't one of our own is JSON, and whether it is text.
+fn kind(content_type: &str) -> (bool, bool) {
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    let is_text = media_type
+        .get(..5)
+        .is_some_and(|start| start.eq_ignore_ascii_case("text/"));
+    (media_type.eq_ignore_ascii_case(JSON), is_text)
+}
+
 fn is_presentable_json(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    if scanner.value(DEEPEST_JSON).is_some() && scanner.end().is_some() {
+        return true;
+    }
     !depth::exceeds(text.as_bytes(), DEEPEST_JSON)
         && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }

@@ -1,5 +1,8 @@
 //! JSON read from left to right, once, without recursion and without building anything.
 
+use std::borrow::Cow;
+
+use crate::text::unquote;
 use crate::words::first_special;
 
 /// Deepest nesting that a [`Scanner`] passes over, one bit a level.
@@ -113,22 +116,42 @@ impl<'a> Scanner<'a> {
         self.text.get(start..end)
     }
 
+    /// Reads a string, and its escapes if it has some.
+    #[inline]
+    pub fn text(&mut self) -> Option<Cow<'a, str>> {
+        let start = self.at;
+        if let Some(plain) = self.string() {
+            return Some(Cow::Borrowed(plain));
+        }
+        self.at = start;
+        unquote(self.value(0)?)
+    }
+
     /// Reads a number that is written as digits only.
     #[inline]
     pub fn unsigned(&mut self) -> Option<u64> {
+        /// So many digits can't overflow.
+        const SAFE_DIGITS: usize = 19;
         let first = self.token();
         let (text, start) = (self.text.as_bytes(), self.at);
-        let end = digits_end(text, start)?;
-        if (first == b'0' && end > start + 1) || matches!(byte_at(text, end), b'.' | b'e' | b'E') {
+        let (mut at, mut number) = (start, 0u64);
+        loop {
+            let byte = byte_at(text, at);
+            if !byte.is_ascii_digit() {
+                break;
+            }
+            number = number.wrapping_mul(10).wrapping_add(u64::from(byte - b'0'));
+            at += 1;
+        }
+        let digits = at - start;
+        if digits > SAFE_DIGITS {
+            number = self.text.get(start..at)?.parse().ok()?;
+        }
+        let is_whole = !matches!(byte_at(text, at), b'.' | b'e' | b'E');
+        if digits == 0 || (first == b'0' && digits > 1) || !is_whole {
             return None;
         }
-        let mut number = 0u64;
-        for digit in text.get(start..end)? {
-            number = number
-                .checked_mul(10)?
-                .checked_add(u64::from(digit - b'0'))?;
-        }
-        self.at = end;
+        self.at = at;
         Some(number)
     }
 
@@ -327,4 +350,77 @@ fn digits_end(text: &[u8], start: usize) -> Option<usize> {
         at += 1;
     }
     (at > start).then_some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_of_digits_is_read_as_serde_json_does() {
+        for text in [
+            "0",
+            "7",
+            "10",
+            "007",
+            "00",
+            "-1",
+            "-0",
+            "+1",
+            "1.0",
+            "1e3",
+            "1E3",
+            "",
+            "a",
+            "1a",
+            "1 ",
+            "18446744073709551615",
+            "18446744073709551616",
+            "99999999999999999999999",
+        ] {
+            let mut scanner = Scanner::new(text);
+            let read = scanner.unsigned().filter(|_| scanner.end().is_some());
+            assert_eq!(read, serde_json::from_str(text).ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_read_as_serde_json_does() {
+        for text in [
+            r#""""#,
+            r#""a""#,
+            r#""a\"b""#,
+            r#""\u00e9\ud83d\ude00""#,
+            r#""\ud83d""#,
+            r#""\x""#,
+            "\"\n\"",
+            "\"a",
+            "a",
+            "1",
+            "null",
+            r#"["a"]"#,
+            r#" "a" "#,
+            r#""a" "b""#,
+        ] {
+            let mut scanner = Scanner::new(text);
+            let read = scanner.text().filter(|_| scanner.end().is_some());
+            assert_eq!(
+                read.as_deref(),
+                serde_json::from_str::<String>(text).ok().as_deref(),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_told() {
+        let mut scanner = Scanner::new("[1, 2]");
+        let mut rests = Vec::new();
+        let read = scanner.array(|scanner| {
+            rests.push(scanner.rest());
+            scanner.unsigned().map(drop)
+        });
+        assert_eq!((read, rests), (Some(()), vec!["1, 2]", " 2]"]));
+        assert_eq!(scanner.rest(), "");
+    }
 }

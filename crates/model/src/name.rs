@@ -33,6 +33,11 @@ pub enum NameError {
 
 fn check_name(kind: &'static str, text: &str) -> Result<(), NameError> {
     check_length(kind, text, NAME_BYTES_MAX)?;
+    // Nearly all names; each publish has one to check.
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() | matches!(byte, b'-' | b'.' | b'_');
+    if text.bytes().all(plain) {
+        return Ok(());
+    }
     let forbidden = |c: char| c.is_control() || " /{}*?[]\\".contains(c);
     match text.chars().find(|c| forbidden(*c)) {
         Some(found) => Err(NameError::Character { kind, found }),

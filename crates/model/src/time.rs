@@ -57,12 +57,39 @@ impl fmt::Display for Timestamp {
         let (year, month, day) = civil_from_days(days as i64);
         let (secs, micros) = (rest / 1_000_000, rest % 1_000_000);
         let (h, m, s) = (secs / 3_600, secs / 60 % 60, secs % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}")?;
-        if micros % 1_000 == 0 {
-            write!(f, ".{:03}Z", micros / 1_000)
-        } else {
-            write!(f, ".{micros:06}Z")
+        if year > 9_999 {
+            write!(f, "{year}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}")?;
+            return if micros % 1_000 == 0 {
+                write!(f, ".{:03}Z", micros / 1_000)
+            } else {
+                write!(f, ".{micros:06}Z")
+            };
         }
+        // Every delivery carries a time, and `write!` takes several times as long for each.
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        let year = year as u64;
+        for (at, value) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, u64::from(month)),
+            (8, u64::from(day)),
+            (11, h),
+            (14, m),
+            (17, s),
+            (20, micros / 10_000),
+            (22, micros / 100 % 100),
+            (24, micros % 100),
+        ] {
+            text[at] += (value / 10) as u8;
+            text[at + 1] += (value % 10) as u8;
+        }
+        let length = if micros % 1_000 == 0 {
+            text[23] = b'Z';
+            24
+        } else {
+            text.len()
+        };
+        f.write_str(str::from_utf8(&text[..length]).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -213,6 +240,10 @@ mod tests {
             (951_827_696_789_000, "2000-02-29T12:34:56.789Z"),
             (1_795_196_036_000_001, "2026-11-20T17:33:56.000001Z"),
             (4_107_542_400_000_000, "2100-03-01T00:00:00.000Z"),
+            (1_234_567_890_987_654, "2009-02-13T23:31:30.987654Z"),
+            (253_402_300_799_999_999, "9999-12-31T23:59:59.999999Z"),
+            (253_402_300_800_000_000, "10000-01-01T00:00:00.000Z"),
+            (253_402_300_800_000_010, "10000-01-01T00:00:00.000010Z"),
         ] {
             assert_eq!(Timestamp::from_micros(micros).to_string(), text);
         }

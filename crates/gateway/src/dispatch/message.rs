@@ -9,7 +9,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 use std::{borrow::Cow, fmt, time::Duration};
-use trunkline_jsonrpc::{Payload, PayloadMembers, Text, present};
+use trunkline_jsonrpc::{JSON, Payload, PayloadMembers, Scanner, TEXT, Text, present};
 use trunkline_model::{Error, Headers, Message, Priority, Timestamp, When};
 
 #[derive(Debug, Deserialize)]
@@ -75,6 +75,71 @@ impl<'a> MessageParams<'a> {
     }
 }
 
+/// Reads a message of the common form: a payload that needs no decoding, and plain members.
+/// `None` for every other one, which has to be read as [`MessageParams`].
+pub(crate) fn scan(scanner: &mut Scanner<'_>, params: Params<'_>) -> Option<Message> {
+    let mut message = Message {
+        payload: Bytes::new(),
+        content_type: CompactString::const_new(""),
+        key: None,
+        group: None,
+        publish_id: None,
+        priority: None,
+        expires: None,
+        deliver: None,
+        headers: Headers::new(),
+        traceparent: None,
+    };
+    let mut payload: Option<(Bytes, &'static str)> = None;
+    scanner.object(|scanner, name| {
+        let is_second = match name {
+            "payload_text" => {
+                let bytes = match scanner.text()? {
+                    Cow::Borrowed(text) => params.keep(text.as_bytes()),
+                    Cow::Owned(text) => Bytes::from(text),
+                };
+                payload.replace((bytes, TEXT)).is_some()
+            }
+            "payload" => {
+                let bytes = params.keep(scanner.value(usize::MAX)?.as_bytes());
+                payload.replace((bytes, JSON)).is_some()
+            }
+            "key" => message.key.replace(scanner.string()?.into()).is_some(),
+            "group" => message.group.replace(scanner.string()?.into()).is_some(),
+            "publish_id" => message
+                .publish_id
+                .replace(scanner.string()?.into())
+                .is_some(),
+            "traceparent" => message
+                .traceparent
+                .replace(scanner.string()?.into())
+                .is_some(),
+            "priority" => {
+                let priority = Priority(u8::try_from(scanner.unsigned()?).ok()?);
+                message.priority.replace(priority).is_some()
+            }
+            "ttl_ms" => message
+                .expires
+                .replace(after(scanner.unsigned()?))
+                .is_some(),
+            "delay_ms" => message
+                .deliver
+                .replace(after(scanner.unsigned()?))
+                .is_some(),
+            _ => return None,
+        };
+        (!is_second).then_some(())
+    })?;
+    let (bytes, content_type) = payload?;
+    message.payload = bytes;
+    message.content_type = CompactString::const_new(content_type);
+    Some(message)
+}
+
+fn after(millis: u64) -> When {
+    When::After(Duration::from_millis(millis))
+}
+
 /// The payload's bytes, shared with the frame where that is worth it.
 pub(crate) fn kept(payload: Payload<'_>, params: Params<'_>) -> Bytes {
     match payload.bytes {
@@ -88,7 +153,7 @@ fn when(at: Option<Time>, after_ms: Option<u64>) -> Option<Option<When>> {
     match (at, after_ms) {
         (None, None) => Some(None),
         (Some(Time(at)), None) => Some(Some(When::At(at))),
-        (None, Some(ms)) => Some(Some(When::After(Duration::from_millis(ms)))),
+        (None, Some(ms)) => Some(Some(after(ms))),
         (Some(_), Some(_)) => None,
     }
 }

@@ -7,12 +7,15 @@ use serde::{
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 use std::fmt;
-use trunkline_jsonrpc::parse_params;
+use trunkline_jsonrpc::{Scanner, parse_params};
 use trunkline_model::{ConsumerId, DeliveryTag, Error, limits};
 
 /// Parts of a frame smaller than this are copied: keeping them must not keep the frame, nor the
 /// buffer around it, in memory.
 const SHARED_BYTES_MIN: usize = 4 << 10;
+
+/// Tags that room is made for before they are read.
+const TAGS_AT_ONCE: usize = 1_000;
 
 /// The params of a request, and the frame that they are in.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +28,15 @@ impl<'a> Params<'a> {
     /// The params as a type.
     pub(crate) fn read<T: Deserialize<'a>>(self) -> Result<T, Error> {
         parse_params(self.raw).map_err(error::params)
+    }
+
+    /// The params read by `scan`, if they have the form that it knows: several times faster than
+    /// [`Params::read`], which must take the same and refuses the rest.
+    pub(crate) fn scan<T>(self, scan: impl FnOnce(&mut Scanner<'a>) -> Option<T>) -> Option<T> {
+        let mut scanner = Scanner::new(self.raw?.get());
+        let read = scan(&mut scanner)?;
+        scanner.end()?;
+        Some(read)
     }
 
     /// The params as their text, to pass on unchanged.
@@ -45,6 +57,19 @@ impl<'a> Params<'a> {
 /// The tags of an ack, nack or extend.
 #[derive(Debug)]
 pub(crate) struct Tags(pub(crate) SmallVec<[DeliveryTag; 4]>);
+
+impl Tags {
+    /// Reads an array of digits.
+    pub(crate) fn scan(scanner: &mut Scanner<'_>) -> Option<Self> {
+        // Room for tags of three digits is enough for most, and never much.
+        let mut tags = SmallVec::with_capacity((scanner.rest().len() / 4).min(TAGS_AT_ONCE));
+        scanner.array(|scanner| {
+            tags.push(DeliveryTag(scanner.unsigned()?));
+            Some(())
+        })?;
+        Some(Self(tags))
+    }
+}
 
 impl<'de> Deserialize<'de> for Tags {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {

@@ -2,7 +2,7 @@
 
 use super::{
     Connection, Step, error,
-    message::MessageParams,
+    message::{self, MessageParams},
     params::{Params, Tags, consumer_id},
     waiting::{Ask, Awaited},
 };
@@ -55,28 +55,84 @@ fn yes() -> bool {
     true
 }
 
+/// Reads the params of a publish of the common form.
+fn scan_publish(params: Params<'_>) -> Option<(TopicName, SmallVec<[Message; 1]>)> {
+    params.scan(|scanner| {
+        let mut topic = None;
+        let mut messages = SmallVec::<[Message; 1]>::new();
+        scanner.object(|scanner, name| match name {
+            "topic" if topic.is_none() => {
+                topic = Some(TopicName::new(scanner.string()?).ok()?);
+                Some(())
+            }
+            "messages" if messages.is_empty() => scanner.array(|scanner| {
+                messages.push(message::scan(scanner, params)?);
+                Some(())
+            }),
+            _ => None,
+        })?;
+        (!messages.is_empty()).then_some((topic?, messages))
+    })
+}
+
+/// Reads the params of a publish.
+fn read_publish(
+    connection: &Connection,
+    params: Params<'_>,
+) -> Result<(TopicName, SmallVec<[Message; 1]>), Error> {
+    let may = |topic: &TopicName| {
+        connection.allow(Action::Publish, Resource::Topic(topic))?;
+        connection.take_no_new_work()
+    };
+    if let Some((topic, messages)) = scan_publish(params) {
+        may(&topic)?;
+        return Ok((topic, messages));
+    }
+    let asked: Publish<'_> = params.read()?;
+    may(&asked.topic)?;
+    Ok((asked.topic, read_messages(asked.messages, params)?))
+}
+
+fn read_messages(
+    messages: Vec<MessageParams<'_>>,
+    params: Params<'_>,
+) -> Result<SmallVec<[Message; 1]>, Error> {
+    if messages.is_empty() {
+        return Err(error::param("/messages", "must have at least one message"));
+    }
+    let messages = messages.into_iter().enumerate();
+    messages
+        .map(|(index, message)| message.read(params, &|| format!("/messages/{index}")))
+        .collect()
+}
+
 pub(crate) fn publish(
     connection: &mut Connection,
     params: Params<'_>,
     ask: Ask<'_>,
 ) -> Result<Step, Error> {
-    let asked: Publish<'_> = params.read()?;
-    connection.allow(Action::Publish, Resource::Topic(&asked.topic))?;
-    connection.take_no_new_work()?;
-    if asked.messages.is_empty() {
-        return Err(error::param("/messages", "must have at least one message"));
-    }
-    let messages: SmallVec<[Message; 1]> = asked
-        .messages
-        .into_iter()
-        .enumerate()
-        .map(|(index, message)| message.read(params, &|| format!("/messages/{index}")))
-        .collect::<Result<_, _>>()?;
-    let command = Command::Publish {
-        topic: asked.topic,
-        messages,
-    };
+    let (topic, messages) = read_publish(connection, params)?;
+    let command = Command::Publish { topic, messages };
     connection.submit(command, ask, Awaited::Publish)
+}
+
+/// Reads the params of an ack of the common form.
+fn scan_ack<'a>(params: Params<'a>) -> Option<Ack<'a>> {
+    params.scan(|scanner| {
+        let (mut consumer, mut tags) = (None, None);
+        scanner.object(|scanner, name| {
+            match name {
+                "consumer" if consumer.is_none() => consumer = Some(scanner.string()?),
+                "tags" if tags.is_none() => tags = Some(Tags::scan(scanner)?),
+                _ => return None,
+            }
+            Some(())
+        })?;
+        Some(Ack {
+            consumer: Text(consumer?.into()),
+            tags: tags?,
+        })
+    })
 }
 
 pub(crate) fn ack(
@@ -84,7 +140,10 @@ pub(crate) fn ack(
     params: Params<'_>,
     ask: Ask<'_>,
 ) -> Result<Step, Error> {
-    let asked: Ack<'_> = params.read()?;
+    let asked: Ack<'_> = match scan_ack(params) {
+        Some(asked) => asked,
+        None => params.read()?,
+    };
     let command = Command::Ack {
         consumer: connection.settling(&asked.consumer)?,
         tags: asked.tags.0,
@@ -168,4 +227,197 @@ fn write_ids(out: &mut Vec<u8>, receipt: &Receipt) {
         super::deliver::write_message_id(out, *id);
     }
     out.put_slice(b"]}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use serde_json::value::RawValue;
+
+    /// Publishes, and whether they have the common form.
+    const PUBLISHES: &[(bool, &str)] = &[
+        (true, r#"{"topic":"t","messages":[{"payload_text":"a"}]}"#),
+        (
+            true,
+            r#" { "messages" : [ { "payload" : { "b" : [ 1.0 ] } } ] , "topic" : "t" } "#,
+        ),
+        (
+            true,
+            r#"{"topic":"t","messages":[{"payload":null},{"payload":"é"}]}"#,
+        ),
+        (
+            true,
+            r#"{"topic":"größe","messages":[{"payload_text":"\"\\\n\u00e9\ud83d\ude00"}]}"#,
+        ),
+        (
+            true,
+            r#"{"topic":"t","messages":[{"payload_text":"","key":"k","group":"g","publish_id":"p","traceparent":"00-1"}]}"#,
+        ),
+        (
+            true,
+            r#"{"topic":"t","messages":[{"priority":255,"payload":1,"ttl_ms":0,"delay_ms":18446744073709551615}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_base64":"AA=="}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_text":"a","content_type":"text/html"}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_text":"a","headers":{"a":"b"}}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_text":"a","deliver_at":1,"expires_at":"2026-01-01T00:00:00Z"}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_text":"a","key":null,"priority":null,"ttl_ms":null}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_text":"a","key":"\u0061"}]}"#,
+        ),
+        (false, r#"{"top\u0069c":"t","messages":[{"payload":1}]}"#),
+        (false, r#"{"topic":"t","messages":[]}"#),
+        (false, r#"{"topic":"t","messages":[{}]}"#),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"payload_text":"a"}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"payload":1}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"ttl_ms":1,"ttl_ms":1}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"ttl_ms":1,"expires_at":1}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"ttl_ms":-1}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"ttl_ms":1.0}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"priority":256}]}"#,
+        ),
+        (false, r#"{"topic":"t","messages":[{"payload_text":1}]}"#),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload_text":"\ud83d"}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1,"headrs":{}}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","messages":[{"payload":1}],"messages":[{"payload":1}]}"#,
+        ),
+        (
+            false,
+            r#"{"topic":"t","topic":"t","messages":[{"payload":1}]}"#,
+        ),
+        (false, r#"{"topic":"a b","messages":[{"payload":1}]}"#),
+        (false, r#"{"topic":"","messages":[{"payload":1}]}"#),
+        (false, r#"{"topic":1,"messages":[{"payload":1}]}"#),
+        (false, r#"{"topic":"t","messages":{"payload":1}}"#),
+        (false, r#"{"topic":"t","messages":[[]]}"#),
+        (false, r#"{"topic":"t"}"#),
+        (false, r#"{"messages":[{"payload":1}]}"#),
+        (false, r#"["t"]"#),
+    ];
+
+    const ACKS: &[(bool, &str)] = &[
+        (true, r#"{"consumer":"c1","tags":[1]}"#),
+        (
+            true,
+            r#" { "tags" : [ 1 , 20 , 300 , 4000 , 50000 ] , "consumer" : "c1" } "#,
+        ),
+        (true, r#"{"consumer":"x","tags":[]}"#),
+        (true, r#"{"consumer":"c1","tags":[0,18446744073709551615]}"#),
+        (false, r#"{"consumer":"\u0063","tags":[1]}"#),
+        (false, r#"{"consumer":"c1","tags":[18446744073709551616]}"#),
+        (false, r#"{"consumer":"c1","tags":[-1]}"#),
+        (false, r#"{"consumer":"c1","tags":[1.0]}"#),
+        (false, r#"{"consumer":"c1","tags":["1"]}"#),
+        (false, r#"{"consumer":"c1","tags":[[1]]}"#),
+        (false, r#"{"consumer":"c1","tags":1}"#),
+        (false, r#"{"consumer":"c1","tags":[1],"tags":[1]}"#),
+        (false, r#"{"consumer":"c1","consumer":"c1","tags":[1]}"#),
+        (false, r#"{"consumer":1,"tags":[1]}"#),
+        (false, r#"{"consumer":"c1"}"#),
+        (false, r#"{"tags":[1]}"#),
+        (false, r#"{"consumer":"c1","tag":[1]}"#),
+        (false, "[]"),
+    ];
+
+    /// Every prefix and every small change of `text` that is JSON, and `text` itself.
+    fn variants(text: &str) -> Vec<String> {
+        let mut variants = vec![text.to_owned()];
+        for at in 0..text.len() {
+            for damage in b"\"\\{}[]:,0-. eat" {
+                let mut bytes = text.as_bytes().to_vec();
+                bytes[at] = *damage;
+                variants.extend(String::from_utf8(bytes));
+            }
+        }
+        variants.retain(|text| serde_json::from_str::<&RawValue>(text).is_ok());
+        variants
+    }
+
+    /// Checks that what `scan` takes is what `read` takes.
+    fn agree<T: PartialEq + std::fmt::Debug>(
+        cases: &[(bool, &str)],
+        scan: impl Fn(Params<'_>) -> Option<T>,
+        read: impl Fn(Params<'_>) -> Result<T, Error>,
+    ) {
+        for (is_common, case) in cases {
+            for (index, text) in variants(case).iter().enumerate() {
+                let frame = Bytes::copy_from_slice(text.as_bytes());
+                let raw = serde_json::from_str(text).unwrap();
+                let params = Params {
+                    raw: Some(raw),
+                    frame: &frame,
+                };
+                let scanned = scan(params);
+                if index == 0 {
+                    assert_eq!(scanned.is_some(), *is_common, "{text}");
+                }
+                if scanned.is_some() {
+                    assert_eq!(scanned, read(params).ok(), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_publish_is_read_alike_in_both_ways() {
+        agree(PUBLISHES, scan_publish, |params| {
+            let asked: Publish<'_> = params.read()?;
+            Ok((asked.topic, read_messages(asked.messages, params)?))
+        });
+    }
+
+    #[test]
+    fn an_ack_is_read_alike_in_both_ways() {
+        let plain = |ack: Ack<'_>| (ack.consumer.to_string(), ack.tags.0);
+        agree(
+            ACKS,
+            |params| scan_ack(params).map(plain),
+            |params| params.read().map(plain),
+        );
+    }
 }
