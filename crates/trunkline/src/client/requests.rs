@@ -318,3 +318,204 @@ impl Frame {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::sync::oneshot::{Receiver, error::TryRecvError};
+
+    const MINUTE: Duration = Duration::from_secs(60);
+
+    /// Requests, the answers to which are watched.
+    struct Table {
+        requests: Requests<()>,
+        answers: HashMap<u64, Receiver<Answered>>,
+    }
+
+    impl Table {
+        fn new() -> Self {
+            Self {
+                requests: Requests::new(),
+                answers: HashMap::new(),
+            }
+        }
+
+        fn ask(&mut self, id: u64, again: Again) -> bool {
+            let (slot, answer) = oneshot::channel();
+            self.answers.insert(id, answer);
+            let request = Request {
+                id,
+                frame: Bytes::from(id.to_string()),
+                again,
+                slot: Slot::Caller(slot),
+                room: None,
+            };
+            self.requests.ask(request).is_ok()
+        }
+
+        /// What the writer writes now.
+        fn written(&mut self, now: Instant) -> Vec<String> {
+            let mut frames = Vec::new();
+            self.requests.take(now, &mut frames);
+            let text = |frame: &Bytes| String::from_utf8(frame.to_vec()).unwrap();
+            frames.iter().map(text).collect()
+        }
+
+        fn tell(failed: Vec<Failed<()>>) {
+            for (slot, error) in failed {
+                if let Slot::Caller(slot) = slot {
+                    let _ = slot.send(Err(error));
+                }
+            }
+        }
+
+        fn down(&mut self, loss: &Loss) {
+            let failed = self.requests.down(loss);
+            Self::tell(failed);
+        }
+
+        /// The ids that have failed by now.
+        fn failed(&mut self) -> Vec<u64> {
+            let failed =
+                |answer: &mut Receiver<_>| !matches!(answer.try_recv(), Err(TryRecvError::Empty));
+            let mut ids: Vec<u64> = self
+                .answers
+                .iter_mut()
+                .filter_map(|(id, answer)| failed(answer).then_some(*id))
+                .collect();
+            ids.sort_unstable();
+            self.answers.retain(|id, _| !ids.contains(id));
+            ids
+        }
+    }
+
+    #[test]
+    fn what_is_lost_with_a_connection_depends_on_what_it_is_and_whether_it_was_sent() {
+        let now = Instant::now();
+        let mut table = Table::new();
+        assert!(!table.ask(1, Again::Never), "there is no connection yet");
+        assert!(table.ask(2, Again::IfUnsent) && table.ask(3, Again::Within(MINUTE)));
+        assert_eq!(table.requests.up(), 1);
+        assert_eq!(table.written(now), ["2", "3"]);
+        for (id, again) in [
+            (4, Again::Never),
+            (5, Again::IfUnsent),
+            (6, Again::Within(MINUTE)),
+        ] {
+            assert!(table.ask(id, again));
+        }
+        assert!(table.requests.tell(1, Bytes::from("told")));
+        table.failed();
+        table.down(&Loss::of("cut"));
+        assert_eq!(table.failed(), [2, 4]);
+        assert!(!table.requests.tell(1, Bytes::from("late")));
+        assert_eq!(table.requests.up(), 2);
+        // Sent before, then what never was, and nothing that belonged to the lost connection.
+        assert_eq!(table.written(now), ["3", "5", "6"]);
+        assert!(table.requests.settle(3, false).is_some());
+        assert!(table.requests.settle(3, false).is_none());
+        assert_eq!(table.requests.in_flight(), 2);
+        assert_eq!(table.requests.queued_bytes(), 0);
+    }
+
+    #[test]
+    fn order_is_kept_over_many_connections() {
+        let now = Instant::now();
+        let mut table = Table::new();
+        table.requests.up();
+        let mut ids = 0..;
+        for _ in 0..10 {
+            for id in ids.by_ref().take(7) {
+                table.ask(id, Again::Within(MINUTE));
+            }
+            table.written(now);
+            table.down(&Loss::of("cut"));
+            table.requests.up();
+            let expected: Vec<String> = (0..ids.start).map(|id| id.to_string()).collect();
+            assert_eq!(table.written(now), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_sent_too_long_ago_is_not_sent_again() {
+        let now = Instant::now();
+        let mut table = Table::new();
+        table.requests.up();
+        table.ask(1, Again::Within(MINUTE));
+        table.written(now);
+        table.ask(2, Again::Within(MINUTE));
+        table.down(&Loss::of("cut"));
+        let loss = Loss::of("cut");
+        Table::tell(
+            table
+                .requests
+                .expire(now + MINUTE - Duration::from_nanos(1), &loss),
+        );
+        assert!(table.failed().is_empty());
+        Table::tell(table.requests.expire(now + MINUTE, &loss));
+        assert_eq!(table.failed(), [1]);
+        table.requests.up();
+        // The second was never sent, however long ago it was asked.
+        assert_eq!(table.written(now + MINUTE), ["2"]);
+    }
+
+    #[test]
+    fn what_the_server_refused_is_not_sent_again() {
+        let mut table = Table::new();
+        table.requests.up();
+        table.ask(1, Again::Within(MINUTE));
+        table.written(Instant::now());
+        table.ask(2, Again::Within(MINUTE));
+        table.down(&Loss::closed(1009, ""));
+        assert_eq!(table.failed(), [1]);
+        table.requests.up();
+        assert_eq!(table.written(Instant::now()), ["2"]);
+    }
+
+    #[test]
+    fn a_server_that_goes_leaves_repeatable_requests_to_the_next() {
+        let now = Instant::now();
+        let mut table = Table::new();
+        table.requests.up();
+        table.ask(1, Again::Within(MINUTE));
+        table.ask(2, Again::IfUnsent);
+        table.written(now);
+        assert!(table.requests.settle(1, true).is_none());
+        assert!(table.requests.settle(2, true).is_some());
+        table.down(&Loss::of("gone"));
+        table.requests.up();
+        assert_eq!(table.written(now), ["1"]);
+    }
+
+    #[test]
+    fn the_end_ends_everything_but_what_is_under_way() {
+        let mut table = Table::new();
+        table.requests.up();
+        table.ask(1, Again::Within(MINUTE));
+        Table::tell(table.requests.over(Loss::wanted()));
+        assert_eq!(table.failed(), [1]);
+        assert_eq!(table.written(Instant::now()), ["1"]);
+        assert!(!table.ask(2, Again::IfUnsent));
+        assert!(table.requests.over(Loss::of("again")).is_empty());
+    }
+
+    #[test]
+    fn seats_come_first() {
+        let mut table = Table::new();
+        table.ask(1, Again::IfUnsent);
+        table.requests.up();
+        let seat = |id: u64| Request {
+            id,
+            frame: Bytes::from(id.to_string()),
+            again: Again::Never,
+            slot: Slot::Seat(()),
+            room: None,
+        };
+        table.requests.ask_first(vec![seat(2), seat(3)]);
+        assert_eq!(table.written(Instant::now()), ["2", "3", "1"]);
+        assert!(matches!(
+            table.requests.settle(2, false),
+            Some(Slot::Seat(()))
+        ));
+    }
+}

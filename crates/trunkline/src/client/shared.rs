@@ -311,7 +311,7 @@ impl Shared {
         desk.requests.ask_first(openings);
         drop(desk);
         self.wake.notify_one();
-        self.state.send_replace(State::Connected);
+        self.tell_state(State::Connected);
         Some(connection)
     }
 
@@ -350,7 +350,7 @@ impl Shared {
             seat.over(&loss);
         }
         let reason = Arc::clone(&loss.reason);
-        self.state.send_replace(State::Closed { reason });
+        self.tell_state(State::Closed { reason });
         self.wake.notify_one();
     }
 
@@ -427,6 +427,17 @@ impl Shared {
         // The sender lives as long as this.
         let _ = state.wait_for(State::is_closed).await;
         self.loss().unwrap_or_else(Loss::wanted)
+    }
+
+    /// Nothing comes after [`State::Closed`].
+    pub(super) fn tell_state(&self, now: State) {
+        self.state.send_if_modified(|state| {
+            let open = !state.is_closed();
+            if open {
+                *state = now;
+            }
+            open
+        });
     }
 
     pub(super) fn state(&self) -> &watch::Sender<State> {

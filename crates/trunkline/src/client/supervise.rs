@@ -81,15 +81,20 @@ pub(super) async fn supervise(
         let inbound = Inbound::Routed(router);
         let loss = socket::run(socket, &shared, inbound, Some(policy.silence_max)).await;
         shared.down(&loss);
-        if loss.is_wanted() || !policy.reconnect {
+        // When this side closes, the other side's goodbye may be heard first.
+        if shared.loss().is_some() {
+            return;
+        }
+        if !policy.reconnect {
             return shared.over(loss);
         }
         if begin.elapsed() >= policy.backoff.max {
             attempt = 0;
         }
         let again = tokio::select! {
-            again = again(&target, &policy, &shared, loss, &mut attempt) => again,
+            biased;
             _ = shared.ended() => return,
+            again = again(&target, &policy, &shared, loss, &mut attempt) => again,
         };
         match again {
             Ok(next) => socket = next,
@@ -111,7 +116,7 @@ async fn again(
     loop {
         let next_in = policy.backoff.delay(*attempt, crate::random_number());
         *attempt = attempt.saturating_add(1);
-        shared.state().send_replace(State::Reconnecting {
+        shared.tell_state(State::Reconnecting {
             attempt: *attempt,
             next_in,
             reason,

@@ -185,7 +185,10 @@ impl Server {
 
     /// Serves until `shutdown` is ready, then drains: running calls finish, everything that was
     /// taken becomes durable, connections are closed, the store is closed cleanly.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) -> Stopped {
+    pub async fn run<T>(self, shutdown: impl Future<Output = T>) -> Stopped {
+        let shutdown = async {
+            shutdown.await;
+        };
         let drained = self.gateway.run(shutdown).await;
         let mut health = self.engine.health();
         self.engine.close(CLOSE_WITHIN);

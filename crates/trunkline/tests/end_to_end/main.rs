@@ -9,6 +9,7 @@ mod crash;
 mod demo;
 mod exit_codes;
 mod full_disk;
+mod resume;
 mod setup;
 mod stopping;
 mod store;
