@@ -33,7 +33,7 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<Load
         .collect();
     let mut publisher = Publisher {
         exchange,
-        half: (plan.window / 2).max(1),
+        half: messages_a_round(plan),
         interval: plan.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
         listeners: u64::from(listeners),
         gauge,
@@ -60,6 +60,18 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<Load
         latency,
         generator_cores: meter.read()?.since(&usage_before).generator_cores,
     })
+}
+
+/// Longest that messages are held back to be sent together, at a given rate.
+const ROUND_MAX: Duration = Duration::from_millis(5);
+
+/// Half of the window; at a given rate no more than are due within [`ROUND_MAX`].
+fn messages_a_round(plan: &LoadPlan) -> u32 {
+    let half = plan.window / 2;
+    let due = plan
+        .rate
+        .map(|rate| (rate * ROUND_MAX.as_secs_f64()) as u32);
+    due.map_or(half, |due| half.min(due)).max(1)
 }
 
 /// Publishes `amount` and returns how many messages, once everybody has all of them.
@@ -91,7 +103,7 @@ fn pass(
 
 struct Publisher<'g> {
     exchange: Requester,
-    /// Messages of a round: half of what may be under way.
+    /// Messages of a round; two rounds may be under way.
     half: u32,
     interval: Option<Duration>,
     listeners: u64,
@@ -190,5 +202,35 @@ impl Listener for Timing {
             messages += 1;
         }
         Ok(messages)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Shape;
+    use super::*;
+
+    #[test]
+    fn a_slow_rate_is_not_sent_in_bursts() {
+        for (window, rate, round) in [
+            (100, None, 50),
+            (1, None, 1),
+            (100, Some(1_000.0), 5),
+            (100, Some(1.0), 1),
+            (100, Some(1e6), 50),
+        ] {
+            let plan = LoadPlan {
+                url: String::new(),
+                token: None,
+                name: String::new(),
+                shape: Shape::FanOut { listeners: 1 },
+                payload_bytes: 256,
+                connections: 1,
+                window,
+                amount: Amount::Requests(1),
+                rate,
+            };
+            assert_eq!(messages_a_round(&plan), round, "{window} at {rate:?}");
+        }
     }
 }

@@ -148,7 +148,7 @@ impl LoadPlan {
     }
 
     /// How long the load runs before it counts.
-    fn warm_up(&self) -> Duration {
+    pub fn warm_up(&self) -> Duration {
         match self.amount {
             Amount::Time(time) => (time / 10).min(WARM_UP_MAX),
             Amount::Requests(_) => Duration::ZERO,

@@ -28,6 +28,11 @@ impl Context {
         }
     }
 
+    /// The token that `--token` gives.
+    pub(crate) fn token(&self) -> Option<&str> {
+        self.global.token.as_deref()
+    }
+
     /// Connects to it.
     pub(crate) async fn connect(&self) -> Result<(Connection, Pushes), Failure> {
         Ok(Connection::connect(&self.target()?).await?)

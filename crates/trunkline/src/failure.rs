@@ -31,6 +31,10 @@ impl Failure {
         Self::new(Exit::Usage, message)
     }
 
+    pub(crate) fn unreachable(message: impl Into<String>) -> Self {
+        Self::new(Exit::Unreachable, message)
+    }
+
     pub(crate) fn timed_out(message: impl Into<String>) -> Self {
         Self::new(Exit::TimedOut, message)
     }
@@ -46,6 +50,12 @@ impl Failure {
     /// Puts what was being done in front.
     pub(crate) fn while_doing(mut self, what: impl fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
+        self
+    }
+
+    /// Adds what else went wrong.
+    pub(crate) fn followed_by(mut self, what: &str) -> Self {
+        self.message = format!("{}; {what}", self.message);
         self
     }
 

@@ -32,13 +32,16 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, context: &Context) -> Result<(), failure::Failure> {
     match command {
+        Command::Bench(command) => commands::bench(context, command).await,
         Command::Call(args) => commands::call(context, args).await,
         Command::Channel(command) => commands::channel(context, command).await,
+        Command::Completions(args) => commands::completions(context, &args),
         Command::Config(command) => commands::config(context, command),
         Command::Consume(args) => commands::consume(context, args).await,
         Command::Demo(args) => commands::demo(context, args).await,
         Command::DemoWorker => commands::demo_worker(context).await,
         Command::Journal(command) => commands::journal(context, &command),
+        Command::Man(args) => commands::man(context, &args),
         Command::Publish(args) => commands::publish(context, args).await,
         Command::Serve(args) => commands::serve(context, args).await,
         Command::Subscription(command) => commands::subscription(context, command).await,

@@ -55,7 +55,7 @@ const GRAPH: &[(&str, May)] = &[
     ("trunkline", UseAll),
     ("trunkline-sim", UseAll),
     ("trunkline-bench-peers", Use(&[])),
-    ("trunkline-bench", UseAll),
+    ("trunkline-bench", Use(&["trunkline-bench-peers"])),
     ("xtask", Use(&[])),
 ];
 

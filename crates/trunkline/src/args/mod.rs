@@ -1,11 +1,14 @@
 //! What was typed. What it means is decided in `commands`.
 
+mod bench;
 mod call;
 mod channel;
+mod completions;
 mod config;
 mod consume;
 mod demo;
 mod journal;
+mod man;
 mod publish;
 mod serve;
 mod subscription;
@@ -13,12 +16,15 @@ mod topic;
 mod value;
 mod worker;
 
+pub(crate) use bench::BenchCommand;
 pub(crate) use call::CallArgs;
 pub(crate) use channel::{ChannelCommand, ListenArgs, PublishArgs as ChannelPublishArgs};
+pub(crate) use completions::CompletionsArgs;
 pub(crate) use config::{ConfigCommand, ConfigFormat};
 pub(crate) use consume::ConsumeArgs;
 pub(crate) use demo::DemoArgs;
 pub(crate) use journal::JournalCommand;
+pub(crate) use man::ManArgs;
 pub(crate) use publish::{MessageArgs, PublishArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use subscription::SubscriptionCommand;
@@ -101,6 +107,10 @@ pub(crate) enum Command {
     /// Offline tools for the embedded store
     #[command(subcommand)]
     Journal(JournalCommand),
+    #[command(subcommand)]
+    Bench(BenchCommand),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
     /// Print the version
     Version,
     /// The demo's worker, in a process of its own

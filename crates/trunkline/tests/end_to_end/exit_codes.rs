@@ -46,6 +46,7 @@ fn nobody_there_is_3() {
         &["publish", "t", "a"],
         &["consume", "t", "-s", "s"],
         &["call", "m"],
+        &["bench", "calls"],
         &["channel", "listen", "c"],
         &["worker", "--handler", "h", "--method", "m", "--", "cat"],
     ] {

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
+mod bench;
 mod calls;
 mod channels;
 mod configuration;
@@ -11,6 +12,7 @@ mod exit_codes;
 mod full_disk;
 mod resume;
 mod setup;
+mod shell;
 mod stopping;
 mod store;
 mod topics;
