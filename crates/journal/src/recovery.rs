@@ -3,6 +3,7 @@
 //! A thread of its own reads and verifies; the caller's thread hands out what is verified, a few windows behind. So
 //! the sums of what comes next are computed while somebody makes sense of what came before.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
@@ -16,6 +17,7 @@ use crate::format::{
     BATCH_HEADER, BatchFault, BatchHeader, FileName, Records, SEGMENT_DATA, SegmentHeader,
 };
 use crate::lsn::{Lsn, Place, RecordKind};
+use crate::pages::Aligned;
 use crate::walk::{SegmentWalk, WINDOW, Window};
 
 /// A record that recovery hands out, in the order of the log.
@@ -92,7 +94,7 @@ pub(crate) trait Visit {
 }
 
 /// How many pieces are read and verified before the first of them is handed out.
-const PIECES_AHEAD: usize = 8;
+const PIECES_AHEAD: usize = 4;
 
 /// What the reading thread hands over, in the order of the log.
 enum Piece {
@@ -124,17 +126,17 @@ impl From<OpenError> for Halt {
 
 /// Memory of windows that were handed out, to be read into again.
 #[derive(Default)]
-struct Buffers(Mutex<Vec<Vec<u8>>>);
+struct Buffers(Mutex<Vec<Aligned>>);
 
 impl Buffers {
-    fn take(&self) -> Vec<u8> {
+    fn take(&self) -> Aligned {
         let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         buffers.pop().unwrap_or_default()
     }
 
     /// Those of long batches are given back at once.
-    fn give(&self, buffer: Vec<u8>) {
-        if buffer.capacity() <= WINDOW {
+    fn give(&self, buffer: Aligned) {
+        if buffer.len() <= WINDOW {
             let mut buffers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             buffers.push(buffer);
         }
@@ -153,11 +155,13 @@ pub(crate) fn recover(
         ..RecoveryReport::default()
     };
     let buffers = Buffers::default();
+    let blank = Mutex::default();
     let (pieces, received) = sync_channel(PIECES_AHEAD);
     let recovery = Recovery {
         disk,
         directory,
         buffers: &buffers,
+        blank: &blank,
         pieces,
         chain: Chain::start(oldest),
         end: Place::new(oldest, SEGMENT_DATA),
@@ -172,6 +176,9 @@ pub(crate) fn recover(
             .name("journal-scan".into())
             .spawn_scoped(scope, || recovery.run())
             .map_err(|cause| io_error(disk, "", cause))?;
+        // If it can't be had, the reading thread looks at everything itself.
+        let looking = thread::Builder::new().name("journal-look".into());
+        drop(looking.spawn_scoped(scope, || look_ahead(disk, directory, &blank)));
         let handed_out = hand_out(received, &buffers, visit);
         let found = match reading.join() {
             Ok(found) => found,
@@ -185,6 +192,25 @@ pub(crate) fn recover(
             Err(Halt::Unheard) => unreachable!("all pieces were taken until the last one"),
         }
     })
+}
+
+/// Looks for batches in the segments after the log, while the log is being read: the newest first, up to one that has
+/// any. Notes those that have none. Whatever stops it is met again by the reading thread, if it matters.
+fn look_ahead(disk: &dyn Disk, directory: &Directory, blank: &Mutex<BTreeSet<u32>>) {
+    // The oldest one is where the log starts.
+    for (&number, header) in directory.segments.iter().skip(1).rev() {
+        let Ok(file) = disk.open(&FileName::Segment(number).to_string()) else {
+            return;
+        };
+        let mut walk = SegmentWalk::new(file, header.journal_id, number, header.segment_bytes);
+        match walk.search(SEGMENT_DATA) {
+            Ok(None) => blank
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(number),
+            _ => return,
+        };
+    }
 }
 
 /// Gives all records of all pieces to `visit`.
@@ -214,7 +240,7 @@ fn hand_out(
             visit.batch(segment, batch);
             visit.bytes_done(bytes_before + u64::from(offset + batch.framed()));
         }
-        buffers.give(window.into_buffer());
+        buffers.give(window.into_memory());
     }
     Ok(())
 }
@@ -248,6 +274,8 @@ struct Recovery<'a> {
     disk: &'a dyn Disk,
     directory: &'a Directory,
     buffers: &'a Buffers,
+    /// Segments without any batch.
+    blank: &'a Mutex<BTreeSet<u32>>,
     pieces: SyncSender<Piece>,
     chain: Chain,
     end: Place,
@@ -374,20 +402,28 @@ impl Recovery<'_> {
         let mut beyond = Beyond::default();
         let mut done = self.bytes_before;
         for (&number, header) in self.directory.segments.range(self.end.segment()..) {
-            let mut walk = self.open(number, header)?;
-            let from = if number == self.end.segment() {
-                self.end.offset()
-            } else {
-                SEGMENT_DATA
-            };
-            self.io(
-                number,
-                walk.search_all(from, |batch| beyond.add(&self.chain, batch)),
-            )?;
+            if !self.is_blank(number) {
+                let mut walk = self.open(number, header)?;
+                let from = if number == self.end.segment() {
+                    self.end.offset()
+                } else {
+                    SEGMENT_DATA
+                };
+                self.io(
+                    number,
+                    walk.search_all(from, |batch| beyond.add(&self.chain, batch)),
+                )?;
+            }
             done += u64::from(header.segment_bytes);
             self.send(Piece::Done(done))?;
         }
         Ok(beyond)
+    }
+
+    /// Whether it is known already that no batch is in a segment.
+    fn is_blank(&self, number: u32) -> bool {
+        let blank = self.blank.lock().unwrap_or_else(PoisonError::into_inner);
+        blank.contains(&number)
     }
 
     fn finish(mut self, beyond: &Beyond) -> Result<Recovered, OpenError> {

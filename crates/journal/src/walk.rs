@@ -7,9 +7,11 @@ use crate::disk::DiskFile;
 use crate::format::{
     BATCH_ALIGN, BATCH_HEADER, BATCH_MAGIC, BatchFault, BatchHeader, Frame, SEGMENT_DATA,
 };
+use crate::pages::{Aligned, PAGE, page_start};
 
-/// Read at once; more if a batch is longer. Small enough to stay in a core's own cache while its bytes are summed.
-pub(crate) const WINDOW: usize = 256 << 10;
+/// Read at once, in bytes; more if a batch is longer. Small enough to stay in a core's own cache while it is summed up, and
+/// whole pages, so that it comes from the disk without a copy.
+pub(crate) const WINDOW: usize = 512 << 10;
 
 /// Where a window starts that covers nothing.
 const NOWHERE: u32 = u32::MAX;
@@ -17,8 +19,9 @@ const NOWHERE: u32 = u32::MAX;
 /// A part of a segment that was read.
 #[derive(Debug)]
 pub(crate) struct Window {
-    bytes: Vec<u8>,
-    /// Where in the segment it starts.
+    memory: Aligned,
+    len: usize,
+    /// Where in the segment it starts: a multiple of a page.
     at: u32,
 }
 
@@ -26,12 +29,25 @@ impl Window {
     /// `len` bytes from `offset` of the segment, if all of them are in it.
     pub(crate) fn slice(&self, offset: u32, len: usize) -> Option<&[u8]> {
         let from = offset.checked_sub(self.at)? as usize;
-        self.bytes.get(from..from.checked_add(len)?)
+        self.bytes().get(from..from.checked_add(len)?)
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.memory.bytes()[..self.len]
+    }
+
+    /// One that covers nothing.
+    fn empty(memory: Aligned) -> Self {
+        Self {
+            memory,
+            len: 0,
+            at: NOWHERE,
+        }
     }
 
     /// The memory, for another window.
-    pub(crate) fn into_buffer(self) -> Vec<u8> {
-        self.bytes
+    pub(crate) fn into_memory(self) -> Aligned {
+        self.memory
     }
 }
 
@@ -57,20 +73,13 @@ impl SegmentWalk {
             journal_id,
             segment,
             segment_bytes,
-            window: Window {
-                bytes: Vec::new(),
-                at: NOWHERE,
-            },
+            window: Window::empty(Aligned::default()),
         }
     }
 
-    /// Exchanges the window for an empty one that uses `buffer`.
-    pub(crate) fn take_window(&mut self, buffer: Vec<u8>) -> Window {
-        let empty = Window {
-            bytes: buffer,
-            at: NOWHERE,
-        };
-        std::mem::replace(&mut self.window, empty)
+    /// Exchanges the window for an empty one that uses `memory`.
+    pub(crate) fn take_window(&mut self, memory: Aligned) -> Window {
+        std::mem::replace(&mut self.window, Window::empty(memory))
     }
 
     fn frame(&self, offset: u32) -> Frame {
@@ -85,16 +94,26 @@ impl SegmentWalk {
     /// Fills the window so that it covers `len` bytes from `offset`, which lie in the segment.
     fn load(&mut self, offset: u32, len: usize) -> io::Result<&[u8]> {
         if self.window.slice(offset, len).is_none() {
-            let left = (self.segment_bytes - offset) as usize;
-            let mut window = self.take_window(Vec::new());
-            window.bytes.resize(len.max(WINDOW).min(left), 0);
-            window.at = offset;
+            let at = page_start(offset);
+            let left = (self.segment_bytes - at) as usize;
+            let wanted = (offset - at) as usize + len;
+            let whole_pages = wanted.next_multiple_of(PAGE as usize);
+            let size = whole_pages.max(WINDOW).min(left);
             // Nothing of the old window is to be trusted if the read fails.
-            self.file.read_at(u64::from(offset), &mut window.bytes)?;
-            self.window = window;
+            let mut memory = self.take_window(Aligned::default()).into_memory();
+            if memory.len() < size {
+                memory = Aligned::new(size);
+            }
+            let out = &mut memory.bytes_mut()[..size];
+            self.file.read_at(at.into(), out)?;
+            self.window = Window {
+                memory,
+                len: size,
+                at,
+            };
         }
         let from = (offset - self.window.at) as usize;
-        Ok(&self.window.bytes[from..from + len])
+        Ok(&self.window.bytes()[from..from + len])
     }
 
     /// Whether [`SegmentWalk::batch`] can tell about `offset` without another window.
@@ -145,7 +164,7 @@ impl SegmentWalk {
     fn skip(&mut self, offset: u32) -> io::Result<u32> {
         self.load(offset, BATCH_HEADER as usize)?;
         let from = (offset - self.window.at) as usize;
-        let places = self.window.bytes[from..].chunks_exact(BATCH_ALIGN as usize);
+        let places = self.window.bytes()[from..].chunks_exact(BATCH_ALIGN as usize);
         let last = places.len() - 1;
         let looks = |place: &[u8]| place[..BATCH_MAGIC.len()] == BATCH_MAGIC;
         let skipped = places.clone().position(looks).unwrap_or(last);
