@@ -56,6 +56,8 @@ const GRAPH: &[(&str, May)] = &[
     ("trunkline-sim", UseAll),
     ("trunkline-bench-peers", Use(&[])),
     ("trunkline-bench", Use(&["trunkline-bench-peers"])),
+    ("trunkline-examples", Use(&["trunkline"])),
+    ("trunkline-example-client", Use(&["trunkline"])),
     ("xtask", Use(&[])),
 ];
 
