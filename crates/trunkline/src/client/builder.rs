@@ -6,6 +6,7 @@ use super::{
     supervise::{Policy, RECONNECT, first, supervise},
 };
 use std::{
+    fmt,
     sync::{Arc, atomic::AtomicU64},
     time::Duration,
 };
@@ -39,7 +40,7 @@ const SILENCE_MAX: Duration = Duration::from_secs(35);
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[must_use = "nothing is connected before `connect`"]
 pub struct ClientBuilder {
     url: String,
@@ -184,5 +185,15 @@ impl ClientBuilder {
             close_within: self.close_within,
             finished,
         }))
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Not the token.
+        f.debug_struct("ClientBuilder")
+            .field("url", &self.url)
+            .field("policy", &self.policy)
+            .finish_non_exhaustive()
     }
 }

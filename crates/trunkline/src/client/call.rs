@@ -143,7 +143,31 @@ impl<R: DeserializeOwned> Call<R> {
         self
     }
 
-    /// Makes the call; waits only for room (see [`ClientBuilder`](crate::ClientBuilder)).
+    /// Makes the call, to be followed:
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = trunkline::TestServer::start().await?;
+    /// # let client = server.client().await?;
+    /// # let worker = client.worker("w").method("long", |(): (), context| async move {
+    /// #     context.progress(&0.5);
+    /// #     Ok(true)
+    /// # });
+    /// # let worker = worker.start().await?;
+    /// let call = client.call::<bool>("long", &()).start().await?;
+    /// let mut progress = call.progress::<f64>();
+    /// tokio::spawn(async move {
+    ///     while let Ok(Some(part)) = progress.try_next().await {
+    ///         println!("{} %", part * 100.0);
+    ///     }
+    /// });
+    /// assert!(call.await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Waits only for room (see [`ClientBuilder`](crate::ClientBuilder)).
     ///
     /// # Errors
     /// [`RequestError`]: it can't be sent.

@@ -30,6 +30,25 @@ const ONLY: u64 = 1;
 ///
 /// Many requests may be in flight; they reach the server in the order in which they were
 /// started. When the last clone is gone, the connection is closed.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = trunkline::TestServer::start().await?;
+/// use trunkline::{Connection, Target};
+///
+/// # let url = server.url();
+/// let target: Target = url.parse()?; // such as ws://127.0.0.1:7400
+/// let (connection, mut pushes) = Connection::connect(&target).await?;
+/// let names = serde_json::json!({"channels": ["news"]});
+/// connection.request("rpc.channel.subscribe", &names).await?;
+/// let news = serde_json::json!({"channel": "news", "payload": 1});
+/// connection.request("rpc.channel.publish", &news).await?;
+/// let push = pushes.next().await.expect("the message");
+/// assert_eq!(push.method, "rpc.channel.message");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Connection {
     open: Arc<Open>,

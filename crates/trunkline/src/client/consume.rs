@@ -278,32 +278,47 @@ impl ConsumerSeat {
         self.lock().held.clone()
     }
 
-    /// Takes deliveries, given as the text of an array.
-    pub(super) fn deliver(self: &Arc<Self>, connection: u64, array: &str) -> Result<(), Loss> {
-        let unreadable =
-            |error: String| Loss::of(format!("the server's delivery can't be read: {error}"));
-        let wire: Vec<Wire<'_>> =
-            serde_json::from_str(array).map_err(|error| unreadable(error.to_string()))?;
-        let mut read = Vec::with_capacity(wire.len());
-        for wire in wire {
-            let (tag, attempt) = (wire.tag, wire.attempt);
-            let message = wire.read().map_err(|error| unreadable(error.to_string()))?;
-            let seat = Arc::clone(self);
-            read.push(Delivery::new(seat, connection, tag, attempt, message));
-        }
+    /// Takes deliveries, given as the text of an array. What can't be read ends the consumer, not
+    /// the connection: on the next one it would come again.
+    pub(super) fn deliver(self: &Arc<Self>, connection: u64, array: &str) {
+        let read = match self.read(connection, array) {
+            Ok(read) => read,
+            Err(error) => return self.abandon(connection, error),
+        };
         let mut taking = self.lock();
         if taking.end.is_some() {
-            return Ok(());
+            return;
         }
         if taking.ready.len() + read.len() > self.spec.credit as usize {
+            drop(taking);
             let credit = self.spec.credit;
-            return Err(Loss::of(format!(
-                "the server delivers more than the credit of {credit}"
-            )));
+            let text = format!("the server delivers more than the credit of {credit}");
+            return self.abandon(connection, RequestError::unreadable(text));
         }
         taking.ready.extend(read);
         wake(taking);
-        Ok(())
+    }
+
+    fn read(self: &Arc<Self>, connection: u64, array: &str) -> Result<Vec<Delivery>, RequestError> {
+        let wire: Vec<Wire<'_>> = serde_json::from_str(array).map_err(RequestError::unreadable)?;
+        let read = wire.into_iter().map(|wire| {
+            let (tag, attempt) = (wire.tag, wire.attempt);
+            let seat = Arc::clone(self);
+            Ok(Delivery::new(seat, connection, tag, attempt, wire.read()?))
+        });
+        read.collect()
+    }
+
+    /// Ends it from this side.
+    fn abandon(&self, connection: u64, error: RequestError) {
+        self.shared.leave(self.number);
+        let held = self.lock().held.take();
+        if let Some((_, name)) = held {
+            let params = of_consumer(&name);
+            self.shared
+                .ask_for_nobody("rpc.topic.cancel", &params, connection);
+        }
+        self.end(End::Failed(error));
     }
 
     fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Delivery, RequestError>>> {

@@ -210,6 +210,20 @@ impl<S> Requests<S> {
         self.waiting.remove(&id).map(|waiting| waiting.slot)
     }
 
+    /// Nobody wants the answer any more: what the server doesn't know yet, or would be asked again,
+    /// is forgotten. The connection on which the server is to be told, if it knows.
+    pub(super) fn cancel(&mut self, id: u64) -> Option<u64> {
+        let sent = self.waiting.get(&id)?.sent.is_some();
+        match self.link {
+            Link::Up(connection) if sent => return Some(connection),
+            Link::Up(_) | Link::Down => {
+                self.waiting.remove(&id);
+            }
+            Link::Over(_) => {}
+        }
+        None
+    }
+
     /// There is a connection: gives it a number. Seats are taken first, then comes what is to be
     /// sent again, in the order in which it was first asked, then what was never sent.
     pub(super) fn up(&mut self) -> u64 {
@@ -497,6 +511,26 @@ mod tests {
         assert_eq!(table.written(Instant::now()), ["1"]);
         assert!(!table.ask(2, Again::IfUnsent));
         assert!(table.requests.over(Loss::of("again")).is_empty());
+    }
+
+    #[test]
+    fn what_is_cancelled_is_not_sent_any_more() {
+        let now = Instant::now();
+        let mut table = Table::new();
+        table.ask(1, Again::IfUnsent);
+        assert_eq!(table.requests.cancel(1), None);
+        assert_eq!(table.failed(), [1]);
+        let connection = table.requests.up();
+        table.ask(2, Again::Within(MINUTE));
+        assert_eq!(table.written(now), ["2"]);
+        // Its answer is still to come, so it stays.
+        assert_eq!(table.requests.cancel(2), Some(connection));
+        assert_eq!(table.requests.in_flight(), 1);
+        table.down(&Loss::of("cut"));
+        assert_eq!(table.requests.cancel(2), None);
+        table.requests.up();
+        assert!(table.written(now).is_empty());
+        assert_eq!(table.requests.cancel(7), None, "it was answered");
     }
 
     #[test]

@@ -89,7 +89,7 @@ impl Router {
             return Ok(());
         }
         match &*request.method {
-            "rpc.topic.deliver" => self.deliver(params)?,
+            "rpc.topic.deliver" => self.deliver(params).map_err(unreadable)?,
             "rpc.channel.message" => {
                 let message = super::listen::Message::read(params).map_err(unreadable)?;
                 self.each_listener(|seat| seat.heard(&message));
@@ -123,7 +123,7 @@ impl Router {
         Ok(())
     }
 
-    fn deliver(&mut self, params: &str) -> Result<(), Loss> {
+    fn deliver(&mut self, params: &str) -> Result<(), serde_json::Error> {
         #[derive(Deserialize)]
         struct Deliver<'a> {
             #[serde(borrow)]
@@ -131,17 +131,13 @@ impl Router {
             #[serde(borrow)]
             deliveries: &'a RawValue,
         }
-        let unreadable = |error| Loss::of(format!("the server's delivery can't be read: {error}"));
-        let deliver: Deliver<'_> = serde_json::from_str(params).map_err(unreadable)?;
-        let seat = self
-            .consumers
-            .get(&*deliver.consumer)
-            .and_then(Weak::upgrade);
-        match seat {
-            Some(seat) => seat.deliver(self.connection, deliver.deliveries.get()),
-            // It was cancelled; the server takes these back.
-            None => Ok(()),
+        let deliver: Deliver<'_> = serde_json::from_str(params)?;
+        let seat = self.consumers.get(&*deliver.consumer);
+        // One that was cancelled is not there; the server takes its deliveries back.
+        if let Some(seat) = seat.and_then(Weak::upgrade) {
+            seat.deliver(self.connection, deliver.deliveries.get());
         }
+        Ok(())
     }
 
     fn call(&self, id: Id<'_>, request: &Request<'_>) {

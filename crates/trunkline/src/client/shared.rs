@@ -11,6 +11,7 @@ use super::{
 use bytes::{Bytes, BytesMut};
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -49,7 +50,6 @@ pub(super) struct Ready {
     room: Option<Held>,
 }
 
-#[derive(Debug)]
 pub(super) struct Shared {
     next: AtomicU64,
     desk: Mutex<Desk>,
@@ -66,7 +66,6 @@ pub(super) struct Shared {
     frame_bytes_max: AtomicUsize,
 }
 
-#[derive(Debug)]
 struct Desk {
     requests: Requests<Seated>,
     seats: BTreeMap<u64, Seated>,
@@ -225,11 +224,11 @@ impl Shared {
         }
     }
 
-    /// Tells the server that nobody waits for the answer to a call any more.
+    /// Nobody waits for the answer to a call any more: the server is told if it knows the call.
     pub(super) fn cancel(&self, id: u64) {
-        let connection = match self.desk().requests.link() {
-            Link::Up(connection) => *connection,
-            Link::Down | Link::Over(_) => return,
+        let Some(connection) = self.desk().requests.cancel(id) else {
+            self.settled.notify_waiters();
+            return;
         };
         let params = format!("{{\"id\":{id}}}");
         let mut frame = BytesMut::new();
@@ -469,5 +468,14 @@ impl Shared {
     /// server for is asked in the same order.
     pub(super) fn names(&self) -> MutexGuard<'_, HashMap<Name, usize>> {
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What waits is nobody's business, and may be large.
+        f.debug_struct("Shared")
+            .field("state", &*self.state.borrow())
+            .finish_non_exhaustive()
     }
 }

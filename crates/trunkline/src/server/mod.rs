@@ -51,13 +51,8 @@ pub enum StartError {
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A handler can't be served.
-    #[error("handler {handler}: {error}")]
-    Handler {
-        /// Its name, as it was given.
-        handler: String,
-        /// What is wrong with it.
-        error: Error,
-    },
+    #[error("the handler can't be served: {0}")]
+    Handler(Error),
 }
 
 /// How a server ended.
@@ -145,16 +140,8 @@ impl Server {
     /// [`StartError::Handler`]: its name or a method's is none, or it is served differently
     /// already.
     pub fn handle(&mut self, handler: Handler) -> Result<(), StartError> {
-        let name = format!("{handler:?}");
-        match self.calls.serve(handler) {
-            Ok(registration) => self.handlers.push(registration),
-            Err(error) => {
-                return Err(StartError::Handler {
-                    handler: name,
-                    error,
-                });
-            }
-        }
+        let registration = self.calls.serve(handler).map_err(StartError::Handler)?;
+        self.handlers.push(registration);
         Ok(())
     }
 

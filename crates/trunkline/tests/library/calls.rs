@@ -2,7 +2,13 @@
 
 use crate::setup;
 use futures_util::FutureExt;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 use tokio::sync::Notify;
 use trunkline::{ErrorCode, RequestError, RpcError};
 
@@ -103,4 +109,31 @@ async fn the_server_tells_that_the_time_is_up() {
     let error = call.timeout(Duration::from_millis(20)).await.unwrap_err();
     assert_eq!(error.code(), Some(ErrorCode::Timeout), "{error}");
     drop(worker);
+}
+
+#[tokio::test]
+async fn a_call_that_was_given_up_before_it_was_sent_is_not_made_later() {
+    let setup = setup().await;
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let worker = setup.direct.worker("w").method("count", move |(): (), _| {
+        let number = counted.fetch_add(1, Ordering::SeqCst) + 1;
+        async move { Ok(number) }
+    });
+    let worker = worker.start().await.unwrap();
+    let mut state = setup.client.state();
+    setup.relay.close();
+    state.wait_for(|state| !state.is_connected()).await.unwrap();
+    let given_up = setup
+        .client
+        .call::<usize>("count", &())
+        .start()
+        .await
+        .unwrap();
+    drop(given_up);
+    assert_eq!(setup.client.in_flight(), 0);
+    setup.relay.open();
+    let made = setup.client.call::<usize>("count", &()).await.unwrap();
+    assert_eq!(made, 1);
+    worker.drain().await.unwrap();
 }

@@ -55,6 +55,10 @@ impl Worker {
             let ready = shared.prepare("rpc.worker.drain", Some(&params)).await?;
             let answer = shared.ask(ready, Again::Never, Some(connection))?;
             answer.await.map_err(|_| Loss::wanted().error())??;
+            // Calls that were on their way then have come once something behind them is answered.
+            let ready = shared.prepare("rpc.info", None).await?;
+            let answer = shared.ask(ready, Again::Never, Some(connection))?;
+            answer.await.map_err(|_| Loss::wanted().error())??;
         }
         self.seat.idle().await;
         Ok(())
