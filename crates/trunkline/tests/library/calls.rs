@@ -84,7 +84,7 @@ async fn a_call_that_is_dropped_is_cancelled_and_progress_is_heard() {
     drop(call);
     cancelled.notified().await;
     assert_eq!(progress.try_next().await.unwrap(), None);
-    assert_eq!(setup.direct.state().borrow().is_connected(), true);
+    assert!(setup.direct.state().borrow().is_connected());
 
     let call = setup.direct.call::<()>("wait", &()).start().await.unwrap();
     let mut progress = call.progress::<String>();

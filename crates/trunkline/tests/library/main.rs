@@ -9,6 +9,7 @@ mod bounds;
 mod calls;
 mod closing;
 mod consuming;
+mod embedding;
 mod listening;
 mod publishing;
 mod reconnecting;
