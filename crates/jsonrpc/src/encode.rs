@@ -25,7 +25,7 @@ pub fn encode_error<B: BufMut>(
 ) {
     begin_with_id(out, id);
     out.put_slice(b",\"error\":{\"code\":");
-    out.put_slice(Integer::from_signed(code.into()).as_str().as_bytes());
+    out.put_slice(Integer::from_signed(code.into()).as_bytes());
     out.put_slice(b",\"message\":");
     write_string(out, message);
     put_member(out, b",\"data\":", data);

@@ -18,13 +18,17 @@ impl Integer {
     pub fn from_unsigned(mut number: u64) -> Self {
         let mut digits = [b'0'; Self::CAPACITY];
         let mut start = Self::CAPACITY;
-        loop {
+        // Two at a time: the division is what takes the time.
+        while number > 9 {
+            let two = (number % 100) as u8;
+            number /= 100;
+            start -= 2;
+            digits[start] += two / 10;
+            digits[start + 1] += two % 10;
+        }
+        if number > 0 || start == Self::CAPACITY {
             start -= 1;
-            digits[start] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
+            digits[start] += number as u8;
         }
         Self {
             digits,
@@ -46,7 +50,13 @@ impl Integer {
     /// The decimal text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        str::from_utf8(&self.digits[usize::from(self.start)..]).expect("digits are ASCII")
+        str::from_utf8(self.as_bytes()).expect("digits are ASCII")
+    }
+
+    /// The decimal text, to write: nothing has to be checked for that.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.digits[usize::from(self.start)..]
     }
 
     /// The number as a request id.
@@ -65,7 +75,11 @@ mod tests {
         for number in [0, 1, 9, 10, 99, 100, i64::MAX, -1, -10, i64::MIN] {
             assert_eq!(Integer::from_signed(number).as_str(), number.to_string());
         }
-        for number in [0, 7, u64::MAX] {
+        let powers = (0..20).map(|power| 10u64.pow(power));
+        for number in powers.flat_map(|power| [power - 1, power, power + 1, 7 * (power / 8)]) {
+            assert_eq!(Integer::from_unsigned(number).as_str(), number.to_string());
+        }
+        for number in [7, u64::MAX - 1, u64::MAX] {
             assert_eq!(Integer::from_unsigned(number).as_str(), number.to_string());
         }
     }

@@ -129,7 +129,7 @@ fn put_text(out: &mut Vec<u8>, member: &[u8], text: Option<&str>) {
 }
 
 fn put_integer(out: &mut Vec<u8>, number: u64) {
-    out.put_slice(Integer::from_unsigned(number).as_str().as_bytes());
+    out.put_slice(Integer::from_unsigned(number).as_bytes());
 }
 
 /// Appends what prints as ASCII without anything to escape.

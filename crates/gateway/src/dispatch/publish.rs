@@ -190,10 +190,7 @@ impl Connection {
 
     fn submit(&mut self, command: Command, ask: Ask<'_>, awaited: Awaited) -> Result<Step, Error> {
         let completion = self.completion(ask, awaited)?;
-        self.shared
-            .services
-            .engine
-            .submit(&self.caller, Batch::of(command), completion);
+        self.gather_batch(Batch::of(command), completion);
         Ok(Step::Later)
     }
 }
@@ -214,7 +211,7 @@ pub(crate) fn write_count(out: &mut Vec<u8>, member: &str, count: u64) {
     out.put_slice(b"{\"");
     out.put_slice(member.as_bytes());
     out.put_slice(b"\":");
-    out.put_slice(Integer::from_unsigned(count).as_str().as_bytes());
+    out.put_slice(Integer::from_unsigned(count).as_bytes());
     out.put_u8(b'}');
 }
 
