@@ -178,6 +178,15 @@ pub trait Engine: Send + Sync + 'static {
     /// Runs a batch. Ends with [`Outcome::Done`](crate::Outcome::Done).
     fn submit(&self, caller: &Caller, batch: Batch, completion: Completion);
 
+    /// Runs several batches in order, each as [`Engine::submit`] does, and leaves the vector
+    /// empty: for who has read several commands at once. Each ends by itself, whatever
+    /// becomes of the others.
+    fn submit_all(&self, caller: &Caller, batches: &mut Vec<(Batch, Completion)>) {
+        for (batch, completion) in batches.drain(..) {
+            self.submit(caller, batch, completion);
+        }
+    }
+
     /// Looks or manages.
     fn admin(&self, caller: &Caller, command: Admin, completion: Completion);
 

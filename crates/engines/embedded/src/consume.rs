@@ -32,6 +32,7 @@ impl State {
         outbox: &Arc<Outbox>,
         out: &mut Outgoing,
     ) -> Result<(), ConsumeSpec> {
+        self.note_command();
         let cost = self
             .serves()
             .and_then(|()| self.core.check_attach(now, &spec));

@@ -104,6 +104,10 @@ impl Engine for Embedded {
             });
     }
 
+    fn submit_all(&self, _: &Caller, batches: &mut Vec<(Batch, Completion)>) {
+        self.shared.submit_all(batches.drain(..));
+    }
+
     fn admin(&self, _: &Caller, command: Admin, completion: Completion) {
         match self.fit(command) {
             Ok(command) => self.shared.submit(

@@ -17,7 +17,7 @@ use std::{
 };
 use tokio::sync::watch;
 use trunkline_journal::{Class, Journal, Poison, WriterHandle};
-use trunkline_model::{Capabilities, Clock, Completion, Health, Timestamp};
+use trunkline_model::{Batch, Capabilities, Clock, Completion, Health, Timestamp};
 
 /// How often an engine that is read-only looks whether there is space again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
@@ -218,9 +218,6 @@ impl Shared {
     ) {
         loop {
             let (tried, leads) = self.decided(true, |state, now, out| {
-                if let Some(log) = &mut state.log {
-                    log.leading.command();
-                }
                 run(state, now, command, completion, out)
             });
             if let Some(journal) = leads {
@@ -231,6 +228,25 @@ impl Shared {
                 Some(again) => (command, completion) = again,
             }
             self.commit();
+        }
+    }
+
+    /// Runs batches in order. As [`Shared::submit`], with less for each.
+    pub(crate) fn submit_all(&self, batches: impl ExactSizeIterator<Item = (Batch, Completion)>) {
+        let mut batches = batches.peekable();
+        let mut given_back = None;
+        while given_back.is_some() || batches.peek().is_some() {
+            let (again, leads) = self.decided(true, |state, now, out| {
+                let mut next = given_back.take().into_iter().chain(&mut batches);
+                state.submit_some(now, &mut next, out)
+            });
+            if let Some(journal) = leads {
+                self.lead(&journal);
+            }
+            if again.is_some() {
+                given_back = again;
+                self.commit();
+            }
         }
     }
 

@@ -96,6 +96,13 @@ impl State {
         }
     }
 
+    /// A command comes.
+    pub(crate) fn note_command(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.leading.command();
+        }
+    }
+
     /// Empty effects, whose memory is used again: see [`State::recycle`].
     pub(crate) fn effects(&mut self) -> Box<Effects> {
         let mut effects = self.effects.take().unwrap_or_default();

@@ -6,9 +6,10 @@ use crate::{
     log::Needs,
     look::{Look, Shown},
     outgoing::Outgoing,
-    state::State,
+    state::{Phase, State},
     waits::Waiting,
 };
+use std::iter;
 use trunkline_journal::{Class, Refused, Urgency};
 use trunkline_model::{
     Admin, Batch, Command, Completion, Durability, Error, Outcome, PeekedMessage, Timestamp,
@@ -18,6 +19,9 @@ use trunkline_queue::{Cost, Peeked};
 /// A command that is given back because the journal has too much to write: to be submitted
 /// again once something was written. `None` if it was taken.
 pub(crate) type GivenBack<T> = Option<(T, Completion)>;
+
+/// Batches that are run while others wait for the lock.
+const AT_ONCE: usize = 64;
 
 /// Why a command is not carried out now.
 pub(crate) enum Denied {
@@ -38,6 +42,41 @@ impl State {
         now: Timestamp,
         batch: Batch,
         completion: Completion,
+        out: &mut Outgoing,
+    ) -> GivenBack<Batch> {
+        self.submit_some(now, &mut iter::once((batch, completion)), out)
+    }
+
+    /// Runs batches in order, at most [`AT_ONCE`], up to one that is given back; then decides
+    /// the deliveries that all of them lead to.
+    pub(crate) fn submit_some(
+        &mut self,
+        now: Timestamp,
+        batches: &mut impl Iterator<Item = (Batch, Completion)>,
+        out: &mut Outgoing,
+    ) -> GivenBack<Batch> {
+        let (mut given_back, mut changed) = (None, false);
+        for (batch, completion) in batches.take(AT_ONCE) {
+            self.note_command();
+            given_back = self.run(now, batch, completion, &mut changed, out);
+            if given_back.is_some() {
+                break;
+            }
+        }
+        // Not after a failure of the journal: the consumers have ended.
+        if changed && matches!(self.phase, Phase::Open) {
+            self.pump(now, out);
+        }
+        given_back
+    }
+
+    /// Runs a batch, but for the deliveries that it leads to; `changed` if it leads to any.
+    fn run(
+        &mut self,
+        now: Timestamp,
+        batch: Batch,
+        completion: Completion,
+        changed: &mut bool,
         out: &mut Outgoing,
     ) -> GivenBack<Batch> {
         let checked = self.serves().and_then(|()| self.core.check(now, &batch));
@@ -61,7 +100,6 @@ impl State {
                 if let (Some(log), Some(appended), true) = (&mut self.log, &appended, grows) {
                     log.note_growth(appended, puts);
                 }
-                self.pump(now, out);
                 let needs = match (&self.log, appended) {
                     (Some(_), Some(appended)) => Needs::of(cost.durability, appended.last_lsn),
                     // A publish that was seen before waits for the first one.
@@ -69,6 +107,7 @@ impl State {
                     _ => Needs::Nothing,
                 };
                 self.answer(needs, completion, Outcome::Done(receipt), out);
+                *changed = true;
             }
             Err(error) => out.answer(completion, Err(error)),
         }
@@ -123,6 +162,7 @@ impl State {
         completion: Completion,
         out: &mut Outgoing,
     ) -> GivenBack<Admin> {
+        self.note_command();
         let checked = self.core.check_admin(now, &command);
         let cost = match self.admitted(checked) {
             Ok(cost) => cost,

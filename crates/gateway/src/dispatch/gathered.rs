@@ -1,13 +1,17 @@
-//! Calls and answers of the frames that were read together: they go on together, because one
-//! visit to the tables of calls costs little more for many of them than for one.
+//! Calls, answers and batches of the frames that were read together: they go on together,
+//! because one visit to the tables of calls, or to the engine, costs little more for many of them
+//! than for one.
 
 use super::{Connection, waiting::Awaited};
-use trunkline_model::{CallId, CallOutcome, Completion, DispatchId};
+use trunkline_model::{Batch, CallId, CallOutcome, Completion, DispatchId};
 use trunkline_rpc::CallRequest;
 
 /// From so many calls or answers on, the frames that follow are not waited for: a worker begins
 /// while they are read.
 const TOGETHER_MAX: usize = 64;
+
+/// From so many batches on, the same: the journal begins while the next ones are read.
+const BATCHES_MAX: usize = 256;
 
 /// What has gathered; the buffers are kept.
 #[derive(Default)]
@@ -17,6 +21,7 @@ pub(crate) struct Gathered {
     tokens: Vec<Option<u64>>,
     started: Vec<Option<CallId>>,
     answers: Vec<(DispatchId, CallOutcome)>,
+    batches: Vec<(Batch, Completion)>,
 }
 
 impl Connection {
@@ -27,10 +32,20 @@ impl Connection {
         token: Option<u64>,
         completion: Completion,
     ) {
+        self.submit_batches();
         self.gathered.calls.push((request, completion));
         self.gathered.tokens.push(token);
         if self.gathered.calls.len() >= TOGETHER_MAX {
             self.submit_gathered();
+        }
+    }
+
+    /// Runs a batch with the next [`Connection::submit_gathered`].
+    pub(crate) fn gather_batch(&mut self, batch: Batch, completion: Completion) {
+        self.submit_calls();
+        self.gathered.batches.push((batch, completion));
+        if self.gathered.batches.len() >= BATCHES_MAX {
+            self.submit_batches();
         }
     }
 
@@ -42,15 +57,28 @@ impl Connection {
         }
     }
 
-    /// Asks for the calls and gives the answers that have gathered. Comes before any request
-    /// that may have to do with them, and before anything is waited for.
+    /// Passes on everything that has gathered. Comes before any request that may have to do
+    /// with it, and before anything is waited for.
     pub(crate) fn submit_gathered(&mut self) {
+        self.submit_calls();
+        self.submit_batches();
+    }
+
+    fn submit_batches(&mut self) {
+        if !self.gathered.batches.is_empty() {
+            let engine = &self.shared.services.engine;
+            engine.submit_all(&self.caller, &mut self.gathered.batches);
+        }
+    }
+
+    fn submit_calls(&mut self) {
         let calls = &self.shared.services.calls;
         let Gathered {
             calls: asked,
             tokens,
             started,
             answers,
+            ..
         } = &mut self.gathered;
         if !answers.is_empty() {
             let given = answers.len();

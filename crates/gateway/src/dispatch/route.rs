@@ -14,6 +14,8 @@ struct Verb {
     run: Run,
     /// Sends frames by itself, and so needs a connection that stays.
     pushes: bool,
+    /// Goes on with others of the frames that were read together.
+    gathers: bool,
 }
 
 const fn answers(name: &'static str, run: Run) -> Verb {
@@ -21,6 +23,16 @@ const fn answers(name: &'static str, run: Run) -> Verb {
         name,
         run,
         pushes: false,
+        gathers: false,
+    }
+}
+
+const fn gathers(name: &'static str, run: Run) -> Verb {
+    Verb {
+        name,
+        run,
+        pushes: false,
+        gathers: true,
     }
 }
 
@@ -29,12 +41,13 @@ const fn pushes(name: &'static str, run: Run) -> Verb {
         name,
         run,
         pushes: true,
+        gathers: false,
     }
 }
 
 /// The methods of Trunkline itself (PROTOCOL.md §1), by name.
 const VERBS: [Verb; 25] = [
-    answers("rpc.call", call::with_options),
+    gathers("rpc.call", call::with_options),
     answers("rpc.cancel", call::cancel),
     answers("rpc.channel.publish", channel::publish),
     pushes("rpc.channel.subscribe", channel::subscribe),
@@ -42,18 +55,18 @@ const VERBS: [Verb; 25] = [
     answers("rpc.discover", info::discover),
     answers("rpc.info", info::info),
     answers("rpc.progress", call::progress),
-    answers("rpc.topic.ack", publish::ack),
+    gathers("rpc.topic.ack", publish::ack),
     answers("rpc.topic.cancel", consumer::cancel),
     pushes("rpc.topic.consume", consumer::consume),
     answers("rpc.topic.credit", consumer::change_credit),
     answers("rpc.topic.declare", topic::declare),
     answers("rpc.topic.delete", topic::delete),
-    answers("rpc.topic.extend", publish::extend),
+    gathers("rpc.topic.extend", publish::extend),
     answers("rpc.topic.inspect", topic::inspect),
     answers("rpc.topic.list", topic::list),
-    answers("rpc.topic.nack", publish::nack),
+    gathers("rpc.topic.nack", publish::nack),
     answers("rpc.topic.peek", topic::peek),
-    answers("rpc.topic.publish", publish::publish),
+    gathers("rpc.topic.publish", publish::publish),
     answers("rpc.topic.purge", topic::purge),
     answers("rpc.topic.subscribe", topic::subscribe),
     answers("rpc.topic.unsubscribe", topic::unsubscribe),
@@ -71,13 +84,13 @@ pub(crate) fn run(
     if !method.starts_with("rpc.") {
         return call::plain(connection, method, params, ask);
     }
-    if method != "rpc.call" {
-        connection.submit_gathered();
-    }
     let verb = VERBS
         .binary_search_by(|verb| verb.name.cmp(method))
         .map(|index| &VERBS[index])
         .map_err(|_| unknown(method))?;
+    if !verb.gathers {
+        connection.submit_gathered();
+    }
     if verb.pushes && connection.caller.protocol == Protocol::Http {
         let text = format!("{method} needs a WebSocket connection, POST gets answers only");
         return Err(Error::unsupported("push", text));
