@@ -89,9 +89,8 @@ impl Core {
     /// Says where the body of a message is that was just put.
     pub fn set_body(&mut self, put: PutHandle, body: BodyRef) {
         let topic = self.topics.get_mut(put.topic);
-        let put =
-            topic.and_then(|topic| topic.messages.change(put.sequence, |put| put.body = body));
-        debug_assert!(put.is_some(), "a put is listed only while it is stored");
+        let is_stored = topic.is_some_and(|topic| topic.messages.set_body(put.sequence, body));
+        debug_assert!(is_stored, "a put is listed only while it is stored");
     }
 
     /// Waiting or delivered messages that are logged, times the subscriptions that have not

@@ -87,6 +87,38 @@ impl Messages {
         Some(stored)
     }
 
+    /// Says where the body of a message is; false if it is not there.
+    pub(crate) fn set_body(&mut self, sequence: u64, body: BodyRef) -> bool {
+        let (number, bit) = split(sequence);
+        let rows = self.blocks.get_mut(number);
+        if let Some(row) = rows.and_then(|rows| rows.narrow(bit, body)) {
+            row.body = body.0 as u32;
+            return true;
+        }
+        self.change(sequence, |stored| stored.body = body).is_some()
+    }
+
+    /// So many subscriptions have settled a message; returns how many have not, or `None` if
+    /// it is not there.
+    pub(crate) fn settle(&mut self, sequence: u64, count: u32) -> Option<u32> {
+        let (number, bit) = split(sequence);
+        let rows = self.blocks.get_mut(number)?;
+        if rows.live & bit == 0 {
+            return None;
+        }
+        let rank = rows.rank(bit);
+        Some(match &mut rows.table {
+            Table::Narrow { rows, .. } => {
+                rows[rank].unsettled -= count as u8;
+                rows[rank].unsettled.into()
+            }
+            Table::Wide(rows) => {
+                rows[rank].unsettled -= count;
+                rows[rank].unsettled
+            }
+        })
+    }
+
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<Stored> {
         let (number, bit) = split(sequence);
         let taken = |rows: &mut Rows| {
@@ -193,7 +225,25 @@ impl Block for Rows {
 impl Rows {
     /// Where the row of a sequence is or would be.
     fn rank(&self, bit: u64) -> usize {
-        (self.present & (bit - 1)).count_ones() as usize
+        let before = self.present & (bit - 1);
+        match before == bit - 1 {
+            // The usual case, and counting bits is slow on old processors.
+            true => bit.trailing_zeros() as usize,
+            false => before.count_ones() as usize,
+        }
+    }
+
+    /// The row of a message, if it is narrow and stays so with this body.
+    fn narrow(&mut self, bit: u64, body: BodyRef) -> Option<&mut Narrow> {
+        let (front, low) = ((body.0 >> 32) as u32, body.0 as u32);
+        let rank = self.rank(bit);
+        match &mut self.table {
+            Table::Narrow { high, rows, .. } if *high == front => {
+                let fits = self.live & bit != 0 && front != NO_HALF && low != NO_HALF;
+                fits.then(|| &mut rows[rank])
+            }
+            _ => None,
+        }
     }
 
     fn get(&self, bit: u64, sequence: u64) -> Option<Stored> {
@@ -415,6 +465,15 @@ mod tests {
                     prop_assert_eq!(changed, known.then_some(stored));
                     if !known {
                         messages.insert(stored);
+                    }
+                    // The shorter ways to the same.
+                    prop_assert!(messages.set_body(sequence, BodyRef(7 << 32 | what as u64)));
+                    prop_assert!(messages.set_body(sequence, stored.body));
+                    prop_assert_eq!(messages.settle(sequence, 0), Some(stored.unsettled));
+                    if stored.unsettled > 0 {
+                        let left = stored.unsettled - 1;
+                        prop_assert_eq!(messages.settle(sequence, 1), Some(left));
+                        messages.change(sequence, |s| s.unsettled += 1);
                     }
                 }
                 prop_assert_eq!(messages.get(sequence), map.get(&sequence).copied());

@@ -63,8 +63,9 @@ impl Work<'_> {
             bytes: u32::try_from(message.payload.len()).expect("payloads are bounded far below"),
             key,
             priority: message.priority,
+            unsettled: self.topic.subscriptions.len() as u32,
         });
-        self.place_everywhere(sequence, &places);
+        self.stand_everywhere((message.priority.0, sequence), &places);
         let put = PutHandle {
             topic: self.index,
             sequence,
@@ -119,14 +120,14 @@ impl Work<'_> {
         (places, Some(sequence))
     }
 
-    fn place_everywhere(&mut self, sequence: u64, places: &Places) {
-        let (lane, position) = self.topic.messages.at(sequence).usual_place();
+    /// A new message waits in every subscription: where it took over a place, there.
+    fn stand_everywhere(&mut self, (lane, sequence): (u8, u64), places: &Places) {
         let numbers: SmallVec<[u32; 16]> = self.topic.subscriptions.keys().copied().collect();
         let mut places = places.iter().peekable();
         for number in numbers {
             match places.next_if(|place| place.subscription == number) {
-                Some(kept) => self.place(sequence, number, kept.lane, kept.position, 0),
-                None => self.place(sequence, number, lane, position, 0),
+                Some(kept) => self.stand(sequence, number, kept.lane, kept.position, 0),
+                None => self.stand(sequence, number, lane, sequence, 0),
             }
         }
     }

@@ -320,6 +320,7 @@ impl Work<'_> {
                 .filter(|key| self.topic.keys.find(key).is_none())
                 .map(Into::into),
             priority: put.priority,
+            unsettled: 0,
         });
         let usual = (put.priority.0, put.sequence);
         for number in put.subscriptions.iter().flat_map(|run| run.numbers()) {

@@ -29,6 +29,8 @@ pub(crate) struct NewMessage {
     pub(crate) bytes: u32,
     pub(crate) key: Option<CompactString>,
     pub(crate) priority: Priority,
+    /// Subscriptions that it will [stand](Work::stand) in.
+    pub(crate) unsettled: u32,
 }
 
 impl Work<'_> {
@@ -46,7 +48,7 @@ impl Work<'_> {
             published_at: message.published_at,
             expires_at,
             bytes: message.bytes,
-            unsettled: 0,
+            unsettled: message.unsettled,
             key,
             priority: message.priority,
         });
@@ -70,6 +72,18 @@ impl Work<'_> {
     ) {
         let counted = self.topic.messages.change(sequence, |m| m.unsettled += 1);
         debug_assert!(counted.is_some(), "only stored messages wait");
+        self.stand(sequence, number, lane, position, attempts);
+    }
+
+    /// The same for a message that was stored with this subscription counted.
+    pub(crate) fn stand(
+        &mut self,
+        sequence: u64,
+        number: u32,
+        lane: u8,
+        position: u64,
+        attempts: u32,
+    ) {
         self.traffic.units += u64::from(self.topic.logs());
         let placed = Placed {
             position,
@@ -113,11 +127,7 @@ impl Work<'_> {
 
     fn unref(&mut self, sequence: u64, count: u32) {
         self.traffic.units -= u64::from(count) * u64::from(self.topic.logs());
-        let left = self
-            .topic
-            .messages
-            .change(sequence, |stored| stored.unsettled -= count);
-        if left.is_some_and(|stored| stored.unsettled == 0) {
+        if self.topic.messages.settle(sequence, count) == Some(0) {
             self.free(sequence);
         }
     }
