@@ -137,7 +137,7 @@ impl Core {
         let source = consumer.sources[held.source as usize];
         let topic = &self.topics[source.topic];
         let flight = &topic.subscription(source.subscription).flights[&held.sequence];
-        let in_time = flight.deadline >= now && !topic.messages.at(held.sequence).is_expired(now);
+        let in_time = flight.deadline >= now && !topic.messages.is_expired(held.sequence, now);
         in_time.then_some((source, held.sequence))
     }
 

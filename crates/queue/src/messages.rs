@@ -71,6 +71,31 @@ impl Messages {
             .is_some_and(|rows| rows.live & bit != 0)
     }
 
+    /// [`Stored::usual_place`] of a message, if it is there.
+    pub(crate) fn usual_place(&self, sequence: u64) -> Option<(u8, u64)> {
+        let (number, bit) = split(sequence);
+        let rows = self.blocks.get(number)?;
+        let rank = rows.rank(bit);
+        let priority = match &rows.table {
+            _ if rows.live & bit == 0 => return None,
+            Table::Narrow { rows, .. } => rows[rank].priority,
+            Table::Wide(rows) => rows[rank].priority,
+        };
+        Some((priority, sequence))
+    }
+
+    /// Whether a message's time is over; one that is not there has none.
+    pub(crate) fn is_expired(&self, sequence: u64, now: Timestamp) -> bool {
+        let (number, bit) = split(sequence);
+        match self.blocks.get(number) {
+            Some(rows) if matches!(rows.table, Table::Wide(_)) => {
+                let stored = rows.get(bit, sequence);
+                stored.is_some_and(|stored| stored.is_expired(now))
+            }
+            _ => false,
+        }
+    }
+
     /// Changes what is kept of a message; returns it as it is then, or `None` if it is not
     /// there.
     pub(crate) fn change(
@@ -478,6 +503,12 @@ mod tests {
                 }
                 prop_assert_eq!(messages.get(sequence), map.get(&sequence).copied());
                 prop_assert_eq!(messages.contains(sequence), map.contains_key(&sequence));
+                let known = map.get(&sequence);
+                let place = known.map(Stored::usual_place);
+                prop_assert_eq!(messages.usual_place(sequence), place);
+                let now = Timestamp::from_micros(1 << 63);
+                let is_over = known.is_some_and(|known| known.is_expired(now));
+                prop_assert_eq!(messages.is_expired(sequence, now), is_over);
                 prop_assert_eq!(messages.len(), map.len());
             }
             prop_assert!(messages.iter().eq(map.values().copied()));

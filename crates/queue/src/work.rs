@@ -98,10 +98,9 @@ impl Work<'_> {
     /// Takes a message out of one subscription; frees it if that was the last. False if it
     /// was not there.
     pub(crate) fn settle(&mut self, sequence: u64, number: u32) -> bool {
-        let Some(stored) = self.topic.messages.get(sequence) else {
+        let Some(usual) = self.topic.messages.usual_place(sequence) else {
             return false;
         };
-        let usual = stored.usual_place();
         let subscription = self.topic.subscription_mut(number);
         let Some(was) = subscription.withdraw(sequence, usual) else {
             return false;
