@@ -8,9 +8,9 @@ use std::{
     time::Duration,
 };
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
-use trunkline_journal::fault::FaultDisk;
+use trunkline_journal::fault::{FaultDisk, Plan};
 use trunkline_model::{
-    Admin, Batch, Caller, Completed, Completion, CompletionQueue, CompletionSink, Engine,
+    Admin, Batch, Caller, Completed, Completion, CompletionQueue, CompletionSink, Engine, Health,
     ManualClock, Outcome, TopicName,
 };
 
@@ -75,6 +75,34 @@ fn who_is_alone_is_confirmed_by_himself_and_only_what_is_durable() {
             assert_eq!(stored(&survivor), published);
         }
     }
+}
+
+#[test]
+fn who_leads_into_a_failing_disk_is_told_so() {
+    let disk = FaultDisk::new();
+    let clock = Arc::new(ManualClock::new(START));
+    let engine = open(&disk, Some(clock.clone()));
+    let (queue, ends) = ends();
+    let mut published = 0;
+    let mut publish_one = || {
+        clock.advance(Duration::from_millis(1));
+        let batch = Batch::of(publish(&topic(), &["a message"]));
+        engine.submit(&Caller::system(), batch, Completion::new(queue.clone(), 0));
+        published += 1;
+        assert!(published < 100_000, "nobody leads");
+        let (thread, completed) = ends.recv().unwrap();
+        (thread == thread::current().id(), completed.result.is_ok())
+    };
+    while !publish_one().0 {}
+    disk.set_plan(Plan {
+        fail_sync: Some(disk.syncs() + 1),
+        ..disk.plan()
+    });
+    // The first one meets the failure, whoever leads; then nobody gets as far.
+    for _ in 0..3 {
+        assert!(!publish_one().1);
+    }
+    assert!(matches!(*engine.health().borrow(), Health::Failed(_)));
 }
 
 #[test]
