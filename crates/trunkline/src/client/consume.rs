@@ -14,6 +14,7 @@ use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
+    fmt,
     future::IntoFuture,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -58,7 +59,6 @@ pub struct Consumer {
 }
 
 /// A consumer's place on the connection.
-#[derive(Debug)]
 pub(super) struct ConsumerSeat {
     number: u64,
     pub(super) shared: Arc<Shared>,
@@ -466,6 +466,13 @@ impl Seat for ConsumerSeat {
             false => End::Failed(loss.error()),
         };
         self.end(end);
+    }
+}
+
+impl fmt::Debug for ConsumerSeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Every delivery shows its consumer, so not the deliveries.
+        self.spec.fmt(f)
     }
 }
 

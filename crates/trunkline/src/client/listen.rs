@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned, ser::Seria
 use serde_json::value::RawValue;
 use std::{
     collections::VecDeque,
+    fmt,
     future::IntoFuture,
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -104,7 +105,6 @@ pub struct Listener {
 }
 
 /// A listener's place on the connection.
-#[derive(Debug)]
 pub(super) struct ListenerSeat {
     number: u64,
     shared: Arc<Shared>,
@@ -465,6 +465,12 @@ impl Seat for ListenerSeat {
 
     fn over(&self, loss: &Loss) {
         self.end((!loss.is_wanted()).then(|| loss.error()));
+    }
+}
+
+impl fmt::Debug for ListenerSeat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.names.fmt(f)
     }
 }
 

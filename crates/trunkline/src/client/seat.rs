@@ -50,3 +50,49 @@ impl Refused {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::RpcError;
+
+    #[test]
+    fn what_passes_is_waited_for_and_the_rest_is_told() {
+        let answer = |code| RequestError::Answer(RpcError::of(code, ""));
+        for (error, first, held) in [
+            (
+                answer(ErrorCode::ShuttingDown),
+                Refused::NextConnection,
+                Refused::NextConnection,
+            ),
+            (
+                RequestError::Lost("cut".into()),
+                Refused::NextConnection,
+                Refused::NextConnection,
+            ),
+            (
+                answer(ErrorCode::Overloaded),
+                Refused::ForGood,
+                Refused::Later,
+            ),
+            (
+                answer(ErrorCode::Unavailable),
+                Refused::ForGood,
+                Refused::Later,
+            ),
+            (
+                answer(ErrorCode::Forbidden),
+                Refused::ForGood,
+                Refused::ForGood,
+            ),
+            (
+                RequestError::unreadable("x"),
+                Refused::ForGood,
+                Refused::ForGood,
+            ),
+        ] {
+            assert_eq!(Refused::by(&error, false), first, "{error}");
+            assert_eq!(Refused::by(&error, true), held, "{error}");
+        }
+    }
+}

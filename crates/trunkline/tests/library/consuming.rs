@@ -13,6 +13,7 @@ async fn it_goes_on_after_a_lost_connection_and_tells_that_acks_did_not_count() 
     }
     let mut consumer = setup.client.consume("t", "s").credit(5).await.unwrap();
     let first = consumer.try_next().await.unwrap().unwrap();
+    assert!(!format!("{consumer:?}{:?}", setup.client).contains("payload"));
     let second = consumer.try_next().await.unwrap().unwrap();
     assert_eq!((first.attempt(), first.text().unwrap()), (1, "0"));
     first.ack().await.unwrap();
