@@ -9,7 +9,7 @@
 //! keeps where its body is, not what it says. Nothing depends on the iteration order of a
 //! hash table. After [`Core::check`] says yes, [`Core::apply`] cannot fail.
 //!
-//! Start reading at [`Core`], then `topic` and `subscription` (the state), `publish`,
+//! Start reading at [`Core`], then `topic`, `messages` and `subscription` (the state), `publish`,
 //! `settle` and `pump` (what happens to it), `record` (what is remembered of it).
 
 mod admin;
