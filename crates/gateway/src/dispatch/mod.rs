@@ -73,6 +73,8 @@ pub(crate) struct Connection {
     channels: Channels,
     workers: Workers,
     gathered: Gathered,
+    /// Requests that are not counted yet: the counter is everybody's.
+    requests: u64,
     /// Requests that another request of this connection ended.
     late: Vec<(ReplyTo, Error)>,
     /// Taken from the completion queue and the inbox, not yet acted on.
@@ -104,6 +106,7 @@ impl Connection {
             channels: Channels::default(),
             workers: Workers::default(),
             gathered: Gathered::default(),
+            requests: 0,
             late: Vec::new(),
             completed: VecDeque::new(),
             events: VecDeque::new(),
@@ -183,7 +186,7 @@ impl Connection {
         frame: &Bytes,
         out: &mut Outbox,
     ) {
-        self.shared.counters.requests.add(1);
+        self.requests += 1;
         let ask = Ask {
             id: request.id,
             batch,
@@ -253,6 +256,10 @@ impl Connection {
     /// outgoing buffer is full.
     pub(crate) fn collect(&mut self, out: &mut Outbox) {
         self.submit_gathered();
+        if self.requests > 0 {
+            let requests = std::mem::take(&mut self.requests);
+            self.shared.counters.requests.add(requests);
+        }
         self.collect_completed(out);
         self.collect_events(out);
         self.collect_heard(out);
@@ -264,11 +271,20 @@ impl Connection {
                 self.complete(completed, out);
                 continue;
             }
-            self.completions.drain_into(&mut self.taken_completions);
-            if self.taken_completions.is_empty() {
+            let mut taken = std::mem::take(&mut self.taken_completions);
+            self.completions.drain_into(&mut taken);
+            let nothing = taken.is_empty();
+            for completed in taken.drain(..) {
+                if out.is_full() {
+                    self.completed.push_back(completed);
+                } else {
+                    self.complete(completed, out);
+                }
+            }
+            self.taken_completions = taken;
+            if nothing {
                 return;
             }
-            self.completed.extend(self.taken_completions.drain(..));
         }
     }
 
@@ -278,11 +294,20 @@ impl Connection {
                 self.event(event, out);
                 continue;
             }
-            self.inbox.drain_into(&mut self.taken_events);
-            if self.taken_events.is_empty() {
+            let mut taken = std::mem::take(&mut self.taken_events);
+            self.inbox.drain_into(&mut taken);
+            let nothing = taken.is_empty();
+            for event in taken.drain(..) {
+                if out.is_full() {
+                    self.events.push_back(event);
+                } else {
+                    self.event(event, out);
+                }
+            }
+            self.taken_events = taken;
+            if nothing {
                 return;
             }
-            self.events.extend(self.taken_events.drain(..));
         }
     }
 

@@ -256,10 +256,12 @@ impl Connection {
     }
 
     fn finish(&mut self, id: Id<'_>, outcome: CallOutcome) -> bool {
-        let Some(dispatch) = self.workers.running(id) else {
+        let Some(dispatch) = id.as_u64().map(DispatchId) else {
             return false;
         };
-        self.workers.running.remove(&dispatch);
+        if self.workers.running.remove(&dispatch).is_none() {
+            return false;
+        }
         if matches!(outcome, CallOutcome::Failed(_)) {
             self.shared.counters.malformed_answers.add(1);
         }

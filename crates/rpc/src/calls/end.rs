@@ -84,18 +84,13 @@ impl Calls {
     /// With `remember`, the call was or may have been run: repetitions of it get the same
     /// outcome instead of running it again.
     pub(super) fn finish(&self, id: u64, entry: Entry, outcome: CallOutcome, remember: bool) {
-        self.note_end(id, &entry, &outcome, remember);
+        self.count_end(&outcome);
+        if let Some(key) = &entry.key {
+            self.settle_key(key, id, &outcome, remember);
+        }
         entry.completion.complete(Ok(Outcome::Answered(outcome)));
         if self.draining.load(Ordering::Relaxed) {
             self.quieter.notify_waiters();
-        }
-    }
-
-    /// Counts and remembers how a call ends.
-    pub(super) fn note_end(&self, id: u64, entry: &Entry, outcome: &CallOutcome, remember: bool) {
-        self.count_end(outcome);
-        if let Some(key) = &entry.key {
-            self.settle_key(key, id, outcome, remember);
         }
     }
 

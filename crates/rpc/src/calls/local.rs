@@ -3,7 +3,6 @@
 
 use super::{
     Calls,
-    counters::count,
     dispatcher::{Running, WorkerEvent},
     outstanding::{Entry, Place},
     stats::End,
@@ -104,17 +103,26 @@ impl Calls {
 
     /// Ends calls whose entries were taken out.
     fn end_all(&self, settled: &mut Vec<(Running, Option<Entry>, CallOutcome)>) -> usize {
-        let before = settled.len();
+        let given = settled.len();
+        let mut malformed = 0;
         let ended = settled.drain(..).filter_map(|(running, entry, outcome)| {
-            let Some(entry) = entry else {
-                count(&self.counters.late_answers);
-                return None;
-            };
-            self.note_end(running.call, &entry, &outcome, true);
+            let entry = entry?;
+            malformed += u64::from(matches!(outcome, CallOutcome::Failed(_)));
+            if let Some(key) = &entry.key {
+                self.settle_key(key, running.call, &outcome, true);
+            }
             Some((entry.completion, Ok(Outcome::Answered(outcome))))
         });
         let waited = Completion::complete_all(ended);
-        if before > 0 && self.draining.load(Ordering::Relaxed) {
+        let counters = &self.counters;
+        counters
+            .answered
+            .fetch_add(waited as u64 - malformed, Ordering::Relaxed);
+        if waited < given {
+            let late = (given - waited) as u64;
+            counters.late_answers.fetch_add(late, Ordering::Relaxed);
+        }
+        if given > 0 && self.draining.load(Ordering::Relaxed) {
             self.quieter.notify_waiters();
         }
         waited

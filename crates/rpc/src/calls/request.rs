@@ -92,22 +92,37 @@ impl Calls {
             .calls
             .fetch_add(calls.len() as u64, Ordering::Relaxed);
         let now = self.clock.now();
-        let mut methods: SmallVec<[Option<Known>; CALLS_AT_ONCE]> = SmallVec::new();
+        let mut checked: SmallVec<[Result<Known, Error>; CALLS_AT_ONCE]> = SmallVec::new();
         let mut calls = calls.drain(..);
         while calls.len() > 0 {
-            methods.clear();
+            let ahead = calls.as_slice();
+            let ahead = &ahead[..ahead.len().min(CALLS_AT_ONCE)];
             {
                 let registry = self.read_registry();
-                let ahead = calls.as_slice().iter().take(CALLS_AT_ONCE);
-                methods.extend(ahead.map(|(request, _)| {
-                    let method = registry.method(&request.method)?;
-                    Some(Known {
-                        category: method.category,
-                        schema: method.schema.clone(),
+                checked.extend(ahead.iter().map(|(request, _)| {
+                    let method = registry.method(&request.method);
+                    Ok(match method {
+                        Some(method) => Known {
+                            category: method.category,
+                            offered: true,
+                            schema: method.schema.clone(),
+                        },
+                        None => Known {
+                            category: self.categories.default(),
+                            offered: false,
+                            schema: None,
+                        },
                     })
                 }));
             }
-            let together = methods.drain(..).zip(calls.by_ref());
+            for (checked, (request, _)) in checked.iter_mut().zip(ahead) {
+                if let Ok(known) = checked
+                    && let Err(error) = self.check(request, known, now)
+                {
+                    *checked = Err(error);
+                }
+            }
+            let together = checked.drain(..).zip(calls.by_ref());
             self.call_together(now, together, started);
         }
     }
@@ -116,53 +131,58 @@ impl Calls {
     fn call_together(
         &self,
         now: Timestamp,
-        calls: impl Iterator<Item = (Option<Known>, (CallRequest, Completion))>,
+        calls: impl ExactSizeIterator<Item = (Result<Known, Error>, (CallRequest, Completion))>,
         started: &mut Vec<Option<CallId>>,
     ) {
         let mut refused: SmallVec<[(Completion, Error); 1]> = SmallVec::new();
-        let mut ready: SmallVec<[Ready; CALLS_AT_ONCE]> = SmallVec::new();
-        for (method, (request, completion)) in calls {
-            match self.check(&request, method.as_ref(), now) {
-                Ok(()) => ready.push(self.ready(now, method, request, completion, started.len())),
-                Err(error) => refused.push((completion, error)),
-            }
-            started.push(None);
-        }
         let mut elsewhere: SmallVec<[Elsewhere; 1]> = SmallVec::new();
         let mut earlier = false;
+        let count = calls.len() as u64;
+        let mut id = self.last_id.fetch_add(count, Ordering::Relaxed);
         {
             let mut desk = lock(&self.desk);
-            for Ready {
-                index,
-                entry,
-                known,
-                request,
-                deadline,
-            } in ready
-            {
-                let number = entry.category;
-                let category = self.categories.get(number);
-                let bounds = category.config.bounds();
-                let key = entry.key.clone();
-                let id = self.last_id.fetch_add(1, Ordering::Relaxed) + 1;
-                match desk.calls.begin(id, entry, bounds) {
+            for (known, (request, completion)) in calls {
+                id += 1;
+                let known = match known {
+                    Ok(known) => known,
+                    Err(error) => {
+                        refused.push((completion, error));
+                        started.push(None);
+                        continue;
+                    }
+                };
+                let category = self.categories.get(known.category);
+                let timeout = request.timeout.unwrap_or(category.config.timeout.0);
+                let key = key_of(&request);
+                let entry = Entry {
+                    completion,
+                    deadline: now.after(category.config.wait(timeout)),
+                    category: known.category,
+                    bytes: request.params.as_ref().map_or(0, Bytes::len) as u64,
+                    key: key.clone(),
+                    taken: false,
+                    place: Place::Here(None),
+                };
+                match desk.calls.begin(id, entry, category.config.bounds()) {
                     Ok(sooner) => earlier |= sooner,
                     Err(entry) => {
-                        let error = overloaded(&category.name, bounds.calls_max);
-                        refused.push((entry.completion, error));
+                        let limit = category.config.bounds().calls_max;
+                        refused.push((entry.completion, overloaded(&category.name, limit)));
+                        started.push(None);
                         continue;
                     }
                 }
-                started[index] = Some(CallId(id));
-                if known && self.local && key.is_none() {
+                started.push(Some(CallId(id)));
+                let deadline = now.after(timeout);
+                if known.offered && self.local && key.is_none() {
                     desk.send(now, id, incoming(request, category, deadline));
                 } else {
+                    let held = Held { request, deadline };
                     elsewhere.push(Elsewhere {
                         id,
-                        number,
                         known,
                         key,
-                        held: Held { request, deadline },
+                        held,
                     });
                 }
             }
@@ -175,7 +195,7 @@ impl Calls {
         }
         for (completion, error) in refused {
             if error.code() == ErrorCode::Overloaded {
-                count(&self.counters.overloaded);
+                self.counters.overloaded.fetch_add(1, Ordering::Relaxed);
             }
             refuse(completion, error);
         }
@@ -184,46 +204,11 @@ impl Calls {
         }
     }
 
-    fn ready(
-        &self,
-        now: Timestamp,
-        method: Option<Known>,
-        request: CallRequest,
-        completion: Completion,
-        index: usize,
-    ) -> Ready {
-        let number = method
-            .as_ref()
-            .map_or(self.categories.default(), |method| method.category);
-        let category = self.categories.get(number);
-        let timeout = request.timeout.unwrap_or(category.config.timeout.0);
-        let entry = Entry {
-            completion,
-            deadline: now.after(category.config.wait(timeout)),
-            category: number,
-            bytes: request
-                .params
-                .as_ref()
-                .map_or(0, |params| params.len() as u64),
-            key: key_of(&request),
-            taken: false,
-            place: Place::Here(None),
-        };
-        Ready {
-            index,
-            entry,
-            known: method.is_some(),
-            request,
-            deadline: now.after(timeout),
-        }
-    }
-
     /// Goes on with a call that is not simply handed to a worker of this process: it has a
     /// key, nobody offers its method, or it goes over the wire.
     fn send_elsewhere(&self, now: Timestamp, call: Elsewhere) {
         let Elsewhere {
             id,
-            number,
             known,
             key,
             held,
@@ -233,8 +218,8 @@ impl Calls {
         {
             return;
         }
-        if known {
-            let category = self.categories.get(number);
+        if known.offered {
+            let category = self.categories.get(known.category);
             self.send(id, held.request, category, held.deadline, key);
         } else {
             self.hold(id, held);
@@ -283,27 +268,18 @@ impl Calls {
         }
     }
 
-    fn check(
-        &self,
-        request: &CallRequest,
-        method: Option<&Known>,
-        now: Timestamp,
-    ) -> Result<(), Error> {
+    fn check(&self, request: &CallRequest, known: &Known, now: Timestamp) -> Result<(), Error> {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Error::shutting_down());
         }
-        match method {
-            None if !lock(&self.schedule).is_asking(now) => {
-                count(&self.counters.not_offered);
-                return Err(no_handler(&request.method));
-            }
-            Some(Known {
-                schema: Some(schema),
-                ..
-            }) => schema
+        if !known.offered && !lock(&self.schedule).is_asking(now) {
+            count(&self.counters.not_offered);
+            return Err(no_handler(&request.method));
+        }
+        if let Some(schema) = &known.schema {
+            schema
                 .check(request.params.as_ref())
-                .inspect_err(|_| count(&self.counters.invalid_params))?,
-            _ => {}
+                .inspect_err(|_| count(&self.counters.invalid_params))?;
         }
         let key_length = request
             .idempotency_key
@@ -387,30 +363,19 @@ impl Calls {
     }
 }
 
-/// What is known of a method that somebody offers.
+/// What is known of a method.
 struct Known {
+    /// Its class, or that of methods that nobody offers.
     category: usize,
+    /// Somebody offers it.
+    offered: bool,
     schema: Option<Arc<Schema>>,
-}
-
-/// A call that may begin.
-struct Ready {
-    /// Its place among those that are asked for together.
-    index: usize,
-    entry: Entry,
-    /// Somebody offers the method.
-    known: bool,
-    request: CallRequest,
-    /// What the worker sees.
-    deadline: Timestamp,
 }
 
 /// A call that has begun and needs more than a worker.
 struct Elsewhere {
     id: u64,
-    /// Of its category.
-    number: usize,
-    known: bool,
+    known: Known,
     key: Option<Arc<Key>>,
     held: Held,
 }
