@@ -28,6 +28,7 @@ pub mod limits;
 mod mailbox;
 mod message;
 mod name;
+mod recent;
 mod time;
 mod topic;
 mod units;
@@ -58,6 +59,7 @@ pub use message::{
     When,
 };
 pub use name::{ChannelName, HandlerName, NameError, Pattern, SubscriptionName, TopicName};
+pub use recent::Recent;
 pub use time::{ParseTimeError, Timestamp};
 pub use topic::{
     Dedupe, DeliveryMode, Durability, OptionConflict, Overflow, Retry, StartFrom,

@@ -9,6 +9,7 @@ mod channel;
 mod consumer;
 mod deliver;
 mod error;
+mod frame;
 mod gathered;
 mod inbox;
 mod info;
@@ -28,9 +29,9 @@ use crate::{
     shared::{Phase, Shared},
 };
 use answers::Answers;
-use bytes::Bytes;
 use channel::Channels;
 use consumer::Consumers;
+pub(crate) use frame::Frame;
 use gathered::Gathered;
 use inbox::Event;
 use params::Params;
@@ -38,7 +39,6 @@ use std::{collections::VecDeque, sync::Arc};
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::{
     Id, Incoming, InvalidReason, Item, Limits, ParseError, Request, encode_error, encode_result,
-    parse,
 };
 use trunkline_model::{
     Caller, Completed, Completion, CompletionQueue, Error, Mailbox, Outcome, Protocol, Wake,
@@ -152,8 +152,8 @@ impl Connection {
     }
 
     /// Acts on one frame.
-    pub(crate) fn receive(&mut self, frame: &Bytes, out: &mut Outbox) {
-        match parse(frame, &self.limits) {
+    pub(crate) fn receive(&mut self, frame: Frame<'_>, out: &mut Outbox) {
+        match frame.parse(&self.limits) {
             Ok(Incoming::Single(item)) => self.item(item, None, frame, out),
             Ok(Incoming::Batch(items)) => {
                 if let Err(full) = self.answers.admit() {
@@ -171,7 +171,7 @@ impl Connection {
         }
     }
 
-    fn item(&mut self, item: Item<'_>, batch: Option<usize>, frame: &Bytes, out: &mut Outbox) {
+    fn item(&mut self, item: Item<'_>, batch: Option<usize>, frame: Frame<'_>, out: &mut Outbox) {
         match item {
             Item::Request(request) => self.request(&request, batch, frame, out),
             Item::Answer(answer) => self.answered(&answer, frame),
@@ -183,7 +183,7 @@ impl Connection {
         &mut self,
         request: &Request<'_>,
         batch: Option<usize>,
-        frame: &Bytes,
+        frame: Frame<'_>,
         out: &mut Outbox,
     ) {
         self.requests += 1;
@@ -237,11 +237,11 @@ impl Connection {
         });
     }
 
-    fn unreadable(&mut self, frame: &Bytes, problem: &ParseError, out: &mut Outbox) {
+    fn unreadable(&mut self, frame: Frame<'_>, problem: &ParseError, out: &mut Outbox) {
         self.shared.counters.invalid.add(1);
         let text = problem.to_string();
         if !self.workers.is_idle()
-            && let Some(id) = str::from_utf8(frame).ok().and_then(salvage::answered_id)
+            && let Some(id) = frame.text().and_then(salvage::answered_id)
             && let Some(id) = Id::from_json(id)
             && self.failed_to_answer(id, &text)
         {

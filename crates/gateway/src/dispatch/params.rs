@@ -1,4 +1,4 @@
-use super::error;
+use super::{error, frame::Frame};
 use bytes::Bytes;
 use serde::{
     Deserialize, Deserializer,
@@ -10,10 +10,6 @@ use std::fmt;
 use trunkline_jsonrpc::{Scanner, parse_params};
 use trunkline_model::{ConsumerId, DeliveryTag, Error, limits};
 
-/// Parts of a frame smaller than this are copied: keeping them must not keep the frame, nor the
-/// buffer around it, in memory.
-const SHARED_BYTES_MIN: usize = 4 << 10;
-
 /// Tags that room is made for before they are read.
 const TAGS_AT_ONCE: usize = 1_000;
 
@@ -21,7 +17,7 @@ const TAGS_AT_ONCE: usize = 1_000;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Params<'a> {
     pub(crate) raw: Option<&'a RawValue>,
-    pub(crate) frame: &'a Bytes,
+    pub(crate) frame: Frame<'a>,
 }
 
 impl<'a> Params<'a> {
@@ -44,13 +40,9 @@ impl<'a> Params<'a> {
         self.raw.map(|raw| self.keep(raw.get().as_bytes()))
     }
 
-    /// A part of the frame to keep: shared if it makes up most of it, else copied.
+    /// A part of the frame to keep.
     pub(crate) fn keep(self, part: &[u8]) -> Bytes {
-        if part.len() >= SHARED_BYTES_MIN && part.len() >= self.frame.len() / 2 {
-            self.frame.slice_ref(part)
-        } else {
-            Bytes::copy_from_slice(part)
-        }
+        self.frame.keep(part)
     }
 }
 

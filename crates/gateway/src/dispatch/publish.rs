@@ -387,7 +387,7 @@ mod tests {
                 let raw = serde_json::from_str(text).unwrap();
                 let params = Params {
                     raw: Some(raw),
-                    frame: &frame,
+                    frame: crate::dispatch::frame::Frame::Body(&frame),
                 };
                 let scanned = scan(params);
                 if index == 0 {

@@ -4,12 +4,13 @@ use super::{
     Connection, Step,
     call::malformed,
     error,
+    frame::Frame,
     inbox::{WorkerKey, WorkerSink},
     params::Params,
     waiting::Ask,
 };
 use crate::outbox::Outbox;
-use bytes::{BufMut, Bytes};
+use bytes::BufMut;
 use compact_str::CompactString;
 use hashbrown::HashMap;
 use serde::Deserialize;
@@ -233,9 +234,8 @@ impl Connection {
 
     /// A worker's answer. One to a call that this connection is not running is counted and
     /// nothing else: late, given twice, or another worker's.
-    pub(crate) fn answered(&mut self, answer: &Answer<'_>, frame: &Bytes) {
-        let params = Params { raw: None, frame };
-        let keep = |raw: &RawValue| params.keep(raw.get().as_bytes());
+    pub(crate) fn answered(&mut self, answer: &Answer<'_>, frame: Frame<'_>) {
+        let keep = |raw: &RawValue| frame.keep(raw.get().as_bytes());
         let outcome = match &answer.outcome {
             Outcome::Result(result) => CallOutcome::Result(keep(result)),
             Outcome::Error(object) => match ErrorObject::parse(object) {

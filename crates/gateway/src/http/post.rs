@@ -4,7 +4,11 @@ use super::{
     problem::{problem, problem_with},
     upgrade::Peer,
 };
-use crate::{dispatch::Connection, outbox::Outbox, shared::Shared};
+use crate::{
+    dispatch::{Connection, Frame},
+    outbox::Outbox,
+    shared::Shared,
+};
 use axum::{
     body::Body,
     extract::{Extension, Request, State},
@@ -44,7 +48,7 @@ pub(crate) async fn post(
     let caller = shared.caller(Protocol::Http, peer.address);
     let mut connection = Connection::new(shared, caller);
     let mut out = Outbox::bare();
-    connection.receive(&body, &mut out);
+    connection.receive(Frame::Body(&body), &mut out);
     loop {
         connection.collect(&mut out);
         if connection.is_idle() {

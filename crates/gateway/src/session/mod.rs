@@ -6,10 +6,9 @@ mod health;
 mod wire;
 
 use crate::{
-    dispatch::Connection,
+    dispatch::{Connection, Frame},
     shared::{Phase, Shared},
 };
-use bytes::Bytes;
 use ending::Ending;
 use futures_util::{Sink, Stream};
 use health::{Health, Verdict};
@@ -156,8 +155,7 @@ impl Session {
         let out = self.socket.get_mut().out();
         for message in self.frames.drain(..) {
             if message.is_text() {
-                let frame = Bytes::from(message.into_payload());
-                self.connection.receive(&frame, out);
+                self.connection.receive(Frame::Message(&message), out);
             } else if message.is_binary() {
                 return Some(Ending::Close(
                     CloseCode::UNSUPPORTED_DATA,

@@ -14,7 +14,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
     },
 };
-use trunkline_model::{CallSink, DispatchId, IncomingCall, Timestamp, WorkerSpec};
+use trunkline_model::{CallSink, DispatchId, IncomingCall, Recent, Timestamp, WorkerSpec};
 
 /// Calls that left a line without being taken are forgotten when there are more of them than
 /// this, and than of those that wait.
@@ -28,7 +28,7 @@ const TOGETHER_MAX: usize = 64;
 pub(crate) struct Dispatcher {
     lines: HashMap<CompactString, Line>,
     workers: HashMap<u64, Worker>,
-    running: HashMap<u64, Running>,
+    running: Recent<Running>,
     last_dispatch: u64,
     /// Calls in all lines.
     waiting: usize,
@@ -262,7 +262,7 @@ impl Dispatcher {
         dispatch: u64,
         calls: &mut impl Waiters,
     ) -> Option<Running> {
-        let running = self.running.remove(&dispatch)?;
+        let running = self.running.remove(dispatch)?;
         if let Some(worker) = self.workers.get(&running.worker) {
             worker.running.fetch_sub(1, Ordering::Relaxed);
             self.refill(now, running.worker, calls);
@@ -273,7 +273,7 @@ impl Dispatcher {
     /// A running call, if somebody waits for it.
     pub(crate) fn awaited(&self, dispatch: u64) -> Option<&Running> {
         self.running
-            .get(&dispatch)
+            .get(dispatch)
             .filter(|running| !running.cancelled)
     }
 
@@ -298,7 +298,7 @@ impl Dispatcher {
 
     /// Nobody waits any more for a running call. Its slot stays taken until it is answered.
     pub(crate) fn cancel(&mut self, now: Timestamp, dispatch: u64) {
-        let Some(running) = self.running.get_mut(&dispatch) else {
+        let Some(running) = self.running.get_mut(dispatch) else {
             return;
         };
         running.cancelled = true;
@@ -335,11 +335,7 @@ impl Dispatcher {
     pub(crate) fn lose(&mut self, worker: u64) -> Option<(Arc<Stats>, Vec<Running>)> {
         self.close(worker);
         let gone = self.workers.remove(&worker)?;
-        let mut lost: Vec<(u64, Running)> = self
-            .running
-            .extract_if(|_, running| running.worker == worker)
-            .collect();
-        lost.sort_unstable_by_key(|(dispatch, _)| *dispatch);
+        let lost = self.running.extract(|_, running| running.worker == worker);
         let lost = lost.into_iter().map(|(_, running)| running).collect();
         Some((gone.stats, lost))
     }

@@ -1,14 +1,15 @@
 //! The calls of this gateway that have not ended: bounds and deadlines. Pure.
 
 use crate::calls::{CallRequest, dispatcher::Waiters, idempotency::Key};
-use hashbrown::HashMap;
 use std::sync::Arc;
-use trunkline_model::{CallId, Completion, DeadlineQueue, IncomingCall, Reporter, Timestamp};
+use trunkline_model::{
+    CallId, Completion, DeadlineQueue, IncomingCall, Recent, Reporter, Timestamp,
+};
 
 /// Calls that have not ended.
 #[derive(Debug)]
 pub(crate) struct Outstanding {
-    calls: HashMap<u64, Entry>,
+    calls: Recent<Entry>,
     deadlines: DeadlineQueue<u64>,
     /// Calls that no worker has taken, by category.
     waiting: Vec<Waiting>,
@@ -103,7 +104,7 @@ impl Waiting {
 impl Outstanding {
     pub(crate) fn new(categories: usize) -> Self {
         Self {
-            calls: HashMap::new(),
+            calls: Recent::default(),
             deadlines: DeadlineQueue::new(),
             waiting: vec![Waiting::default(); categories],
             unoffered: Vec::new(),
@@ -139,7 +140,7 @@ impl Outstanding {
 
     /// A call is on the wire; false if it has ended in between.
     pub(crate) fn sent(&mut self, id: u64, wire: CallId) -> bool {
-        match self.calls.get_mut(&id) {
+        match self.calls.get_mut(id) {
             Some(entry) => {
                 entry.place = Place::Wire(wire);
                 true
@@ -150,7 +151,7 @@ impl Outstanding {
 
     /// Nobody offers its method yet.
     pub(crate) fn hold(&mut self, id: u64, held: Held) {
-        if let Some(entry) = self.calls.get_mut(&id) {
+        if let Some(entry) = self.calls.get_mut(id) {
             entry.place = Place::Here(Some(Box::new(held)));
             self.unoffered.push(id);
         }
@@ -161,7 +162,7 @@ impl Outstanding {
     pub(crate) fn take_held(&mut self, is_due: impl Fn(&str) -> bool) -> Vec<Due> {
         let (calls, mut due) = (&mut self.calls, Vec::new());
         self.unoffered.retain(|id| {
-            let Some(entry) = calls.get_mut(id) else {
+            let Some(entry) = calls.get_mut(*id) else {
                 return false;
             };
             let Place::Here(waiting) = &mut entry.place else {
@@ -184,7 +185,7 @@ impl Outstanding {
 
     /// A worker has it.
     pub(crate) fn taken(&mut self, id: u64) {
-        if let Some(entry) = self.calls.get_mut(&id)
+        if let Some(entry) = self.calls.get_mut(id)
             && !std::mem::replace(&mut entry.taken, true)
         {
             self.waiting[entry.category].leave(entry.bytes);
@@ -193,14 +194,14 @@ impl Outstanding {
 
     /// It waits in a line.
     pub(crate) fn waits_in_line(&mut self, id: u64, incoming: Box<IncomingCall>) {
-        if let Some(entry) = self.calls.get_mut(&id) {
+        if let Some(entry) = self.calls.get_mut(id) {
             entry.place = Place::Line(incoming);
         }
     }
 
     /// Its worker was lost: what is needed to run it again, if it may be.
     pub(crate) fn take_again(&mut self, id: u64) -> Option<IncomingCall> {
-        let entry = self.calls.get_mut(&id)?;
+        let entry = self.calls.get_mut(id)?;
         match &mut entry.place {
             Place::Worker { again, .. } => again.take().map(|again| *again),
             _ => None,
@@ -209,12 +210,12 @@ impl Outstanding {
 
     /// Where its progress goes.
     pub(crate) fn reporter(&self, id: u64) -> Option<Reporter> {
-        Some(self.calls.get(&id)?.completion.reporter())
+        Some(self.calls.get(id)?.completion.reporter())
     }
 
     /// It has ended; `None` if it had before.
     pub(crate) fn remove(&mut self, id: u64) -> Option<Entry> {
-        let entry = self.calls.remove(&id)?;
+        let entry = self.calls.remove(id)?;
         self.deadlines.remove(entry.deadline, id);
         if !entry.taken {
             self.waiting[entry.category].leave(entry.bytes);
@@ -237,13 +238,13 @@ impl Outstanding {
 
     /// All calls, at the end.
     pub(crate) fn ids(&self) -> Vec<u64> {
-        let mut ids: Vec<u64> = self.calls.keys().copied().collect();
+        let mut ids: Vec<u64> = self.calls.iter().map(|(id, _)| id).collect();
         ids.sort_unstable();
         ids
     }
 
     pub(crate) fn contains(&self, id: u64) -> bool {
-        self.calls.contains_key(&id)
+        self.calls.contains(id)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -257,7 +258,7 @@ impl Outstanding {
 
 impl Waiters for Outstanding {
     fn take(&mut self, call: u64) -> Option<Box<IncomingCall>> {
-        let entry = self.calls.get_mut(&call)?;
+        let entry = self.calls.get_mut(call)?;
         match std::mem::replace(&mut entry.place, Place::Here(None)) {
             Place::Line(incoming) => Some(incoming),
             other => {
@@ -269,13 +270,13 @@ impl Waiters for Outstanding {
 
     fn runs(&mut self, call: u64, dispatch: u64, again: Option<Box<IncomingCall>>) {
         self.taken(call);
-        if let Some(entry) = self.calls.get_mut(&call) {
+        if let Some(entry) = self.calls.get_mut(call) {
             entry.place = Place::Worker { dispatch, again };
         }
     }
 
     fn waits(&self, call: u64) -> bool {
-        let entry = self.calls.get(&call);
+        let entry = self.calls.get(call);
         entry.is_some_and(|entry| matches!(entry.place, Place::Line(_)))
     }
 }
