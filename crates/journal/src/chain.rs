@@ -24,6 +24,16 @@ impl Chain {
         }
     }
 
+    /// After the record `lsn` of this or an earlier generation.
+    pub(crate) fn resumed(lsn: Lsn, generation: u32, last_now: u64) -> Chain {
+        Chain {
+            next: Some(lsn.next()),
+            generation,
+            closed: false,
+            last_now,
+        }
+    }
+
     /// Whether a valid batch continues the log.
     pub(crate) fn continues(&self, batch: &BatchHeader) -> bool {
         self.next.is_none_or(|next| next == batch.first_lsn)

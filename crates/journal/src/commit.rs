@@ -6,10 +6,11 @@ use std::sync::{Arc, MutexGuard, TryLockError};
 
 use bytes::Bytes;
 
+use crate::checkpoint;
 use crate::config::Urgency;
 use crate::disk::DiskFile;
 use crate::format::{
-    BATCH_HEADER, BatchHeader, FLAG_CLOSING, FileName, Frame, SEGMENT_DATA, padding,
+    BATCH_HEADER, BatchHeader, Checkpoint, FLAG_CLOSING, FileName, Frame, SEGMENT_DATA, padding,
 };
 use crate::journal::Journal;
 use crate::lsn::{Lsn, Place};
@@ -89,13 +90,39 @@ impl Journal {
     /// # Errors
     /// The journal is poisoned, now or before.
     pub fn close(&self) -> Result<(), Poison> {
+        self.close_with(|| None).map(|_| ())
+    }
+
+    /// The same, and leaves a checkpoint: `state` is called when no append can come any more and all of them are durable, and returns
+    /// what [`open_with`](Journal::open_with) is to start from. Returns why the checkpoint could not be written, if it could not; the log
+    /// is as good without.
+    ///
+    /// # Errors
+    /// The journal is poisoned, now or before.
+    pub fn close_with(
+        &self,
+        state: impl FnOnce() -> Option<Vec<u8>>,
+    ) -> Result<Option<io::Error>, Poison> {
         if std::mem::replace(&mut lock(&self.tail).closed, true) {
-            return self.poison.check();
+            return self.poison.check().map(|()| None);
         }
         self.sync()?;
+        let failed = state().and_then(|state| self.write_checkpoint(&state).err());
         lock(&self.tail).append_closing();
         self.sync()?;
-        Ok(())
+        Ok(failed)
+    }
+
+    fn write_checkpoint(&self, state: &[u8]) -> io::Result<()> {
+        let last_now = lock(&self.tail).last_now();
+        let describe = |number| Checkpoint {
+            number,
+            generation: self.generation,
+            lsn: self.watermarks().synced,
+            end: self.progress.written_end(),
+            last_now,
+        };
+        checkpoint::write(self.segments.disk(), self.journal_id, describe, state)
     }
 
     fn round(

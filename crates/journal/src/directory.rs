@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
+use crate::checkpoint::CheckpointFile;
 use crate::disk::Disk;
 use crate::error::OpenError;
 use crate::format::{FileName, HeaderFault, SegmentHeader};
@@ -15,6 +16,10 @@ pub(crate) struct Directory {
     pub(crate) free: Vec<(u32, u64)>,
     /// Numbers of files that were being made.
     pub(crate) new: Vec<u32>,
+    /// Oldest first.
+    pub(crate) checkpoints: Vec<CheckpointFile>,
+    /// Numbers of checkpoints that were being made.
+    pub(crate) new_checkpoints: Vec<u32>,
 }
 
 impl Directory {
@@ -24,6 +29,8 @@ impl Directory {
             segments: BTreeMap::new(),
             free: Vec::new(),
             new: Vec::new(),
+            checkpoints: Vec::new(),
+            new_checkpoints: Vec::new(),
         };
         let mut names = BTreeMap::new();
         for entry in disk.list().map_err(|cause| io_error(disk, "", cause))? {
@@ -31,10 +38,19 @@ impl Directory {
                 Some(FileName::Segment(number)) => drop(names.insert(number, entry)),
                 Some(FileName::Free(number)) => directory.free.push((number, entry.bytes)),
                 Some(FileName::New(number)) => directory.new.push(number),
+                Some(name @ (FileName::Checkpoint(number) | FileName::Sealed(number))) => {
+                    directory.checkpoints.push(CheckpointFile {
+                        number,
+                        bytes: entry.bytes,
+                        sealed: matches!(name, FileName::Sealed(_)),
+                    });
+                }
+                Some(FileName::NewCheckpoint(number)) => directory.new_checkpoints.push(number),
                 None => {}
             }
         }
         directory.free.sort_unstable();
+        directory.checkpoints.sort_unstable();
         let mut journal_id = None;
         for (number, entry) in names {
             let header = read_header(disk, number, &entry.name, entry.bytes)?;

@@ -101,7 +101,21 @@ impl Journal {
         now: u64,
         replay: &mut dyn FnMut(Replayed<'_>) -> Result<(), ReplayError>,
     ) -> Result<(Journal, RecoveryReport), OpenError> {
-        crate::open::open(disk, config, now, replay)
+        crate::open::open(disk, config, now, &mut crate::open::FromTheStart(replay))
+    }
+
+    /// The same, from the newest state that was given to [`close_with`](Journal::close_with), if it can be used: then only what
+    /// follows it in the log is read and handed out.
+    ///
+    /// # Errors
+    /// See [`OpenError`]. What is damaged before the state's place in the log is found when it is [read](Journal::read), and by [`verify`](crate::verify).
+    pub fn open_with(
+        disk: Arc<dyn crate::Disk>,
+        config: Config,
+        now: u64,
+        recover: &mut dyn crate::Recover,
+    ) -> Result<(Journal, RecoveryReport), OpenError> {
+        crate::open::open(disk, config, now, recover)
     }
 
     /// Asks whether a group of `bytes` ([`Group::byte_len`]) may be appended. After `Ok`, an append of at most so much by the

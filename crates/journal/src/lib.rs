@@ -33,6 +33,7 @@
 //! Start reading at [`Journal`], then `commit.rs` (the way down), `recovery.rs` (the way up) and `chain.rs` (what counts as the log).
 
 mod chain;
+mod checkpoint;
 mod commit;
 mod config;
 mod directory;
@@ -58,6 +59,7 @@ mod tail;
 mod walk;
 mod writer;
 
+pub use checkpoint::Recover;
 pub use commit::Committed;
 pub use config::{Class, Config, Urgency};
 pub use disk::{Disk, DiskFile, FileEntry, LockGuard, RealDisk};

@@ -106,7 +106,7 @@ pub fn verify(
             ..RecoveryReport::default()
         }
     } else {
-        recover(disk, &directory, &mut visit)?.report
+        recover(disk, &directory, None, &mut visit)?.report
     };
     Ok(VerifyReport {
         recovery,

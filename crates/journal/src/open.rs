@@ -5,6 +5,7 @@ use std::io;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex};
 
+use crate::checkpoint::{self, Recover};
 use crate::commit::CommitSide;
 use crate::config::Config;
 use crate::directory::{Directory, io_error};
@@ -22,11 +23,24 @@ use crate::recovery::{Recovered, RecoveryReport, Replayed, Visit, recover};
 use crate::segments::{FreeFile, Segment, Segments};
 use crate::tail::{Ready, Tail};
 
-type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<(), ReplayError>;
+pub(crate) type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<(), ReplayError>;
 
-struct ReplayVisit<'a>(Replay<'a>);
+struct RecoverVisit<'a>(&'a mut dyn Recover);
 
-impl Visit for ReplayVisit<'_> {
+impl Visit for RecoverVisit<'_> {
+    fn record(&mut self, record: Replayed<'_>) -> Result<(), ReplayError> {
+        self.0.record(record)
+    }
+}
+
+/// Somebody who wants every record.
+pub(crate) struct FromTheStart<'a>(pub(crate) Replay<'a>);
+
+impl Recover for FromTheStart<'_> {
+    fn load(&mut self, _: &[u8]) -> Result<(), ReplayError> {
+        Err("all records are wanted".into())
+    }
+
     fn record(&mut self, record: Replayed<'_>) -> Result<(), ReplayError> {
         (self.0)(record)
     }
@@ -36,7 +50,7 @@ pub(crate) fn open(
     disk: Arc<dyn Disk>,
     config: Config,
     now: u64,
-    replay: Replay<'_>,
+    wanted: &mut dyn Recover,
 ) -> Result<(Journal, RecoveryReport), OpenError> {
     config.check().map_err(OpenError::Config)?;
     let lock = take_lock(&*disk)?;
@@ -49,7 +63,14 @@ pub(crate) fn open(
     let poison = PoisonCell::default();
     let (segments, journal_id, recovered) = match directory.journal_id() {
         Some(journal_id) => {
-            let recovered = recover(&*disk, &directory, &mut ReplayVisit(replay))?;
+            let mut ignored = Vec::new();
+            let loaded = checkpoint::load(&*disk, &directory, wanted, &mut ignored);
+            let (covered, start) = loaded.map(|(found, start)| (found.lsn, start)).unzip();
+            let mut recovered = recover(&*disk, &directory, start, &mut RecoverVisit(wanted))?;
+            recovered.report.checkpoint = covered;
+            recovered.report.ignored = ignored;
+            // Before anything is written.
+            checkpoint::unseal(&*disk, &directory)?;
             let segments = segments(&disk, &config, journal_id, recovered.generation);
             segments.adopt(found_segments(&directory), free_files(&directory));
             (segments, journal_id, recovered)

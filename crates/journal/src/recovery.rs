@@ -10,6 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use std::{mem, panic, thread};
 
 use crate::chain::{Beyond, Chain, Verdict, judge};
+use crate::checkpoint::Start;
 use crate::directory::{Directory, io_error};
 use crate::disk::Disk;
 use crate::error::{OpenError, ReplayError};
@@ -51,7 +52,11 @@ pub struct TornTail {
 /// What opening found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RecoveryReport {
-    /// The first record of the log; [`Lsn::ZERO`] if there is none.
+    /// The state of which record was loaded from a checkpoint, so that only later ones were handed out; `None` if all of them were.
+    pub checkpoint: Option<Lsn>,
+    /// Checkpoints that were of no use, and why. The log was read from further back instead.
+    pub ignored: Vec<String>,
+    /// The first record that was handed out; [`Lsn::ZERO`] if there is none.
     pub first_lsn: Lsn,
     /// The last record of the log.
     pub last_lsn: Lsn,
@@ -65,7 +70,7 @@ pub struct RecoveryReport {
     pub torn: Option<TornTail>,
     /// Segments of the log, ready ones included.
     pub segments: usize,
-    /// Bytes of the log: whole batches.
+    /// Bytes of the log that were read: whole batches.
     pub bytes: u64,
 }
 
@@ -143,13 +148,21 @@ impl Buffers {
     }
 }
 
-/// Walks the log of a directory that has at least one segment.
+/// Walks the log of a directory that has at least one segment: all of it, or from a checkpoint on.
 pub(crate) fn recover(
     disk: &dyn Disk,
     directory: &Directory,
+    start: Option<Start>,
     visit: &mut dyn Visit,
 ) -> Result<Recovered, OpenError> {
     let oldest = directory.segments.keys().next().copied().unwrap_or(1);
+    let start = start.unwrap_or_else(|| Start {
+        chain: Chain::start(oldest),
+        end: Place::new(oldest, SEGMENT_DATA),
+        sealed: None,
+    });
+    let before = directory.segments.range(..start.end.segment());
+    let bytes_before = before.map(|(_, header)| u64::from(header.segment_bytes));
     let report = RecoveryReport {
         segments: directory.segments.len(),
         ..RecoveryReport::default()
@@ -163,12 +176,13 @@ pub(crate) fn recover(
         buffers: &buffers,
         blank: &blank,
         pieces,
-        chain: Chain::start(oldest),
-        end: Place::new(oldest, SEGMENT_DATA),
+        chain: start.chain,
+        end: start.end,
+        sealed: start.sealed,
         verified: Vec::new(),
         stopped_by: BatchFault::Blank,
         next_start: None,
-        bytes_before: 0,
+        bytes_before: bytes_before.sum(),
         report,
     };
     thread::scope(|scope| {
@@ -177,8 +191,10 @@ pub(crate) fn recover(
             .spawn_scoped(scope, || recovery.run())
             .map_err(|cause| io_error(disk, "", cause))?;
         // If it can't be had, the reading thread looks at everything itself.
-        let looking = thread::Builder::new().name("journal-look".into());
-        drop(looking.spawn_scoped(scope, || look_ahead(disk, directory, &blank)));
+        if start.sealed.is_none() {
+            let looking = thread::Builder::new().name("journal-look".into());
+            drop(looking.spawn_scoped(scope, || look_ahead(disk, directory, &blank)));
+        }
         let handed_out = hand_out(received, &buffers, visit);
         let found = match reading.join() {
             Ok(found) => found,
@@ -279,6 +295,8 @@ struct Recovery<'a> {
     pieces: SyncSender<Piece>,
     chain: Chain,
     end: Place,
+    /// See [`Start::sealed`].
+    sealed: Option<u32>,
     /// Batches of the window of now that are not handed over yet.
     verified: Vec<(u32, BatchHeader)>,
     /// What is at the end instead of a batch that continues the log.
@@ -293,7 +311,10 @@ impl Recovery<'_> {
     /// The reading thread: from the start of the log to the end of the last segment.
     fn run(mut self) -> Result<Recovered, Halt> {
         self.walk_log()?;
-        let beyond = self.look_beyond()?;
+        let beyond = match self.nothing_follows() {
+            true => Beyond::default(),
+            false => self.look_beyond()?,
+        };
         Ok(self.finish(&beyond)?)
     }
 
@@ -337,10 +358,12 @@ impl Recovery<'_> {
     /// Follows the chain to its end.
     fn walk_log(&mut self) -> Result<(), Halt> {
         let directory = self.directory;
-        let mut segments = directory.segments.iter().peekable();
+        let mut segments = directory.segments.range(self.end.segment()..).peekable();
         while let Some((&number, header)) = segments.next() {
             let mut walk = self.open(number, header)?;
-            self.end = Place::new(number, SEGMENT_DATA);
+            if number != self.end.segment() {
+                self.end = Place::new(number, SEGMENT_DATA);
+            }
             let walked = self.walk_segment(&mut walk);
             // What is before a fault is the log all the same.
             self.hand_over(&mut walk)?;
@@ -397,6 +420,19 @@ impl Recovery<'_> {
         }
     }
 
+    /// Whether the log ends with the closing batch of a sealed stop: then nothing was written after it.
+    fn nothing_follows(&self) -> bool {
+        self.chain.is_closed()
+            && self.sealed == Some(self.chain.generation())
+            && !self.is_cut_short()
+    }
+
+    /// Whether the end looks like a write that a crash cut short.
+    fn is_cut_short(&self) -> bool {
+        let cut_short = |fault| matches!(fault, BatchFault::Checksum { generation } if !self.chain.is_stale(generation));
+        cut_short(self.stopped_by) || self.next_start.is_some_and(cut_short)
+    }
+
     /// Searches everything after the end for valid batches.
     fn look_beyond(&self) -> Result<Beyond, Halt> {
         let mut beyond = Beyond::default();
@@ -431,10 +467,7 @@ impl Recovery<'_> {
         if judge(&self.chain, beyond) == Verdict::Damaged {
             return Err(self.missing(next_lsn));
         }
-        let cut_short = |fault| matches!(fault, BatchFault::Checksum { generation } if !self.chain.is_stale(generation));
-        let torn = cut_short(self.stopped_by)
-            || self.next_start.is_some_and(cut_short)
-            || beyond.fresh > 0;
+        let torn = self.is_cut_short() || beyond.fresh > 0;
         self.report.torn = torn.then(|| TornTail {
             file: FileName::Segment(self.end.segment()).to_string(),
             offset: self.end.offset(),

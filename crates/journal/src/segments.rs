@@ -140,6 +140,10 @@ impl Segments {
         }
     }
 
+    pub(crate) fn disk(&self) -> &dyn Disk {
+        &*self.disk
+    }
+
     /// Takes over what recovery found.
     pub(crate) fn adopt(&self, live: impl IntoIterator<Item = Arc<Segment>>, free: Vec<FreeFile>) {
         let mut table = lock(&self.table);

@@ -116,6 +116,11 @@ impl SegmentWalk {
         Ok(&self.window.bytes()[from..from + len])
     }
 
+    /// Whether a batch may start at `offset`, or the segment be full there.
+    pub(crate) fn may_start(&self, offset: u32) -> bool {
+        (SEGMENT_DATA..=self.segment_bytes).contains(&offset) && offset.is_multiple_of(BATCH_ALIGN)
+    }
+
     /// Whether [`SegmentWalk::batch`] can tell about `offset` without another window.
     pub(crate) fn covers(&self, offset: u32) -> bool {
         let header = self.window.slice(offset, BATCH_HEADER as usize);

@@ -103,6 +103,26 @@ impl<T: Block> Blocks<T> {
         Some(result)
     }
 
+    /// Adds a block after all others; false if its number is not greater or it says nothing.
+    pub(crate) fn append(&mut self, number: u64, block: T) -> bool {
+        let follows = self.entries.back().is_none_or(|(last, _)| *last < number);
+        let fits = follows && !block.is_blank();
+        if fits {
+            self.entries.push_back((number, block));
+        }
+        fits
+    }
+
+    /// Makes room for so many more blocks.
+    pub(crate) fn reserve(&mut self, blocks: usize) {
+        self.entries.reserve(blocks);
+    }
+
+    /// Those that say something, ascending.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (u64, &T)> {
+        self.iter().filter(|(_, block)| !block.is_blank())
+    }
+
     fn find(&self, number: u64) -> Result<usize, usize> {
         let first = self.entries.front().map_or(number, |(first, _)| *first);
         let Some(ahead) = number.checked_sub(first) else {

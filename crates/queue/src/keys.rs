@@ -32,6 +32,12 @@ impl Keys {
         id
     }
 
+    /// All of them with the sequences of their messages.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
+        let texts = self.texts.iter();
+        texts.map(|(_, (key, sequence))| (key.as_str(), *sequence))
+    }
+
     pub(crate) fn remove(&mut self, id: u32) {
         let Some((key, _)) = self.texts.remove(id) else {
             return;

@@ -1,6 +1,8 @@
 use crate::blocks::{Blocks, members, split};
 use std::collections::{BTreeMap, btree_map};
 
+mod saved;
+
 /// A message at its position in a lane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Placed {

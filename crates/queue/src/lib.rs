@@ -10,13 +10,15 @@
 //! hash table. After [`Core::check`] says yes, [`Core::apply`] cannot fail.
 //!
 //! Start reading at [`Core`], then `topic`, `messages` and `subscription` (the state), `publish`,
-//! `settle` and `pump` (what happens to it), `record` (what is remembered of it).
+//! `settle` and `pump` (what happens to it), `record` (what is remembered of it). [`Core::save`]
+//! and [`Core::load`] are the same memory in one piece.
 
 mod admin;
 mod apply;
 mod attach;
 mod blocks;
 mod check;
+mod checkpoint;
 mod consumer;
 mod core;
 mod effects;
@@ -42,6 +44,7 @@ mod waiting;
 mod work;
 
 pub use crate::core::{Core, CoreConfig, Peeked};
+pub use checkpoint::CheckpointError;
 pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
 pub use record::{
     Attempt, Backlog, Define, Delivered, Dropped, Item, List, Placement, Purged, Put, Reason,

@@ -4,6 +4,10 @@ use crate::{
 };
 use trunkline_model::{Priority, Timestamp};
 
+mod saved;
+
+pub(crate) use saved::word;
+
 /// No key: of a message on a topic that doesn't deduplicate, or without one.
 pub(crate) const NO_KEY: u32 = u32::MAX;
 

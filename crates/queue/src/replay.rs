@@ -224,6 +224,14 @@ impl Core {
         }
     }
 
+    /// The same, told by the upper halves of the [`BodyRef`]s: each with how many bodies have
+    /// it, in several parts. Much faster where neighbours have the same.
+    pub fn upper_halves(&self, visit: &mut dyn FnMut(u32, u64)) {
+        for (_, topic) in self.topics.iter() {
+            topic.messages.upper_halves(visit);
+        }
+    }
+
     /// Logs every durable definition again, with its counters and the publish ids in their
     /// window, so that the segments with the earlier ones can be freed once this is
     /// durable. May be cut into several groups anywhere.

@@ -1,6 +1,8 @@
 use crate::lane::{Lane, Placed};
 use hashbrown::HashMap;
 
+mod saved;
+
 /// What waits in a subscription, by priority and position.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Waiting {

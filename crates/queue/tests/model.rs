@@ -411,6 +411,16 @@ fn check(history: &History) -> Result<(), TestCaseError> {
             .map_err(|error| TestCaseError::fail(format!("after {step}: {error}")))?;
     }
     pair.world.assert_bodies();
+    let saved = support::saved(&pair.world.core);
+    let loaded = support::loaded(&saved);
+    prop_assert!(support::saved(&loaded) == saved, "saved again");
+    prop_assert_eq!(loaded.next_deadline(), pair.world.core.next_deadline());
+    pair.compare_state(&loaded)
+        .map_err(|error| TestCaseError::fail(format!("loaded: {error}")))?;
+    let records = pair.world.log.len();
+    for cut in [0, records / 3, records / 2, records] {
+        support::assert_same_from(&pair.world.log, cut);
+    }
     // That a delay is over is no fact to be logged: recovery sees it from the time.
     let delays = |step: &Step| matches!(step, Step::Nack(_, _, 1..));
     if !history.steps.iter().any(delays) {

@@ -18,6 +18,13 @@ impl State {
         self.end_consumers(&Error::shutting_down(), out);
         true
     }
+
+    /// What the next start needs not find out from the log.
+    fn saved(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        self.core.save(&mut bytes);
+        bytes
+    }
 }
 
 impl Shared {
@@ -34,8 +41,14 @@ impl Shared {
             log.map(|log| log.journal.clone())
         });
         if let Some(journal) = journal {
-            match journal.close() {
-                Ok(()) => self.release(),
+            let state = || Some(self.locked(|state, _, _| state.saved()));
+            match journal.close_with(state) {
+                Ok(failed) => {
+                    if let Some(error) = failed {
+                        tracing::warn!(%error, "no checkpoint was written; the next start reads the whole log");
+                    }
+                    self.release();
+                }
                 Err(poison) => tracing::error!(%poison, "the journal was not closed properly"),
             }
         }

@@ -28,6 +28,16 @@ pub enum OpenError {
         /// How many messages belong nowhere.
         messages: u64,
     },
+    /// Messages are waiting whose segments are gone.
+    #[error(
+        "damaged: the oldest segments in {directory} are missing, and with them {messages} messages that wait. Put back the segment files that were moved away"
+    )]
+    Lost {
+        /// The directory.
+        directory: String,
+        /// How many messages are missing.
+        messages: u64,
+    },
     /// The default options of topics don't fit together.
     #[error("default options of topics: {0}")]
     Defaults(String),

@@ -11,7 +11,10 @@ pub(crate) struct Live {
 
 impl Live {
     pub(crate) fn add(&mut self, place: Place) {
-        let segment = place.segment();
+        self.add_many(place.segment(), 1);
+    }
+
+    pub(crate) fn add_many(&mut self, segment: u32, count: u64) {
         if self.counts.is_empty() {
             self.first = segment;
         }
@@ -23,7 +26,7 @@ impl Live {
         if index >= self.counts.len() {
             self.counts.resize(index + 1, 0);
         }
-        self.counts[index] += 1;
+        self.counts[index] += count;
     }
 
     pub(crate) fn remove(&mut self, place: Place) {

@@ -16,7 +16,7 @@ use std::{
     thread,
 };
 use trunkline_journal::{
-    Disk, Journal, Place, RealDisk, RecordKind, RecoveryReport, ReplayError, Replayed,
+    Disk, Journal, RealDisk, RecordKind, Recover, RecoveryReport, ReplayError, Replayed,
 };
 use trunkline_model::{Clock, Durability, SystemClock, Timestamp};
 use trunkline_queue::{BodyRef, Core, CoreConfig, KIND_PUT, Record, RecordError};
@@ -36,9 +36,12 @@ pub(crate) fn open(
         }
         Location::Disk(disk) => Some(disk.clone()),
     };
-    let core = Core::new(core_config(&config, disk.is_some())?);
+    let core = core_config(&config, disk.is_some())?;
     match disk {
-        None => Ok((start(config, core, None, Timestamp::ZERO)?, None)),
+        None => {
+            let shared = start(config, Core::new(core), None, Timestamp::ZERO)?;
+            Ok((shared, None))
+        }
         Some(disk) => recover(config, core, disk),
     }
 }
@@ -65,7 +68,7 @@ fn core_config(config: &EmbeddedConfig, durable: bool) -> Result<CoreConfig, Ope
 
 fn recover(
     config: EmbeddedConfig,
-    mut core: Core,
+    core: CoreConfig,
     disk: Arc<dyn Disk>,
 ) -> Result<(Arc<Shared>, Option<RecoveryReport>), OpenError> {
     let opened_at = match &config.clock {
@@ -73,13 +76,17 @@ fn recover(
         None => SystemClock::new(Timestamp::ZERO).now(),
     };
     let name = disk.name();
-    let mut replay = |record: Replayed<'_>| replay(&mut core, record);
-    let (journal, report) = Journal::open(
+    let mut recovering = Recovering {
+        core: Core::new(core.clone()),
+        config: core,
+    };
+    let (journal, report) = Journal::open_with(
         disk,
         config.journal.clone(),
         opened_at.as_micros(),
-        &mut replay,
+        &mut recovering,
     )?;
+    let core = recovering.core;
     report_recovery(&name, &report);
     // Definitions are durable again before a segment that holds them is freed: a log without
     // them has lost its start, which the journal can't tell from a start that was freed.
@@ -92,9 +99,56 @@ fn recover(
             });
         }
     }
+    // A checkpoint knows messages whose segments were moved away, too.
+    match bodies_before(&core, journal.oldest_segment()) {
+        0 => {}
+        messages => {
+            return Err(OpenError::Lost {
+                directory: name,
+                messages,
+            });
+        }
+    }
     let last_now = Timestamp::from_micros(report.last_now);
     let log = Log::new(Arc::new(journal), Live::default());
     Ok((start(config, core, Some(log), last_now)?, Some(report)))
+}
+
+/// The state machine, to the journal.
+struct Recovering {
+    config: CoreConfig,
+    core: Core,
+}
+
+impl Recover for Recovering {
+    fn load(&mut self, state: &[u8]) -> Result<(), ReplayError> {
+        let mut core = Core::new(self.config.clone());
+        core.load(state)?;
+        self.core = core;
+        Ok(())
+    }
+
+    fn record(&mut self, record: Replayed<'_>) -> Result<(), ReplayError> {
+        replay(&mut self.core, record)
+    }
+}
+
+/// How many messages lie in segments before `oldest`.
+fn bodies_before(core: &Core, oldest: u32) -> u64 {
+    let mut lost = 0;
+    core.upper_halves(&mut |half, count| {
+        let is_before = segment_of(half).is_some_and(|segment| segment < oldest);
+        lost += count * u64::from(is_before);
+    });
+    lost
+}
+
+/// The segment that bodies with this upper half of their reference are in, if it is one.
+fn segment_of(half: u32) -> Option<u32> {
+    match BodyAt::of(BodyRef(u64::from(half) << 32)) {
+        BodyAt::Journal(place) => Some(place.segment()),
+        BodyAt::Memory(_) => None,
+    }
 }
 
 fn replay(core: &mut Core, record: Replayed<'_>) -> Result<(), ReplayError> {
@@ -120,7 +174,23 @@ fn report_recovery(directory: &str, report: &RecoveryReport) {
         clean,
         ..
     } = report;
-    tracing::info!(directory, records, segments, bytes, clean, "journal opened");
+    let checkpoint = report.checkpoint.map(|lsn| lsn.0);
+    tracing::info!(
+        directory,
+        records,
+        segments,
+        bytes,
+        clean,
+        checkpoint,
+        "journal opened"
+    );
+    for why in &report.ignored {
+        tracing::warn!(
+            directory,
+            why,
+            "a checkpoint is not used; the log is read instead"
+        );
+    }
     if let Some(torn) = &report.torn {
         tracing::warn!(
             file = torn.file,
@@ -167,10 +237,9 @@ fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) {
     state.record_lazily(&mut effects, now, out);
     state.recycle(effects);
     if let Some(log) = &mut state.log {
-        state.core.bodies(&mut |body, _| {
-            if let BodyAt::Journal(place) = BodyAt::of(body) {
-                debug_assert_ne!(place, Place::NONE);
-                log.live.add(place);
+        state.core.upper_halves(&mut |half, count| {
+            if let Some(segment) = segment_of(half) {
+                log.live.add_many(segment, count);
             }
         });
         log.reserve(state.core.waiting_units());

@@ -14,6 +14,12 @@ pub(crate) enum FileName {
     Free(u32),
     /// Being made.
     New(u32),
+    /// A state of the log's user.
+    Checkpoint(u32),
+    /// The same, from a clean stop after which the log was not written.
+    Sealed(u32),
+    /// The same, being made.
+    NewCheckpoint(u32),
 }
 
 impl FileName {
@@ -28,6 +34,9 @@ impl FileName {
             "seg" => Some(FileName::Segment(number)),
             "free" => Some(FileName::Free(number)),
             "new" => Some(FileName::New(number)),
+            "ckpt" => Some(FileName::Checkpoint(number)),
+            "ckpt-sealed" => Some(FileName::Sealed(number)),
+            "ckpt-new" => Some(FileName::NewCheckpoint(number)),
             _ => None,
         }
     }
@@ -39,6 +48,9 @@ impl fmt::Display for FileName {
             FileName::Segment(n) => write!(f, "{n:010}.seg"),
             FileName::Free(n) => write!(f, "{n:010}.free"),
             FileName::New(n) => write!(f, "{n:010}.new"),
+            FileName::Checkpoint(n) => write!(f, "{n:010}.ckpt"),
+            FileName::Sealed(n) => write!(f, "{n:010}.ckpt-sealed"),
+            FileName::NewCheckpoint(n) => write!(f, "{n:010}.ckpt-new"),
         }
     }
 }
@@ -53,6 +65,9 @@ mod tests {
             FileName::Segment(1),
             FileName::Free(77),
             FileName::New(u32::MAX),
+            FileName::Checkpoint(2),
+            FileName::Sealed(3),
+            FileName::NewCheckpoint(4),
         ] {
             assert_eq!(FileName::parse(&name.to_string()), Some(name));
         }

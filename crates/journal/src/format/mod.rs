@@ -1,11 +1,13 @@
 //! The bytes on disk, as `docs/journal-format.md` fixes them. Pure: bytes in, values out.
 
 mod batch;
+mod checkpoint;
 mod file_name;
 mod record;
 mod segment_header;
 
 pub(crate) use batch::{BatchFault, BatchHeader, FLAG_CLOSING, Frame, MAGIC as BATCH_MAGIC};
+pub(crate) use checkpoint::{Checkpoint, STATE_BYTES_MAX};
 pub(crate) use file_name::{FileName, LOCK_FILE};
 pub(crate) use record::{RecordFault, Records, decode_record, encode_record, record_len};
 pub(crate) use segment_header::{HeaderFault, SegmentHeader};

@@ -22,6 +22,7 @@ pub(crate) use put::{PutPlace, encode as encode_put, encoded_bytes_max};
 
 use progress::Found;
 use wire::{Fields, Tag};
+pub(crate) use wire::{Reader, varint};
 
 /// A fact in the journal.
 #[derive(Clone, Debug)]

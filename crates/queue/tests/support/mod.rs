@@ -284,6 +284,43 @@ pub fn replay(log: &[Logged]) -> Core {
     core
 }
 
+/// What a core would leave for the next start.
+pub fn saved(core: &Core) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    core.save(&mut bytes);
+    bytes
+}
+
+/// A core made from what another one left.
+pub fn loaded(bytes: &[u8]) -> Core {
+    let mut core = Core::new(CoreConfig::default());
+    core.load(bytes).expect("what was saved can be loaded");
+    core
+}
+
+/// A log replayed at once, and one that is saved and loaded after so many records: the
+/// same state, to the last byte of what both would save.
+pub fn assert_same_from(log: &[Logged], cut: usize) {
+    let mut core = loaded(&saved(&replay(&log[..cut])));
+    for logged in &log[cut..] {
+        let record = Record::decode(logged.kind, &logged.bytes).unwrap();
+        core.replay(record, logged.body).unwrap();
+    }
+    let whole = replay(log);
+    assert!(saved(&core) == saved(&whole), "saved after {cut} records");
+    assert_eq!(core.next_deadline(), whole.next_deadline());
+    assert_eq!(core.waiting_units(), whole.waiting_units());
+    let (mut ours, mut theirs) = (Effects::default(), Effects::default());
+    core.recovered(Timestamp::ZERO, &mut ours);
+    let mut whole = whole;
+    whole.recovered(Timestamp::ZERO, &mut theirs);
+    assert!(ours.log.iter().eq(theirs.log.iter()), "after {cut} records");
+    assert!(
+        saved(&core) == saved(&whole),
+        "recovered, after {cut} records"
+    );
+}
+
 pub fn spec(topic: &str, subscriptions: &[&str], credit: u32) -> ConsumeSpec {
     let source = |subscription: &&str| Source {
         topic: topic.parse().unwrap(),

@@ -1,0 +1,251 @@
+//! The state in one piece, so that recovery need not repeat what led to it.
+//!
+//! A checkpoint is the definitions as records, as [`Core::definitions`] logs them, and then,
+//! for each topic that logs, its messages and who has not settled them. Deliveries are in it
+//! without their consumers: like a log that is replayed, it brings them back in flight, and
+//! [`Core::recovered`] returns them. Messages that are in memory only are not in it.
+
+use crate::{
+    BodyRef, Core, Effects, Record, RecordError, ReplayError,
+    lane::Placed,
+    messages::{Messages, NO_KEY},
+    record::{Reader, varint},
+    subscription::{Delayed, Flight, Subscription},
+    topic::Topic,
+    traffic::Due,
+    waiting::Waiting,
+    work::Work,
+};
+use compact_str::CompactString;
+use trunkline_model::Timestamp;
+
+/// The version that is written, and the only one that is read: who doesn't know a
+/// checkpoint's version replays the log instead.
+const VERSION: u64 = 1;
+
+/// Why a checkpoint is of no use. What it would have saved is to be had from the log.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Another version of the program wrote it.
+    #[error("it has version {0}; this program reads version {VERSION}")]
+    Version(u64),
+    /// It is not what [`Core::save`] writes.
+    #[error("its {0} don't add up")]
+    Invalid(&'static str),
+    /// A definition in it is not a record.
+    #[error("a definition: {0}")]
+    Record(#[from] RecordError),
+    /// Definitions in it contradict each other.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+use CheckpointError::Invalid;
+
+impl Core {
+    /// Appends everything that replaying the log would bring back, a few bytes a message.
+    pub fn save(&self, out: &mut Vec<u8>) {
+        varint(out, VERSION);
+        let mut definitions = Effects::default();
+        self.definitions(&mut definitions);
+        varint(out, definitions.log.len() as u64);
+        for (kind, record) in definitions.log.iter() {
+            varint(out, kind.into());
+            varint(out, record.len() as u64);
+            out.extend_from_slice(record);
+        }
+        let topics = || {
+            let topics = self.by_number.values().map(|index| &self.topics[*index]);
+            topics.filter(|topic| topic.logs() && topic.name.is_some())
+        };
+        varint(out, topics().count() as u64);
+        topics().for_each(|topic| save_topic(topic, out));
+    }
+
+    /// Makes the state that was [saved](Core::save), in a core without topics; then, records
+    /// that were logged later may be [replayed](Core::replay).
+    ///
+    /// # Errors
+    /// [`CheckpointError`] if it can't be used; the core is then good for nothing.
+    pub fn load(&mut self, bytes: &[u8]) -> Result<(), CheckpointError> {
+        debug_assert_eq!(self.topics.iter().count(), 0);
+        let mut reader = Reader(bytes);
+        match reader.varint().ok_or(Invalid("first bytes"))? {
+            VERSION => {}
+            other => return Err(CheckpointError::Version(other)),
+        }
+        for _ in 0..reader.varint().ok_or(Invalid("definitions"))? {
+            let (kind, record) = record(&mut reader).ok_or(Invalid("definitions"))?;
+            self.replay(Record::decode(kind, record)?, BodyRef::UNSET)?;
+        }
+        let mut out = std::mem::take(&mut self.scratch);
+        for _ in 0..reader.varint().ok_or(Invalid("topics"))? {
+            let number: Option<u32> = reader.small();
+            let index = number.and_then(|number| self.by_number.get(&number).copied());
+            let mut work = self.work(index.ok_or(Invalid("topics"))?, &mut out);
+            let owed = work.load_messages(&mut reader)?;
+            work.load_subscriptions(&mut reader, owed)?;
+        }
+        out.clear();
+        self.scratch = out;
+        match reader.0 {
+            [] => Ok(()),
+            _ => Err(Invalid("last bytes")),
+        }
+    }
+}
+
+fn record<'a>(reader: &mut Reader<'a>) -> Option<(u8, &'a [u8])> {
+    Some((reader.small()?, reader.bytes()?))
+}
+
+fn save_topic(topic: &Topic, out: &mut Vec<u8>) {
+    varint(out, topic.number.into());
+    topic.messages.save(out);
+    let mut keys: Vec<(&str, u64)> = topic.keys.iter().collect();
+    keys.sort_unstable_by_key(|(_, sequence)| *sequence);
+    varint(out, keys.len() as u64);
+    for (key, sequence) in keys {
+        varint(out, sequence);
+        varint(out, key.len() as u64);
+        out.extend_from_slice(key.as_bytes());
+    }
+    varint(out, topic.subscriptions.len() as u64);
+    for subscription in topic.subscriptions.values() {
+        save_subscription(subscription, out);
+    }
+}
+
+fn save_subscription(subscription: &Subscription, out: &mut Vec<u8>) {
+    varint(out, subscription.number.into());
+    subscription.waiting.save(out);
+    varint(out, subscription.delayed.len() as u64);
+    for delayed in subscription.delayed.values() {
+        varint(out, delayed.until.as_micros());
+        varint(out, delayed.lane.into());
+        delayed.placed.save(out);
+    }
+    let mut flights: Vec<&Flight> = subscription.flights.values().collect();
+    flights.sort_unstable_by_key(|flight| flight.order);
+    varint(out, flights.len() as u64);
+    for flight in flights {
+        varint(out, flight.deadline.as_micros());
+        varint(out, flight.lane.into());
+        flight.placed.save(out);
+    }
+}
+
+/// A message that is not available now: since or until when, its lane, its place.
+fn away(reader: &mut Reader<'_>, messages: &Messages) -> Option<(Timestamp, u8, Placed)> {
+    let at = Timestamp::from_micros(reader.varint()?);
+    Some((at, reader.small()?, Placed::load(reader, messages)?))
+}
+
+impl Work<'_> {
+    /// Reads the messages; returns how many acks they wait for.
+    fn load_messages(&mut self, reader: &mut Reader<'_>) -> Result<u64, CheckpointError> {
+        if self.topic.messages.len() > 0 || !self.topic.logs() {
+            return Err(Invalid("topics"));
+        }
+        let (messages, totals) = Messages::load(reader).ok_or(Invalid("messages"))?;
+        self.topic.messages = messages;
+        self.topic.bytes = totals.bytes;
+        self.traffic.units += totals.unsettled;
+        for stored in self.topic.messages.expiring() {
+            let (topic, sequence) = (self.index, stored.sequence);
+            let due = Due::Expiry { topic, sequence };
+            self.traffic.timers.insert(stored.expires_at, due);
+        }
+        for _ in 0..reader.varint().ok_or(Invalid("keys"))? {
+            let (sequence, key) = key(reader).ok_or(Invalid("keys"))?;
+            let is_new = self.topic.keys.find(key).is_none();
+            let stored = self.topic.messages.get(sequence);
+            if !is_new || stored.is_none_or(|stored| stored.key != NO_KEY) {
+                return Err(Invalid("keys"));
+            }
+            let id = self.topic.keys.insert(CompactString::from(key), sequence);
+            self.topic
+                .messages
+                .change(sequence, |stored| stored.key = id);
+        }
+        Ok(totals.unsettled)
+    }
+
+    fn load_subscriptions(
+        &mut self,
+        reader: &mut Reader<'_>,
+        mut owed: u64,
+    ) -> Result<(), CheckpointError> {
+        for _ in 0..reader.varint().ok_or(Invalid("subscriptions"))? {
+            let count = self
+                .load_subscription(reader)
+                .ok_or(Invalid("subscriptions"))?;
+            owed = owed.checked_sub(count).ok_or(Invalid("subscriptions"))?;
+        }
+        match owed {
+            0 => Ok(()),
+            _ => Err(Invalid("subscriptions")),
+        }
+    }
+
+    /// Reads a subscription; returns how many messages it has.
+    fn load_subscription(&mut self, reader: &mut Reader<'_>) -> Option<u64> {
+        let number: u32 = reader.small()?;
+        if number == crate::topic::BACKLOG {
+            self.open_backlog();
+        }
+        let messages = &self.topic.messages;
+        let waiting = Waiting::load(reader, messages)?;
+        let mut count = waiting.len();
+        let mut delayed = Vec::new();
+        for _ in 0..reader.varint()? {
+            delayed.push(away(reader, messages)?);
+        }
+        let mut flights = Vec::new();
+        for _ in 0..reader.varint()? {
+            flights.push(away(reader, messages)?);
+        }
+        let subscription = self.topic.subscriptions.get_mut(&number)?;
+        if subscription.waiting.len() > 0 || !subscription.flights.is_empty() {
+            return None;
+        }
+        subscription.waiting = waiting;
+        count += (delayed.len() + flights.len()) as u64;
+        for (until, lane, placed) in delayed {
+            let (topic, sequence) = (self.index, placed.sequence);
+            let delayed = Delayed {
+                until,
+                lane,
+                placed,
+            };
+            let earlier = subscription.delayed.insert(sequence, delayed);
+            earlier.is_none().then_some(())?;
+            let due = Due::Delay {
+                topic,
+                subscription: number,
+                sequence,
+            };
+            self.traffic.timers.insert(until, due);
+        }
+        for (deadline, lane, placed) in flights {
+            let known = &self.topic.subscription(number).flights;
+            if known.contains_key(&placed.sequence) {
+                return None;
+            }
+            let flight = Flight {
+                lane,
+                placed,
+                deadline,
+                holder: None,
+                order: self.traffic.stamp(),
+            };
+            self.depart(number, placed.sequence, flight);
+        }
+        Some(count)
+    }
+}
+
+fn key<'a>(reader: &mut Reader<'a>) -> Option<(u64, &'a str)> {
+    Some((reader.varint()?, reader.text()?))
+}

@@ -1,0 +1,50 @@
+//! What waits, as a checkpoint holds it: lane by lane.
+
+use super::Waiting;
+use crate::{
+    lane::Lane,
+    messages::Messages,
+    record::{Reader, varint},
+};
+
+impl Waiting {
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        let lanes = || {
+            (0u64..)
+                .zip(&self.lanes)
+                .filter(|(_, lane)| !lane.is_empty())
+        };
+        varint(out, lanes().count() as u64);
+        for (number, lane) in lanes() {
+            varint(out, number);
+            lane.save(out);
+        }
+    }
+
+    /// Reads what [`Waiting::save`] wrote; `None` if it isn't that, or names messages that
+    /// are not stored.
+    pub(crate) fn load(reader: &mut Reader<'_>, messages: &Messages) -> Option<Self> {
+        let mut waiting = Self::default();
+        for _ in 0..reader.varint()? {
+            let number: u8 = reader.small()?;
+            let index = usize::from(number);
+            if index < waiting.lanes.len() {
+                return None;
+            }
+            let (lane, len) = Lane::load(reader, messages)?;
+            if lane.is_empty() {
+                return None;
+            }
+            for placed in lane.moved() {
+                let place = (number, placed.position);
+                let earlier = waiting.places.insert(placed.sequence, place);
+                earlier.is_none().then_some(())?;
+            }
+            waiting.lanes.resize_with(index, Lane::default);
+            waiting.lanes.push(lane);
+            waiting.occupied[index / 64] |= 1 << (index % 64);
+            waiting.len += len;
+        }
+        Some(waiting)
+    }
+}
