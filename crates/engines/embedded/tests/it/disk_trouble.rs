@@ -139,7 +139,8 @@ fn a_damaged_segment_is_refused_with_its_file_and_offset() {
         let token = bench.submit(publish(&topic, &[text]));
         assert!(bench.finish(token).is_ok());
     }
-    drop(bench);
+    // Without a clean stop, and so without a checkpoint.
+    let disk = disk.killed();
     let (file, at) = find(&disk, b"two");
     assert!(disk.flip(&file, at, 0));
     let refused = match Bench::try_open(config(&disk)) {
@@ -277,12 +278,22 @@ fn messages_whose_topic_was_never_defined_are_not_dropped() {
         let token = bench.submit(publish(&topic, &[&large]));
         assert!(bench.finish(token).is_ok());
     }
-    drop(bench);
-    disk.lose("0000000001.seg");
-    let error = Bench::try_open(config(&disk)).err().expect("it is refused");
-    let text = error.to_string();
+    // Without a clean stop, and so without a checkpoint.
+    let killed = disk.killed();
+    killed.lose("0000000001.seg");
+    let error = Bench::try_open(config(&killed)).err();
+    let text = error.expect("it is refused").to_string();
     assert!(
         text.contains("6 messages") && text.contains("trunkline journal verify"),
+        "{text}"
+    );
+    // A checkpoint knows what was in it.
+    drop(bench);
+    disk.lose("0000000001.seg");
+    let error = Bench::try_open(config(&disk)).err();
+    let text = error.expect("it is refused").to_string();
+    assert!(
+        text.contains("2 messages") && text.contains("oldest segments"),
         "{text}"
     );
 }

@@ -7,6 +7,7 @@
 )]
 
 mod bursts;
+mod checkpoint;
 mod conformance;
 mod crash;
 mod crash_interval;
