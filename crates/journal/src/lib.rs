@@ -30,7 +30,7 @@
 //! # }
 //! ```
 //!
-//! Start reading at [`Journal`], then `commit.rs` (the way down), `recovery.rs` (the way up) and `chain.rs` (what counts as the log).
+//! Start reading at [`Journal`], then `commit.rs` (the way down), `recovery.rs` and `checkpoint.rs` (the way up) and `chain.rs` (what counts as the log).
 
 mod chain;
 mod checkpoint;
