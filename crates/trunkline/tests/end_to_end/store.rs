@@ -76,7 +76,8 @@ fn a_damaged_segment_is_refused_with_file_and_offset() {
     for payload in ["before", "the one that will be damaged", "after"] {
         server.run(&["publish", "t", payload]).ok();
     }
-    assert!(server.stop().success());
+    // Without a clean stop: its checkpoint would spare the start this part of the log.
+    server.kill();
     let segment = damage(&store.path(), b"the one that will be damaged");
 
     let refused = serve(&store.path());
