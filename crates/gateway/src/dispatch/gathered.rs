@@ -22,6 +22,8 @@ pub(crate) struct Gathered {
     started: Vec<Option<CallId>>,
     answers: Vec<(DispatchId, CallOutcome)>,
     batches: Vec<(Batch, Completion)>,
+    /// Calls or answers were handed on since this was last asked.
+    handed_on: bool,
 }
 
 impl Connection {
@@ -64,6 +66,11 @@ impl Connection {
         self.submit_batches();
     }
 
+    /// Whether other connections have got work from this one since the last time.
+    pub(crate) fn handed_on(&mut self) -> bool {
+        std::mem::take(&mut self.gathered.handed_on)
+    }
+
     fn submit_batches(&mut self) {
         if !self.gathered.batches.is_empty() {
             let engine = &self.shared.services.engine;
@@ -78,8 +85,10 @@ impl Connection {
             tokens,
             started,
             answers,
+            handed_on,
             ..
         } = &mut self.gathered;
+        *handed_on |= !answers.is_empty() || !asked.is_empty();
         if !answers.is_empty() {
             let given = answers.len();
             let waited = calls.answer_all(answers);

@@ -28,8 +28,12 @@ use trunkline_model::Protocol;
 
 pub(crate) use wire::Wire;
 
-/// Frames that are acted on before anything is written and anybody else's turn comes.
-const FRAMES_AT_ONCE: usize = 256;
+/// Frames that are acted on before anything is written and anybody else's turn comes: few at
+/// first, so that whoever gets work from them begins early, twice as many every time until
+/// nothing is left to read.
+const FRAMES_AT_FIRST: usize = 16;
+/// Most of them.
+const FRAMES_AT_ONCE: usize = 128;
 /// The same in bytes.
 const BYTES_AT_ONCE: usize = 1 << 20;
 
@@ -46,6 +50,8 @@ pub(crate) async fn run(shared: Arc<Shared>, wire: Wire<TcpStream>, peer: Socket
         health: Health::new(&shared.config),
         connection,
         frames: Vec::new(),
+        frames_max: FRAMES_AT_FIRST,
+        more_to_read: false,
         ended: None,
         shared: shared.clone(),
     };
@@ -66,6 +72,10 @@ struct Session {
     health: Health,
     /// Frames that were read and not acted on; empty between turns.
     frames: Vec<Message>,
+    /// How many are taken at once.
+    frames_max: usize,
+    /// The last turn took as many, so that there may be more.
+    more_to_read: bool,
     /// Why nothing will come after those frames.
     ended: Option<Ending>,
 }
@@ -80,6 +90,11 @@ impl Session {
             self.connection.collect(self.socket.get_mut().out());
             if let Some(ending) = self.must_end() {
                 return ending;
+            }
+            if self.more_to_read && self.connection.handed_on() {
+                // Whoever got work from these frames is next on this thread; another thread may
+                // go on with this session meanwhile.
+                tokio::task::yield_now().await;
             }
             let over = tokio::select! {
                 biased;
@@ -130,7 +145,7 @@ impl Session {
     fn poll_read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut bytes = 0;
         while self.ended.is_none()
-            && self.frames.len() < FRAMES_AT_ONCE
+            && self.frames.len() < self.frames_max
             && bytes < BYTES_AT_ONCE
             && !self.socket.get_mut().out().is_full()
         {
@@ -152,6 +167,12 @@ impl Session {
 
     /// Acts on the frames that were read, in order.
     fn act(&mut self) -> Option<Ending> {
+        self.more_to_read = self.frames.len() == self.frames_max;
+        self.frames_max = if self.more_to_read {
+            (self.frames_max * 2).min(FRAMES_AT_ONCE)
+        } else {
+            FRAMES_AT_FIRST
+        };
         let out = self.socket.get_mut().out();
         for message in self.frames.drain(..) {
             if message.is_text() {
