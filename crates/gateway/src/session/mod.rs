@@ -31,7 +31,7 @@ pub(crate) use wire::Wire;
 /// Frames that are acted on before anything is written and anybody else's turn comes: few at
 /// first, so that whoever gets work from them begins early, twice as many every time until
 /// nothing is left to read.
-const FRAMES_AT_FIRST: usize = 16;
+const FRAMES_AT_FIRST: usize = 24;
 /// Most of them.
 const FRAMES_AT_ONCE: usize = 128;
 /// The same in bytes.
@@ -51,7 +51,6 @@ pub(crate) async fn run(shared: Arc<Shared>, wire: Wire<TcpStream>, peer: Socket
         connection,
         frames: Vec::new(),
         frames_max: FRAMES_AT_FIRST,
-        more_to_read: false,
         ended: None,
         shared: shared.clone(),
     };
@@ -74,8 +73,6 @@ struct Session {
     frames: Vec<Message>,
     /// How many are taken at once.
     frames_max: usize,
-    /// The last turn took as many, so that there may be more.
-    more_to_read: bool,
     /// Why nothing will come after those frames.
     ended: Option<Ending>,
 }
@@ -91,7 +88,7 @@ impl Session {
             if let Some(ending) = self.must_end() {
                 return ending;
             }
-            if self.more_to_read && self.connection.handed_on() {
+            if self.connection.handed_on() {
                 // Whoever got work from these frames is next on this thread; another thread may
                 // go on with this session meanwhile.
                 tokio::task::yield_now().await;
@@ -167,8 +164,8 @@ impl Session {
 
     /// Acts on the frames that were read, in order.
     fn act(&mut self) -> Option<Ending> {
-        self.more_to_read = self.frames.len() == self.frames_max;
-        self.frames_max = if self.more_to_read {
+        let full = self.frames.len() == self.frames_max;
+        self.frames_max = if full {
             (self.frames_max * 2).min(FRAMES_AT_ONCE)
         } else {
             FRAMES_AT_FIRST
