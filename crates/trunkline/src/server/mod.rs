@@ -187,8 +187,16 @@ impl Server {
     }
 }
 
-/// Opens the store on a thread that may wait: recovery reads files.
+/// Opens the store where waiting disturbs nobody: recovery reads files.
+///
+/// Where that is possible, this is the calling thread, which for a program is mostly its main one:
+/// glibc enlarges the heap of any other thread page by page, with a system call each, and a
+/// backlog of a million messages needs thousands of them.
 async fn open(config: EmbeddedConfig) -> Result<Arc<Embedded>, StartError> {
+    let flavor = tokio::runtime::Handle::current().runtime_flavor();
+    if flavor == tokio::runtime::RuntimeFlavor::MultiThread {
+        return Ok(tokio::task::block_in_place(|| Embedded::open(config))?);
+    }
     let opening = tokio::task::spawn_blocking(move || Embedded::open(config));
     Ok(opening.await.expect("opening doesn't panic")?)
 }
