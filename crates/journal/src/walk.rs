@@ -13,6 +13,9 @@ use crate::pages::{Aligned, PAGE, page_start};
 /// whole pages, so that it comes from the disk without a copy.
 pub(crate) const WINDOW: usize = 512 << 10;
 
+/// The first window of a segment: behind a checkpoint there is mostly only the closing batch.
+const FIRST_WINDOW: usize = 64 << 10;
+
 /// Where a window starts that covers nothing.
 const NOWHERE: u32 = u32::MAX;
 
@@ -59,6 +62,8 @@ pub(crate) struct SegmentWalk {
     segment: u32,
     segment_bytes: u32,
     window: Window,
+    /// Something was read.
+    began: bool,
 }
 
 impl SegmentWalk {
@@ -74,6 +79,7 @@ impl SegmentWalk {
             segment,
             segment_bytes,
             window: Window::empty(Aligned::default()),
+            began: false,
         }
     }
 
@@ -98,7 +104,9 @@ impl SegmentWalk {
             let left = (self.segment_bytes - at) as usize;
             let wanted = (offset - at) as usize + len;
             let whole_pages = wanted.next_multiple_of(PAGE as usize);
-            let size = whole_pages.max(WINDOW).min(left);
+            let least = if self.began { WINDOW } else { FIRST_WINDOW };
+            self.began = true;
+            let size = whole_pages.max(least).min(left);
             // Nothing of the old window is to be trusted if the read fails.
             let mut memory = self.take_window(Aligned::default()).into_memory();
             if memory.len() < size {
