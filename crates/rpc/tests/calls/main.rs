@@ -5,6 +5,7 @@
 mod answering;
 mod handlers;
 mod idempotency;
+mod lines;
 mod losing;
 mod refusing;
 mod storm;
