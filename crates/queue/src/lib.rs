@@ -50,5 +50,7 @@ pub use record::{
     Attempt, Backlog, Define, Delivered, Dropped, Item, List, Placement, Purged, Put, Reason,
     Record, RecordError, Remember, RememberedId, ReplayError, Returned, Run, Settled, Subscribe,
     SubscriptionCounts, TopicCounts, decode_message,
-    kind::{DELIVER as KIND_DELIVER, PUT as KIND_PUT, RETURN as KIND_RETURN},
+    kind::{
+        ADVANCE as KIND_ADVANCE, DELIVER as KIND_DELIVER, PUT as KIND_PUT, RETURN as KIND_RETURN,
+    },
 };

@@ -146,8 +146,9 @@ impl Work<'_> {
         self.topic.counts.expired += 1;
     }
 
-    fn log_advance(&mut self) {
-        self.topic.reserved = self.topic.next_sequence + SEQUENCES_RESERVED;
+    /// Reserves more sequences, and says so in the log.
+    pub(crate) fn log_advance(&mut self) {
+        self.topic.reserved = self.topic.next_sequence.saturating_add(SEQUENCES_RESERVED);
         let (topic, next) = (self.topic.number, self.topic.reserved);
         self.out.log.push(kind::ADVANCE, |bytes| {
             encode_pair(bytes, topic.into(), Some(next));

@@ -18,7 +18,7 @@ use crate::{
     work::{NewMessage, Work},
 };
 use std::time::Duration;
-use trunkline_model::{Dedupe, Span, Timestamp, TopicOptions};
+use trunkline_model::{Dedupe, Durability, Span, Timestamp, TopicOptions};
 
 /// Most publish ids in one record.
 const IDS_PER_RECORD: usize = 1_000;
@@ -157,7 +157,6 @@ impl Core {
         topic.set_options(define.settings.resolve().unwrap_or_default());
         topic.next_sequence = topic.next_sequence.max(define.next_sequence);
         topic.reserved = topic.next_sequence;
-        topic.reserve_sequences();
         topic.next_subscription = topic.next_subscription.max(define.next_subscription);
         topic.counts = define.counts;
         Ok(())
@@ -198,6 +197,10 @@ impl Core {
     /// Ends recovery: deliveries of consumers of the last run are available again, with
     /// their attempts counted, and what expired meanwhile is gone. What this frees is not
     /// among [`Core::bodies`] afterwards.
+    ///
+    /// A topic whose messages are in memory only reserves its next sequences here, with a
+    /// record of kind [`KIND_ADVANCE`](crate::KIND_ADVANCE): nothing may be published before
+    /// that is durable, or the next run would give the same sequences again.
     pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {
         let topics: Vec<u32> = self.topics.iter().map(|(index, _)| index).collect();
         let mut returned = Moves::default();
@@ -206,6 +209,13 @@ impl Core {
                 self.remove_topic(index, out);
             } else {
                 self.work(index, out).recover(&mut returned);
+            }
+        }
+        let names: Vec<u32> = self.by_number.values().copied().collect();
+        for index in names {
+            let mut work = self.work(index, out);
+            if work.topic.options.durability == Durability::Memory {
+                work.log_advance();
             }
         }
         returned.log_returns(None, out);

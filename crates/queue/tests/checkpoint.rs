@@ -77,6 +77,23 @@ fn messages_in_memory_are_forgotten_and_their_identities_are_not() {
     assert!(world.publish("memory", texts("fresh")).unwrap()[0] > id);
 }
 
+/// The definition's first reservation was the only one in the log until half of it was used:
+/// each later run without a clean stop began where the one before had begun.
+#[test]
+fn no_run_gives_out_what_an_earlier_one_gave_out() {
+    let mut world = World::new();
+    let in_memory = settings(r#"{"durability": "memory"}"#);
+    world.define("memory", in_memory).unwrap();
+    world.subscribe("memory", "m");
+    let mut last = None;
+    for run in 0..5 {
+        let ids = world.publish("memory", texts("a b c")).unwrap();
+        assert!(ids.first().copied() > last, "run {run}");
+        last = ids.last().copied();
+        world.restart();
+    }
+}
+
 #[test]
 fn from_any_point_of_the_log_on_it_is_the_same() {
     let world = full();

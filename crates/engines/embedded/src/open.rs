@@ -19,7 +19,7 @@ use trunkline_journal::{
     Disk, Journal, RealDisk, RecordKind, Recover, RecoveryReport, ReplayError, Replayed,
 };
 use trunkline_model::{Clock, Durability, SystemClock, Timestamp};
-use trunkline_queue::{BodyRef, Core, CoreConfig, KIND_PUT, Record, RecordError};
+use trunkline_queue::{BodyRef, Core, CoreConfig, KIND_ADVANCE, KIND_PUT, Record, RecordError};
 
 /// Opens an engine: what it shares, and what recovery found.
 pub(crate) fn open(
@@ -220,7 +220,9 @@ fn start(
         capabilities,
     );
     let shared = Arc::new(shared);
-    shared.locked(recovered);
+    if shared.locked(recovered) {
+        shared.sync();
+    }
     if config.drive == Drive::Threads {
         spawn(&shared).map_err(OpenError::Thread)?;
     }
@@ -228,10 +230,11 @@ fn start(
 }
 
 /// What was in flight goes back, what expired meanwhile goes; then what is left is what
-/// keeps its segments.
-fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) {
+/// keeps its segments. Whether something must be durable before a command is taken.
+fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) -> bool {
     let mut effects = state.effects();
     state.core.recovered(now, &mut effects);
+    let reserves = effects.log.iter().any(|(kind, _)| kind == KIND_ADVANCE);
     // Their places were never counted.
     effects.freed.clear();
     state.record_lazily(&mut effects, now, out);
@@ -244,6 +247,7 @@ fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) {
         });
         log.reserve(state.core.waiting_units());
     }
+    reserves
 }
 
 fn spawn(shared: &Arc<Shared>) -> std::io::Result<()> {

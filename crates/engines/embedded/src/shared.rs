@@ -197,6 +197,19 @@ impl Shared {
         }
     }
 
+    /// Makes everything that was appended durable, in this thread.
+    pub(crate) fn sync(&self) {
+        let journal = self.locked(|state, _, _| {
+            let log = state.log.as_ref();
+            log.map(|log| log.journal.clone())
+        });
+        match journal.map(|journal| journal.sync()) {
+            Some(Ok(_)) => self.release(),
+            Some(Err(poison)) => self.poisoned(&poison),
+            None => {}
+        }
+    }
+
     /// One round of the journal in this thread, unless another one is in it.
     fn lead(&self, journal: &Journal) {
         match journal.try_commit() {

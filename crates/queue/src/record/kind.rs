@@ -4,7 +4,8 @@ pub(crate) const DEFINE: u8 = 1;
 pub(crate) const UNDEFINE: u8 = 2;
 pub(crate) const SUBSCRIBE: u8 = 3;
 pub(crate) const UNSUBSCRIBE: u8 = 4;
-pub(crate) const ADVANCE: u8 = 5;
+/// Sequences that a topic will give out.
+pub const ADVANCE: u8 = 5;
 pub(crate) const COUNT: u8 = 6;
 pub(crate) const REMEMBER: u8 = 7;
 /// The one kind whose records hold bodies.
