@@ -244,7 +244,7 @@ impl Journal {
     }
 
     /// Syncs the segment and moves the durable watermark to what is written.
-    fn sync_segment(&self, side: &mut CommitSide) -> Result<(), Poison> {
+    pub(crate) fn sync_segment(&self, side: &mut CommitSide) -> Result<(), Poison> {
         if side.unsynced {
             let segment = side.segment.number;
             self.poison.guard(side.file.sync_data(), "syncing", || {

@@ -329,8 +329,15 @@ impl Journal {
         self.segments.oldest()
     }
 
+    /// Whether a [`Snapshot`](crate::Snapshot) keeps segments, so that freeing may free less than it is asked to.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.segments.is_pinned()
+    }
+
     /// Frees all segments older than `segment`: none of their records may be needed any more, and whatever replaces them must be durable.
-    /// Never frees the segment of the newest durable batch or a later one. Returns how many were freed; they will be recycled.
+    /// Never frees the segment of the newest durable batch or a later one, nor what a [`Snapshot`](crate::Snapshot) keeps. Returns how many
+    /// were freed; they will be recycled. While another thread frees, nothing is freed.
     ///
     /// # Errors
     /// A file can't be renamed, or the journal is poisoned.

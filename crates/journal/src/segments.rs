@@ -104,6 +104,50 @@ struct Table {
     live: BTreeMap<u32, Arc<Segment>>,
     files: BTreeMap<u32, Arc<dyn DiskFile>>,
     free: Vec<FreeFile>,
+    /// Being freed right now.
+    leaving: Option<u32>,
+    /// By the oldest segment that is to stay: how many ask for that.
+    pins: BTreeMap<u32, usize>,
+}
+
+impl Table {
+    /// The oldest segment, to be freed, if it is before `before` and not pinned. One caller at a time.
+    fn leave(&mut self, before: u32) -> Option<Arc<Segment>> {
+        let pinned = self.pins.keys().next().copied().unwrap_or(u32::MAX);
+        let (number, segment) = self.live.first_key_value()?;
+        if *number >= before.min(pinned) || self.leaving.is_some() {
+            return None;
+        }
+        let segment = segment.clone();
+        self.leaving = Some(segment.number);
+        Some(segment)
+    }
+}
+
+/// Keeps segments from being freed until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Pin {
+    table: Arc<Mutex<Table>>,
+    oldest: u32,
+}
+
+impl Pin {
+    /// The oldest segment that stays.
+    pub(crate) fn oldest(&self) -> u32 {
+        self.oldest
+    }
+}
+
+impl Drop for Pin {
+    fn drop(&mut self) {
+        let mut table = lock(&self.table);
+        if let Some(count) = table.pins.get_mut(&self.oldest) {
+            *count -= 1;
+            if *count == 0 {
+                table.pins.remove(&self.oldest);
+            }
+        }
+    }
 }
 
 /// All segment files of a journal.
@@ -114,7 +158,7 @@ pub(crate) struct Segments {
     generation: u32,
     segment_bytes: u32,
     spare_max: usize,
-    table: Mutex<Table>,
+    table: Arc<Mutex<Table>>,
 }
 
 impl Segments {
@@ -125,11 +169,13 @@ impl Segments {
         segment_bytes: u32,
         spare_max: usize,
     ) -> Self {
-        let table = Mutex::new(Table {
+        let table = Arc::new(Mutex::new(Table {
             live: BTreeMap::new(),
             files: BTreeMap::new(),
             free: Vec::new(),
-        });
+            leaving: None,
+            pins: BTreeMap::new(),
+        }));
         Self {
             disk,
             journal_id,
@@ -323,21 +369,34 @@ impl Segments {
         Ok(true)
     }
 
-    /// Frees the oldest segments up to, and without, `before`. Returns how many.
+    /// Keeps all segments from now on, but for one that is being freed.
+    pub(crate) fn pin(&self) -> Pin {
+        let mut table = lock(&self.table);
+        let stays = |number: &&u32| Some(**number) != table.leaving;
+        let oldest = table.live.keys().find(stays).copied().unwrap_or(0);
+        *table.pins.entry(oldest).or_default() += 1;
+        Pin {
+            table: self.table.clone(),
+            oldest,
+        }
+    }
+
+    /// Whether a segment is kept though nobody may need it.
+    pub(crate) fn is_pinned(&self) -> bool {
+        !lock(&self.table).pins.is_empty()
+    }
+
+    /// Frees the oldest segments up to, and without, `before`, as far as none of them is pinned. Returns how many.
     pub(crate) fn free_before(&self, before: u32, poison: &PoisonCell) -> Result<usize, FreeError> {
         let mut freed = 0;
         loop {
             poison.check().map_err(FreeError::Poisoned)?;
-            let Some(segment) = lock(&self.table)
-                .live
-                .values()
-                .next()
-                .filter(|oldest| oldest.number < before)
-                .cloned()
-            else {
+            let Some(segment) = lock(&self.table).leave(before) else {
                 return Ok(freed);
             };
-            self.free(&segment, poison)?;
+            let left = self.free(&segment, poison);
+            lock(&self.table).leaving = None;
+            left?;
             freed += 1;
         }
     }

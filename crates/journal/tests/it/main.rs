@@ -12,3 +12,4 @@ mod long_log;
 mod offline;
 mod real;
 mod roundtrip;
+mod snapshot;
