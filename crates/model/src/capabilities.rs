@@ -54,6 +54,8 @@ pub struct Capabilities {
     pub limits: bool,
     /// Looking at messages.
     pub peek: bool,
+    /// A copy of the store while it runs.
+    pub backup: bool,
     /// Emptying topics.
     pub purge: bool,
     /// Listing topics.

@@ -1,4 +1,7 @@
-use crate::{CallOutcome, Error, ErrorCode, Mailbox, MessageId, PeekedMessage, TopicInfo, Wake};
+use crate::{
+    CallOutcome, Durability, Error, ErrorCode, Mailbox, MessageId, PeekCursor, PeekedPage,
+    Snapshot, TopicInfo, Wake,
+};
 use bytes::Bytes;
 use smallvec::SmallVec;
 use std::{
@@ -16,6 +19,9 @@ pub struct Receipt {
     /// Identity of every published message, in order; for a `publish_id` that the topic
     /// had seen, the first one's.
     pub ids: SmallVec<[MessageId; 1]>,
+    /// The strongest class of the topics that were published to: what is confirmed is this
+    /// durable. `None` without a publish.
+    pub durability: Option<Durability>,
     /// Deliveries settled by acks.
     pub acked: u64,
     /// Deliveries returned or dropped by nacks.
@@ -24,6 +30,17 @@ pub struct Receipt {
     pub extended: u64,
     /// Deliveries that were no longer held and so were left alone.
     pub skipped: u64,
+}
+
+/// What a redrive did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Redriven {
+    /// Dead letters that are in their topics again.
+    pub moved: u64,
+    /// Those that stayed: where they came from is gone, or has no room.
+    pub left: u64,
+    /// Where to go on; `None` if nothing is left to look at.
+    pub next: Option<PeekCursor>,
 }
 
 /// How a command ended well.
@@ -54,7 +71,11 @@ pub enum Outcome {
     /// Topics, by name.
     Topics(Vec<TopicInfo>),
     /// Messages looked at.
-    Peeked(Vec<PeekedMessage>),
+    Peeked(PeekedPage),
+    /// Dead letters were moved back.
+    Redriven(Redriven),
+    /// A copy of the store, to be read.
+    Snapshot(Arc<dyn Snapshot>),
     /// A channel message was handed to so many listeners; `None` if the engine can't know.
     Reached(Option<u64>),
     /// A worker has taken a call: comes at most once per attempt, before its progress and
@@ -77,7 +98,10 @@ impl Outcome {
                 json.len()
             }
             Self::Topics(topics) => topics.len() * size_of::<TopicInfo>(),
-            Self::Peeked(messages) => messages.iter().map(|m| m.message.payload.len()).sum(),
+            Self::Peeked(page) => {
+                let messages = page.messages.iter();
+                messages.map(|m| m.message.payload.len()).sum()
+            }
             _ => 0,
         };
         length as u64

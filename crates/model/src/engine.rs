@@ -1,10 +1,13 @@
 use crate::{
     Caller, Capabilities, ChannelMessage, Completion, ConsumeSpec, ConsumerHandle, ConsumerId,
     DeliverySink, DeliveryTag, ListenHandle, ListenPolicy, ListenerSink, Message, MessageId,
-    StartFrom, SubscriptionName, SubscriptionSettings, TopicName, TopicSettings,
+    Priority, StartFrom, StoredMessage, SubscriptionName, SubscriptionSettings, Timestamp,
+    TopicName, TopicSettings,
 };
+use bytes::Bytes;
+use compact_str::CompactString;
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Duration};
+use std::{fmt, str::FromStr, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// One step of a batch.
@@ -74,6 +77,114 @@ pub enum PeekFrom {
     Front,
     /// With the first message whose sequence is at least this one's.
     Id(MessageId),
+    /// Behind what an earlier look has seen.
+    After(PeekCursor),
+}
+
+/// Where a look ended, so that the next one can go on: a position in a subscription, or in the
+/// whole topic. It stays right whatever happens to the messages meanwhile.
+///
+/// Its text form is `@PRIORITY-POSITION`, both decimal; for people it means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PeekCursor {
+    /// The priority; 0 where a whole topic is looked at, by sequence.
+    pub priority: u8,
+    /// The position in it, or the sequence.
+    pub position: u64,
+}
+
+impl fmt::Display for PeekCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "@{}-{}", self.priority, self.position)
+    }
+}
+
+/// The text is neither a message id nor a cursor.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is neither a message id, as in 3-1542, nor the `next` of an earlier answer")]
+pub struct ParsePeekFromError(String);
+
+impl FromStr for PeekFrom {
+    type Err = ParsePeekFromError;
+
+    fn from_str(text: &str) -> Result<Self, ParsePeekFromError> {
+        let cursor = |rest: &str| {
+            let (priority, position) = rest.split_once('-')?;
+            Some(Self::After(PeekCursor {
+                priority: priority.parse().ok()?,
+                position: position.parse().ok()?,
+            }))
+        };
+        let from = match text.strip_prefix('@') {
+            Some(rest) => cursor(rest),
+            None => text.parse().ok().map(Self::Id),
+        };
+        from.ok_or_else(|| ParsePeekFromError(text.into()))
+    }
+}
+
+/// Which messages are looked at, or driven back: those that all members agree on. An empty
+/// filter takes all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MessageFilter {
+    /// With this key.
+    pub key: Option<CompactString>,
+    /// Of this group.
+    pub group: Option<CompactString>,
+    /// With this header and, if given, this value under it.
+    pub header: Option<(CompactString, Option<CompactString>)>,
+    /// Published at this time or later.
+    pub since: Option<Timestamp>,
+    /// Published before this time.
+    pub until: Option<Timestamp>,
+    /// With this identity.
+    pub id: Option<MessageId>,
+}
+
+impl MessageFilter {
+    /// Whether it takes everything.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether it takes a message.
+    pub fn matches(&self, id: MessageId, message: &StoredMessage) -> bool {
+        let same = |asked: &Option<CompactString>, is: &Option<CompactString>| {
+            asked.is_none() || asked == is
+        };
+        let header = self.header.as_ref().is_none_or(|(name, value)| {
+            let mut found = message.headers.iter().filter(|(n, _)| n == name);
+            found.any(|(_, is)| value.as_ref().is_none_or(|value| value == is))
+        });
+        header
+            && same(&self.key, &message.key)
+            && same(&self.group, &message.group)
+            && self.since.is_none_or(|since| message.published_at >= since)
+            && self.until.is_none_or(|until| message.published_at < until)
+            && self.id.is_none_or(|asked| asked == id)
+    }
+}
+
+/// Where driven back messages go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum RedriveTo {
+    /// To the topic that each came from, and there only to the subscription that gave it up.
+    /// One whose topic or subscription is gone stays.
+    #[default]
+    Source,
+    /// To this topic, as new messages for all its subscriptions.
+    Topic(TopicName),
+}
+
+/// What changes of a message that is driven back. Its dead-letter headers go in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RedriveEdit {
+    /// Another body, with its media type.
+    pub payload: Option<(Bytes, CompactString)>,
+    /// Another urgency.
+    pub priority: Option<Priority>,
+    /// Headers to set, in place of those with the same names; `None` removes them.
+    pub headers: Vec<(CompactString, Option<CompactString>)>,
 }
 
 /// Looking at and managing topics.
@@ -143,11 +254,31 @@ pub enum Admin {
         /// What this subscription would be sent, in that order; `None` for everything
         /// stored, by sequence.
         subscription: Option<SubscriptionName>,
-        /// At most so many.
+        /// At most so many. Fewer, with a cursor, if that took much reading.
         limit: usize,
         /// Where to begin.
         from: PeekFrom,
+        /// Only those.
+        filter: MessageFilter,
     },
+    /// Moves dead letters back, in the order of the dead-letter topic: each leaves the one
+    /// topic and is stored in the other in one step.
+    Redrive {
+        /// The dead-letter topic.
+        topic: TopicName,
+        /// Only those.
+        filter: MessageFilter,
+        /// Where they go.
+        to: RedriveTo,
+        /// What changes of them.
+        edit: RedriveEdit,
+        /// Where to begin.
+        from: PeekFrom,
+        /// At most so many. Fewer, with a cursor, if that took much reading.
+        limit: usize,
+    },
+    /// Makes a consistent copy of the store as it is now; see [`Snapshot`](crate::Snapshot).
+    Backup,
 }
 
 /// Whether an engine can serve.
@@ -217,4 +348,72 @@ pub trait Engine: Send + Sync + 'static {
     /// Stops taking commands, finishes what it has within `deadline`, makes it durable and
     /// lets go of its store. [`Engine::health`] says `Closed` when done.
     fn close(&self, deadline: Duration);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_looks_begin() {
+        let id = MessageId {
+            topic: 3,
+            sequence: 1542,
+        };
+        let cursor = PeekCursor {
+            priority: 255,
+            position: u64::MAX,
+        };
+        assert_eq!("3-1542".parse(), Ok(PeekFrom::Id(id)));
+        assert_eq!(cursor.to_string().parse(), Ok(PeekFrom::After(cursor)));
+        for bad in ["", "@", "3", "@1", "@256-1", "@1-", "@-1", "1-2-3"] {
+            assert!(bad.parse::<PeekFrom>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn filters() {
+        let id = MessageId {
+            topic: 1,
+            sequence: 9,
+        };
+        let mut message = StoredMessage {
+            payload: Bytes::new(),
+            content_type: CompactString::default(),
+            key: Some("k".into()),
+            group: None,
+            publish_id: None,
+            priority: Priority(0),
+            published_at: Timestamp::from_micros(50),
+            expires_at: None,
+            deliver_at: None,
+            headers: crate::Headers::new(),
+            traceparent: None,
+        };
+        message.headers.push("kind", "a");
+        message.headers.push("kind", "b");
+        let all = MessageFilter::default();
+        assert!(all.is_empty() && all.matches(id, &message));
+        let header = |name: &str, value: Option<&str>| MessageFilter {
+            header: Some((name.into(), value.map(Into::into))),
+            ..MessageFilter::default()
+        };
+        assert!(header("kind", None).matches(id, &message));
+        assert!(header("kind", Some("b")).matches(id, &message));
+        assert!(!header("kind", Some("c")).matches(id, &message));
+        assert!(!header("other", None).matches(id, &message));
+        let times = |since, until| MessageFilter {
+            since: Some(Timestamp::from_micros(since)),
+            until: Some(Timestamp::from_micros(until)),
+            key: Some("k".into()),
+            ..MessageFilter::default()
+        };
+        assert!(times(50, 51).matches(id, &message));
+        assert!(!times(51, 60).matches(id, &message) && !times(1, 50).matches(id, &message));
+        let group = MessageFilter {
+            group: Some("g".into()),
+            ..MessageFilter::default()
+        };
+        assert!(!group.matches(id, &message));
+    }
 }

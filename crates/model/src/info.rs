@@ -1,6 +1,6 @@
 use crate::{
-    MessageId, StoredMessage, SubscriptionName, SubscriptionOptions, Timestamp, TopicName,
-    TopicOptions,
+    MessageId, PeekCursor, StoredMessage, SubscriptionName, SubscriptionOptions, Timestamp,
+    TopicName, TopicOptions,
 };
 
 /// What can be seen of a topic without disturbing it.
@@ -26,6 +26,8 @@ pub struct TopicInfo {
     pub dropped: u64,
     /// Messages replaced by a newer one with the same key.
     pub replaced: u64,
+    /// Messages given up and moved to a dead-letter topic, once for each subscription.
+    pub dead: u64,
     /// Its subscriptions, by name.
     pub subscriptions: Vec<SubscriptionInfo>,
 }
@@ -41,6 +43,10 @@ pub struct SubscriptionInfo {
     pub waiting: u64,
     /// Of those, held back until their time.
     pub delayed: u64,
+    /// Of `waiting`, how many a priority, the most urgent first; up to the last that has any.
+    pub by_priority: Vec<u64>,
+    /// When the oldest message that it has not settled was published.
+    pub oldest_at: Option<Timestamp>,
     /// Deliveries not yet settled.
     pub in_flight: u64,
     /// Consumers attached.
@@ -51,6 +57,29 @@ pub struct SubscriptionInfo {
     pub redelivered: u64,
     /// Acks, nacks and extends that named a delivery no longer held.
     pub late: u64,
+    /// Messages given up and moved to a dead-letter topic.
+    pub dead: u64,
+}
+
+/// Where a message is that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MessageState {
+    /// Available to consumers, or behind an earlier one of its group.
+    Waiting,
+    /// Held back until its time.
+    Delayed,
+    /// Delivered and not settled.
+    InFlight,
+}
+
+/// Messages that were looked at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PeekedPage {
+    /// The messages, in the order that was asked for.
+    pub messages: Vec<PeekedMessage>,
+    /// Where to go on; `None` if there was nothing more.
+    pub next: Option<PeekCursor>,
 }
 
 /// A message that was looked at.
@@ -58,6 +87,12 @@ pub struct SubscriptionInfo {
 pub struct PeekedMessage {
     /// Its identity.
     pub id: MessageId,
+    /// For a look that goes on behind it.
+    pub cursor: PeekCursor,
+    /// Where it is in the subscription that was looked at; `None` for a whole topic.
+    pub state: Option<MessageState>,
+    /// Its deliveries so far to that subscription.
+    pub attempts: u32,
     /// Its content.
     pub message: StoredMessage,
 }

@@ -29,6 +29,7 @@ mod mailbox;
 mod message;
 mod name;
 mod recent;
+mod snapshot;
 mod time;
 mod topic;
 mod units;
@@ -45,14 +46,18 @@ pub use channel::{
 };
 pub use clock::{Clock, ClockRules, ManualClock, SystemClock};
 pub use completion::{
-    Completed, Completion, CompletionQueue, CompletionSink, Outcome, Receipt, Reporter, oneshot,
+    Completed, Completion, CompletionQueue, CompletionSink, Outcome, Receipt, Redriven, Reporter,
+    oneshot,
 };
 pub use deadline::DeadlineQueue;
 pub use delivery::{ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Source};
-pub use engine::{Admin, Batch, Command, Engine, Health, PeekFrom};
+pub use engine::{
+    Admin, Batch, Command, Engine, Health, MessageFilter, ParsePeekFromError, PeekCursor, PeekFrom,
+    RedriveEdit, RedriveTo,
+};
 pub use error::{Error, ErrorCode};
 pub use glob::glob_match;
-pub use info::{PeekedMessage, SubscriptionInfo, TopicInfo};
+pub use info::{MessageState, PeekedMessage, PeekedPage, SubscriptionInfo, TopicInfo};
 pub use mailbox::{Mailbox, Wake};
 pub use message::{
     ConsumerId, DeliveryTag, Headers, Message, MessageId, ParseIdError, Priority, StoredMessage,
@@ -60,6 +65,7 @@ pub use message::{
 };
 pub use name::{ChannelName, HandlerName, NameError, Pattern, SubscriptionName, TopicName};
 pub use recent::Recent;
+pub use snapshot::{Snapshot, SnapshotFile};
 pub use time::{ParseTimeError, Timestamp};
 pub use topic::{
     Dedupe, DeliveryMode, Durability, OptionConflict, Overflow, Retry, StartFrom,

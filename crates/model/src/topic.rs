@@ -113,6 +113,9 @@ pub struct TopicSettings {
     /// Topic that takes dead letters.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter: Option<TopicName>,
+    /// Whether expired messages are dead letters too; default false.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_expired: Option<bool>,
     /// Wait before a returned message is available again; default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -164,6 +167,9 @@ pub struct TopicOptions {
     /// Topic that takes dead letters.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub dead_letter: Option<TopicName>,
+    /// Whether expired messages are dead letters too.
+    #[serde(default)]
+    pub dead_letter_expired: bool,
     /// Wait before a returned message is available again.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub retry: Option<Retry>,
@@ -200,6 +206,7 @@ impl Default for TopicOptions {
             ack_timeout: Span::default(),
             max_attempts: 0,
             dead_letter: None,
+            dead_letter_expired: false,
             retry: None,
             max_messages: None,
             max_bytes: None,
@@ -227,7 +234,7 @@ pub struct OptionConflict {
 macro_rules! for_each_option {
     ($apply:ident!($($arg:tt)*)) => {
         $apply!($($arg)* plain: priorities, default_priority, dedupe, dedupe_window, ack_timeout,
-            max_attempts, overflow, durability, delivery, unsubscribed, publish_id_window;
+            max_attempts, dead_letter_expired, overflow, durability, delivery, unsubscribed, publish_id_window;
             optional: ttl, dead_letter, retry, max_messages, max_bytes)
     };
 }
@@ -243,6 +250,7 @@ impl TopicSettings {
         "ack_timeout",
         "max_attempts",
         "dead_letter",
+        "dead_letter_expired",
         "retry",
         "max_messages",
         "max_bytes",
@@ -354,9 +362,23 @@ pub struct SubscriptionSettings {
     /// See [`TopicSettings::delivery`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery: Option<DeliveryMode>,
+    /// See [`TopicSettings::dead_letter_expired`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dead_letter_expired: Option<bool>,
     /// See [`TopicSettings::retry`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
+    /// Most messages that wait in this subscription; default unlimited. The topic's own bound
+    /// counts stored messages, whoever they wait for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<u64>,
+    /// Most payload bytes that wait in this subscription; default unlimited.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<ByteSize>,
+    /// What a publish does when this subscription is full; default the topic's. `drop-oldest`
+    /// drops from this subscription only.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<Overflow>,
 }
 
 /// The options in effect for a subscription.
@@ -370,8 +392,18 @@ pub struct SubscriptionOptions {
     pub dead_letter: Option<TopicName>,
     /// How consumers are fed.
     pub delivery: DeliveryMode,
+    /// Whether expired messages are dead letters too.
+    pub dead_letter_expired: bool,
     /// Wait before a returned message is available again.
     pub retry: Option<Retry>,
+    /// Most messages that wait in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_messages: Option<u64>,
+    /// Most payload bytes that wait in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_bytes: Option<ByteSize>,
+    /// What a publish does when it is full.
+    pub overflow: Overflow,
 }
 
 impl SubscriptionSettings {
@@ -380,8 +412,12 @@ impl SubscriptionSettings {
         "ack_timeout",
         "max_attempts",
         "dead_letter",
+        "dead_letter_expired",
         "delivery",
         "retry",
+        "max_messages",
+        "max_bytes",
+        "overflow",
     ];
 
     /// What is in effect on `topic`.
@@ -394,7 +430,13 @@ impl SubscriptionSettings {
                 .clone()
                 .or_else(|| topic.dead_letter.clone()),
             delivery: self.delivery.unwrap_or(topic.delivery),
+            dead_letter_expired: self
+                .dead_letter_expired
+                .unwrap_or(topic.dead_letter_expired),
             retry: self.retry.or(topic.retry),
+            max_messages: self.max_messages,
+            max_bytes: self.max_bytes,
+            overflow: self.overflow.unwrap_or(topic.overflow),
         }
     }
 }

@@ -8,8 +8,8 @@ use crate::{
     refusal,
 };
 use trunkline_model::{
-    Admin, Durability, Error, Outcome, SubscriptionName, Timestamp, TopicName, TopicOptions,
-    TopicSettings,
+    Admin, Durability, Error, Outcome, PeekedPage, SubscriptionName, Timestamp, TopicName,
+    TopicOptions, TopicSettings,
 };
 
 impl Core {
@@ -90,7 +90,12 @@ impl Core {
                 let in_flight = subscriptions.map(|s| s.flights.len()).sum();
                 self.cost_of_removal(index, in_flight, &mut cost);
             }
-            Admin::Inspect { .. } | Admin::List { .. } | Admin::Peek { .. } => {} // `Admin` is not extensible from outside its crate.
+            Admin::Redrive { .. } => return Err(refusal::not_offered("dead_letter", "redrive")),
+            Admin::Backup => return Err(refusal::not_offered("backup", "backup")),
+            Admin::Peek { filter, .. } if !filter.is_empty() => {
+                return Err(refusal::not_offered("peek", "a filter"));
+            }
+            Admin::Inspect { .. } | Admin::List { .. } | Admin::Peek { .. } => {}
         }
         Ok(cost)
     }
@@ -136,7 +141,8 @@ impl Core {
                 Err(_) => Outcome::Topics(Vec::new()),
             },
             Admin::List { after, limit } => Outcome::Topics(self.list(after.as_ref(), limit)),
-            Admin::Peek { .. } => Outcome::Peeked(Vec::new()),
+            Admin::Peek { .. } => Outcome::Peeked(PeekedPage::default()),
+            Admin::Redrive { .. } | Admin::Backup => Outcome::Removed { messages: 0 },
         }
     }
 
@@ -285,6 +291,7 @@ fn merge(current: TopicSettings, asked: TopicSettings) -> TopicSettings {
         ack_timeout: asked.ack_timeout.or(current.ack_timeout),
         max_attempts: asked.max_attempts.or(current.max_attempts),
         dead_letter: asked.dead_letter.or(current.dead_letter),
+        dead_letter_expired: asked.dead_letter_expired.or(current.dead_letter_expired),
         retry: asked.retry.or(current.retry),
         max_messages: asked.max_messages.or(current.max_messages),
         max_bytes: asked.max_bytes.or(current.max_bytes),

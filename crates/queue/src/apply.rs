@@ -29,6 +29,8 @@ impl Core {
                     let mut work = self.work(index, out);
                     let ids = messages.into_iter().map(|m| work.publish(now, m));
                     receipt.ids.extend(ids);
+                    let class = self.topics[index].options.durability;
+                    receipt.durability = receipt.durability.max(Some(class));
                 }
                 Command::Ack { consumer, tags } => {
                     let done = self.judge(now, consumer, &tags, Verdict::Ack, out);

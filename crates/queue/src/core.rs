@@ -218,6 +218,7 @@ pub(crate) fn settings_of(options: &TopicOptions) -> TopicSettings {
         ack_timeout: Some(options.ack_timeout),
         max_attempts: Some(options.max_attempts),
         dead_letter: options.dead_letter,
+        dead_letter_expired: Some(options.dead_letter_expired),
         retry: options.retry,
         max_messages: options.max_messages,
         max_bytes: options.max_bytes,

@@ -1,6 +1,8 @@
 //! Looking without disturbing.
 
-use crate::{BodyRef, Core, Peeked, messages::Stored, subscription::Subscription, topic::Topic};
+use crate::{
+    BodyRef, Core, Peeked, messages::Stored, refusal, subscription::Subscription, topic::Topic,
+};
 use std::ops::Bound;
 use trunkline_model::{
     Error, MessageId, PeekFrom, SubscriptionInfo, Timestamp, TopicInfo, TopicName,
@@ -40,11 +42,14 @@ impl Core {
                 options: subscription.options.clone(),
                 waiting: subscription.waiting.len() + delayed,
                 delayed,
+                by_priority: Vec::new(),
+                oldest_at: None,
                 in_flight: subscription.flights.len() as u64,
                 consumers: self.traffic.desks[subscription.desk].attached.len() as u32,
                 acked: subscription.counts.acked,
                 redelivered: subscription.counts.redelivered,
                 late: subscription.counts.late,
+                dead: 0,
             }
         });
         TopicInfo {
@@ -58,6 +63,7 @@ impl Core {
             expired: topic.counts.expired,
             dropped: topic.counts.dropped,
             replaced: topic.counts.replaced,
+            dead: 0,
             subscriptions: subscriptions.collect(),
         }
     }
@@ -79,6 +85,7 @@ impl Core {
         let stored = &self.topics[index];
         let from = match from {
             PeekFrom::Front => 0,
+            PeekFrom::After(_) => return Err(refusal::not_offered("peek", "a cursor")),
             PeekFrom::Id(id) if id.topic == stored.number => id.sequence,
             PeekFrom::Id(id) => {
                 return Err(Error::invalid_params(format!(

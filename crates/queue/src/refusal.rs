@@ -104,6 +104,13 @@ pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
 pub(crate) fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
     refuse_if(options.max_attempts > 0, "dead_letter", "max_attempts")?;
     refuse_if(options.dead_letter.is_some(), "dead_letter", "dead_letter")?;
+    refuse_if(
+        options.dead_letter_expired,
+        "dead_letter",
+        "dead_letter_expired",
+    )?;
+    let bounded = options.max_messages.is_some() || options.max_bytes.is_some();
+    refuse_if(bounded, "limits", "a bound of a subscription")?;
     refuse_if(options.retry.is_some(), "retry", "retry")
 }
 
@@ -114,11 +121,15 @@ pub(crate) fn supported_message(message: &Message) -> Result<(), Error> {
 }
 
 fn refuse_if(asked: bool, capability: &'static str, option: &'static str) -> Result<(), Error> {
-    if !asked {
-        return Ok(());
+    match asked {
+        true => Err(not_offered(capability, option)),
+        false => Ok(()),
     }
+}
+
+pub(crate) fn not_offered(capability: &'static str, option: &'static str) -> Error {
     let message = format!("{option} is not offered by this version; leave it out");
-    Err(Error::unsupported(capability, message).with("option", option))
+    Error::unsupported(capability, message).with("option", option)
 }
 
 /// What of a subscription's settings differs from what is in effect.
@@ -151,7 +162,15 @@ pub(crate) fn subscription_conflicts(
         ),
         differs("dead_letter", &asked.dead_letter, &current.dead_letter),
         differs("delivery", &asked.delivery, &Some(current.delivery)),
+        differs(
+            "dead_letter_expired",
+            &asked.dead_letter_expired,
+            &Some(current.dead_letter_expired),
+        ),
         differs("retry", &asked.retry, &current.retry),
+        differs("max_messages", &asked.max_messages, &current.max_messages),
+        differs("max_bytes", &asked.max_bytes, &current.max_bytes),
+        differs("overflow", &asked.overflow, &Some(current.overflow)),
     ]
     .into_iter()
     .flatten()

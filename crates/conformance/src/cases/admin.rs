@@ -7,8 +7,8 @@ use crate::{
     taker::tags,
 };
 use trunkline_model::{
-    Admin, ErrorCode, Message, Outcome, PeekFrom, PeekedMessage, Priority, SubscriptionSettings,
-    TopicName, TopicSettings,
+    Admin, ErrorCode, Message, MessageFilter, Outcome, PeekFrom, PeekedMessage, Priority,
+    SubscriptionSettings, TopicName, TopicSettings,
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -158,9 +158,10 @@ async fn peeked(
         subscription: subscription.map(name),
         limit: 2,
         from,
+        filter: MessageFilter::default(),
     };
     match lab.admin(command).await {
-        Ok(Outcome::Peeked(messages)) => messages,
+        Ok(Outcome::Peeked(page)) => page.messages,
         other => panic!("peeking ended with {other:?}"),
     }
 }

@@ -1,5 +1,7 @@
 use trunkline_journal::Place;
-use trunkline_model::{Completion, Error, MessageId, PeekedMessage};
+use trunkline_model::{
+    Completion, Error, MessageId, PeekCursor, PeekedMessage, PeekedPage, StoredMessage,
+};
 
 /// A message that is to be shown.
 #[derive(Debug)]
@@ -10,6 +12,19 @@ pub(crate) enum Shown {
     At(MessageId, Place),
 }
 
+pub(crate) fn peeked_message(id: MessageId, message: StoredMessage) -> PeekedMessage {
+    PeekedMessage {
+        id,
+        cursor: PeekCursor {
+            priority: 0,
+            position: id.sequence,
+        },
+        state: None,
+        attempts: 0,
+        message,
+    }
+}
+
 /// Most payload bytes that one look shows, but for a first message that is larger: fewer
 /// messages than asked for are an answer.
 const LOOK_BYTES_MAX: usize = 16 << 20;
@@ -17,14 +32,18 @@ const LOOK_BYTES_MAX: usize = 16 << 20;
 /// The messages that one look shows of those that were asked for.
 pub(crate) fn bounded(
     messages: impl Iterator<Item = Result<PeekedMessage, Error>>,
-) -> Result<Vec<PeekedMessage>, Error> {
+) -> Result<PeekedPage, Error> {
     let mut bytes = 0;
     let fits = |peeked: &Result<PeekedMessage, Error>| {
         let before = bytes;
         bytes += peeked.as_ref().map_or(0, |p| p.message.payload.len());
         before == 0 || bytes <= LOOK_BYTES_MAX
     };
-    messages.take_while(fits).collect()
+    let messages = messages.take_while(fits).collect::<Result<_, Error>>()?;
+    Ok(PeekedPage {
+        messages,
+        next: None,
+    })
 }
 
 /// Messages that somebody looks at: read when they are durable, away from the lock.
@@ -36,7 +55,7 @@ pub(crate) struct Look {
 
 impl Look {
     /// The messages, if nothing of it must be read.
-    pub(crate) fn held(self) -> Result<(Completion, Result<Vec<PeekedMessage>, Error>), Self> {
+    pub(crate) fn held(self) -> Result<(Completion, Result<PeekedPage, Error>), Self> {
         if self.places().next().is_some() {
             return Err(self);
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     consumer::Body,
-    look::{Look, Shown, bounded},
+    look::{Look, Shown, bounded, peeked_message},
     shared::Shared,
 };
 use std::{
@@ -11,7 +11,7 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard},
 };
 use trunkline_journal::{Journal, Place, ReadError, RecordBytes};
-use trunkline_model::{ConsumerId, Error, ErrorCode, Outcome, PeekedMessage, StoredMessage};
+use trunkline_model::{ConsumerId, Error, ErrorCode, Outcome, PeekedPage, StoredMessage};
 use trunkline_queue::{RecordError, decode_message};
 
 /// Something to read. Bounded by what asks: one job a consumer, one a look.
@@ -139,13 +139,13 @@ impl Shared {
     }
 }
 
-fn show(messages: Vec<Shown>, journal: Option<&Journal>) -> Result<Vec<PeekedMessage>, Error> {
+fn show(messages: Vec<Shown>, journal: Option<&Journal>) -> Result<PeekedPage, Error> {
     let show = |shown| match shown {
         Shown::Held(peeked) => Ok(*peeked),
         Shown::At(id, place) => {
             let journal = journal.ok_or_else(Error::shutting_down)?;
             match fetch(journal, place) {
-                Body::Held(message) => Ok(PeekedMessage { id, message }),
+                Body::Held(message) => Ok(peeked_message(id, message)),
                 Body::Broken(error) => Err(error),
                 Body::At(_) => Err(Error::internal()),
             }

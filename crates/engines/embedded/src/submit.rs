@@ -4,16 +4,14 @@ use crate::{
     bodies::BodyAt,
     error::refusal,
     log::Needs,
-    look::{Look, Shown},
+    look::{Look, Shown, peeked_message},
     outgoing::Outgoing,
     state::{Phase, State},
     waits::Waiting,
 };
 use std::iter;
 use trunkline_journal::{Class, Refused, Urgency};
-use trunkline_model::{
-    Admin, Batch, Command, Completion, Durability, Error, Outcome, PeekedMessage, Timestamp,
-};
+use trunkline_model::{Admin, Batch, Command, Completion, Durability, Error, Outcome, Timestamp};
 use trunkline_queue::{Cost, Peeked};
 
 /// A command that is given back because the journal has too much to write: to be submitted
@@ -138,8 +136,9 @@ impl State {
                     subscription,
                     limit,
                     from,
+                    filter,
                 },
-            ) => {
+            ) if filter.is_empty() => {
                 let subscription = subscription.as_deref();
                 match self.core.peek(now, &topic, subscription, limit, from) {
                     Ok(peeked) => {
@@ -269,7 +268,7 @@ impl State {
                 (BodyAt::Memory(slot), _) => {
                     let message = self.slab.get(slot).cloned();
                     look.messages.extend(
-                        message.map(|message| Shown::Held(Box::new(PeekedMessage { id, message }))),
+                        message.map(|message| Shown::Held(Box::new(peeked_message(id, message)))),
                     );
                 }
                 (BodyAt::Journal(place), Some(log)) => {

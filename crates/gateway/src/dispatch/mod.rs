@@ -415,7 +415,7 @@ fn write_completed(
         Outcome::Removed { messages } => publish::write_count(&mut json, "purged", *messages),
         Outcome::Topic(info) => view::write_topic(&mut json, info),
         Outcome::Topics(topics) => view::write_topics(&mut json, topics),
-        Outcome::Peeked(messages) => view::write_peeked(&mut json, messages),
+        Outcome::Peeked(page) => view::write_peeked(&mut json, &page.messages),
         Outcome::Reached(Some(count)) => publish::write_count(&mut json, "receivers", *count),
         Outcome::Reached(None) => json.extend_from_slice(b"{\"receivers\":null}"),
         _ => return error::write(out, id, &Error::internal()),

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::Text;
 use trunkline_model::{
-    Admin, Error, PeekFrom, StartFrom, SubscriptionName, SubscriptionSettings, TopicName,
-    TopicSettings,
+    Admin, Error, MessageFilter, PeekFrom, StartFrom, SubscriptionName, SubscriptionSettings,
+    TopicName, TopicSettings,
 };
 
 /// Topics that `list` shows at most, and unless told otherwise.
@@ -173,6 +173,7 @@ pub(crate) fn peek(
         subscription: asked.subscription,
         limit: at_most(asked.limit, PEEK_MAX, PEEK)?,
         from,
+        filter: MessageFilter::default(),
     };
     connection.admin(command, ask)
 }

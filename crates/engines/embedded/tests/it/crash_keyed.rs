@@ -12,8 +12,8 @@ use std::{
 };
 use trunkline_journal::fault::{FaultDisk, Plan};
 use trunkline_model::{
-    Admin, Command, Dedupe, Delivery, Message, Outcome, PeekFrom, Priority, SubscriptionSettings,
-    TopicName, TopicSettings,
+    Admin, Command, Dedupe, Delivery, Message, MessageFilter, Outcome, PeekFrom, Priority,
+    SubscriptionSettings, TopicName, TopicSettings,
 };
 
 const ROUNDS: u64 = 80;
@@ -228,9 +228,11 @@ fn peek(bench: &Bench) -> Vec<String> {
         subscription: Some("s".parse().expect("a valid name")),
         limit: 1_000,
         from: PeekFrom::Front,
+        filter: MessageFilter::default(),
     });
     match bench.finish(token) {
-        Ok(Outcome::Peeked(messages)) => messages
+        Ok(Outcome::Peeked(page)) => page
+            .messages
             .iter()
             .map(|peeked| String::from_utf8_lossy(&peeked.message.payload).into_owned())
             .collect(),

@@ -5,7 +5,7 @@ use crate::support::{Bench, ack, publish, tags};
 use trunkline_engine_embedded::EmbeddedConfig;
 use trunkline_journal::fault::FaultDisk;
 use trunkline_model::{
-    Admin, Durability, Engine, ErrorCode, Health, Outcome, PeekFrom, TopicSettings,
+    Admin, Durability, Engine, ErrorCode, Health, MessageFilter, Outcome, PeekFrom, TopicSettings,
 };
 
 #[test]
@@ -52,9 +52,10 @@ fn interval_confirms_and_delivers_after_the_write() {
         subscription: None,
         limit: 10,
         from: PeekFrom::Front,
+        filter: MessageFilter::default(),
     });
     assert!(
-        matches!(bench.result(look), Some(Ok(Outcome::Peeked(shown))) if shown.len() == 1),
+        matches!(bench.result(look), Some(Ok(Outcome::Peeked(shown))) if shown.messages.len() == 1),
         "who looks waits no longer than who consumes"
     );
     assert_eq!(disk.syncs(), syncs);
