@@ -160,7 +160,7 @@ fn when(at: Option<Time>, after_ms: Option<u64>) -> Option<Option<When>> {
 
 /// A point in time: RFC 3339, or milliseconds since the epoch.
 #[derive(Debug)]
-struct Time(Timestamp);
+pub(crate) struct Time(pub(crate) Timestamp);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
@@ -210,6 +210,7 @@ impl<'de> Deserialize<'de> for HeaderParams {
     }
 }
 
-fn is_reserved(name: &str) -> bool {
+/// Whether Trunkline keeps the name of a header for itself.
+pub(crate) fn is_reserved(name: &str) -> bool {
     matches!(name, "content-type" | "traceparent") || name.starts_with("trunkline-")
 }

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use std::time::Duration;
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::{Integer, Text};
-use trunkline_model::{Batch, Command, ConsumerId, Error, Message, Receipt, TopicName};
+use trunkline_model::{Batch, Command, ConsumerId, Durability, Error, Message, Receipt, TopicName};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -223,7 +223,12 @@ fn write_ids(out: &mut Vec<u8>, receipt: &Receipt) {
         }
         super::deliver::write_message_id(out, *id);
     }
-    out.put_slice(b"]}");
+    out.put_slice(match receipt.durability {
+        Some(Durability::Commit) => b"],\"durability\":\"commit\"}",
+        Some(Durability::Interval) => b"],\"durability\":\"interval\"}",
+        Some(Durability::Memory) => b"],\"durability\":\"memory\"}",
+        None => b"]}",
+    });
 }
 
 #[cfg(test)]
@@ -231,6 +236,29 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use serde_json::value::RawValue;
+    use trunkline_model::MessageId;
+
+    #[test]
+    fn a_receipt_names_the_durability_as_it_is_written_everywhere() {
+        let id = MessageId {
+            topic: 3,
+            sequence: 9,
+        };
+        for durability in [Durability::Commit, Durability::Interval, Durability::Memory] {
+            let receipt = Receipt {
+                ids: SmallVec::from_iter([id, id]),
+                durability: Some(durability),
+                ..Receipt::default()
+            };
+            let mut out = Vec::new();
+            write_receipt(&mut out, &receipt, Awaited::Publish);
+            let expected = serde_json::json!({"ids": ["3-9", "3-9"], "durability": durability});
+            assert_eq!(
+                serde_json::from_slice::<serde_json::Value>(&out).unwrap(),
+                expected
+            );
+        }
+    }
 
     /// Publishes, and whether they have the common form.
     const PUBLISHES: &[(bool, &str)] = &[

@@ -1,8 +1,8 @@
 //! Which verb a method name means.
 
 use super::{
-    Connection, Step, call, channel, consumer, info, params::Params, publish, topic, waiting::Ask,
-    worker,
+    Connection, Step, call, channel, consumer, info, manage, params::Params, publish, topic,
+    waiting::Ask, worker,
 };
 use trunkline_jsonrpc::nearest;
 use trunkline_model::{Error, ErrorCode, Protocol};
@@ -46,7 +46,7 @@ const fn pushes(name: &'static str, run: Run) -> Verb {
 }
 
 /// The methods of Trunkline itself (PROTOCOL.md §1), by name.
-const VERBS: [Verb; 25] = [
+const VERBS: [Verb; 27] = [
     gathers("rpc.call", call::with_options),
     answers("rpc.cancel", call::cancel),
     answers("rpc.channel.publish", channel::publish),
@@ -56,6 +56,7 @@ const VERBS: [Verb; 25] = [
     answers("rpc.info", info::info),
     answers("rpc.progress", call::progress),
     gathers("rpc.topic.ack", publish::ack),
+    answers("rpc.topic.alter", manage::alter),
     answers("rpc.topic.cancel", consumer::cancel),
     pushes("rpc.topic.consume", consumer::consume),
     answers("rpc.topic.credit", consumer::change_credit),
@@ -68,6 +69,7 @@ const VERBS: [Verb; 25] = [
     answers("rpc.topic.peek", topic::peek),
     gathers("rpc.topic.publish", publish::publish),
     answers("rpc.topic.purge", topic::purge),
+    answers("rpc.topic.redrive", manage::redrive),
     answers("rpc.topic.subscribe", topic::subscribe),
     answers("rpc.topic.unsubscribe", topic::unsubscribe),
     pushes("rpc.worker.drain", worker::drain),

@@ -88,7 +88,7 @@ pub(crate) fn declare(
         topic,
         settings: options,
     };
-    connection.admin(command, ask)
+    connection.admin(command, ask, Awaited::Engine)
 }
 
 pub(crate) fn subscribe(
@@ -109,7 +109,7 @@ pub(crate) fn subscribe(
         from: asked.from,
         settings: asked.options,
     };
-    connection.admin(command, ask)
+    connection.admin(command, ask, Awaited::Engine)
 }
 
 pub(crate) fn unsubscribe(
@@ -130,7 +130,7 @@ pub(crate) fn unsubscribe(
         topic,
         subscription,
     };
-    connection.admin(command, ask)
+    connection.admin(command, ask, Awaited::Engine)
 }
 
 pub(crate) fn list(
@@ -141,7 +141,7 @@ pub(crate) fn list(
     let List { after, limit } = params.read()?;
     connection.allow(Action::Inspect, Resource::Server)?;
     let limit = at_most(limit, LIST_MAX, LIST_MAX)?;
-    connection.admin(Admin::List { after, limit }, ask)
+    connection.admin(Admin::List { after, limit }, ask, Awaited::Engine)
 }
 
 pub(crate) fn inspect(
@@ -151,7 +151,7 @@ pub(crate) fn inspect(
 ) -> Result<Step, Error> {
     let Named { topic } = params.read()?;
     connection.allow(Action::Inspect, Resource::Topic(&topic))?;
-    connection.admin(Admin::Inspect { topic }, ask)
+    connection.admin(Admin::Inspect { topic }, ask, Awaited::Engine)
 }
 
 pub(crate) fn peek(
@@ -175,7 +175,7 @@ pub(crate) fn peek(
         from,
         filter: MessageFilter::default(),
     };
-    connection.admin(command, ask)
+    connection.admin(command, ask, Awaited::Engine)
 }
 
 pub(crate) fn purge(
@@ -192,7 +192,7 @@ pub(crate) fn purge(
         topic,
         subscription,
     };
-    connection.admin(command, ask)
+    connection.admin(command, ask, Awaited::Engine)
 }
 
 pub(crate) fn delete(
@@ -202,10 +202,11 @@ pub(crate) fn delete(
 ) -> Result<Step, Error> {
     let Named { topic } = params.read()?;
     connection.allow(Action::Manage, Resource::Topic(&topic))?;
-    connection.admin(Admin::Delete { topic }, ask)
+    connection.admin(Admin::Delete { topic }, ask, Awaited::Engine)
 }
 
-fn at_most(limit: Option<usize>, max: usize, default: usize) -> Result<usize, Error> {
+/// Checks a number of things that are to be shown or moved.
+pub(crate) fn at_most(limit: Option<usize>, max: usize, default: usize) -> Result<usize, Error> {
     match limit.unwrap_or(default) {
         limit if (1..=max).contains(&limit) => Ok(limit),
         limit => {
@@ -216,8 +217,14 @@ fn at_most(limit: Option<usize>, max: usize, default: usize) -> Result<usize, Er
 }
 
 impl Connection {
-    fn admin(&mut self, command: Admin, ask: Ask<'_>) -> Result<Step, Error> {
-        let completion = self.completion(ask, Awaited::Engine)?;
+    /// Looks or manages.
+    pub(super) fn admin(
+        &mut self,
+        command: Admin,
+        ask: Ask<'_>,
+        awaited: Awaited,
+    ) -> Result<Step, Error> {
+        let completion = self.completion(ask, awaited)?;
         self.shared
             .services
             .engine

@@ -4,7 +4,8 @@ use super::deliver::{FRAME_BYTES_MAX, write_message, write_message_id, write_tex
 use bytes::BufMut;
 use serde::{Serialize, Serializer};
 use trunkline_model::{
-    PeekedMessage, SubscriptionInfo, SubscriptionOptions, Timestamp, TopicInfo, TopicOptions,
+    PeekedMessage, Redriven, SubscriptionInfo, SubscriptionOptions, Timestamp, TopicInfo,
+    TopicOptions,
 };
 
 #[derive(Serialize)]
@@ -138,6 +139,20 @@ fn write_one(out: &mut Vec<u8>, peeked: &PeekedMessage) {
             write_text(out, time);
             out.put_u8(b'"');
         }
+    }
+    out.put_u8(b'}');
+}
+
+/// Appends `{"moved":…,"left":…,"next"?:…}`.
+pub(crate) fn write_redriven(out: &mut Vec<u8>, redriven: &Redriven) {
+    out.put_slice(b"{\"moved\":");
+    write_text(out, redriven.moved);
+    out.put_slice(b",\"left\":");
+    write_text(out, redriven.left);
+    if let Some(next) = redriven.next {
+        out.put_slice(b",\"next\":\"");
+        write_text(out, next);
+        out.put_u8(b'"');
     }
     out.put_u8(b'}');
 }

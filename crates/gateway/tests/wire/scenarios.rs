@@ -9,4 +9,6 @@ macro_rules! scenarios {
     };
 }
 
-scenarios!(requests, topics, consumers, channels, calls, workers);
+scenarios!(
+    requests, topics, managing, consumers, channels, calls, workers
+);
