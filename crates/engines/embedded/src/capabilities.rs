@@ -22,7 +22,7 @@ pub(crate) const fn capabilities(durable: bool) -> Capabilities {
         groups: false,
         limits: true,
         peek: true,
-        backup: false,
+        backup: durable,
         purge: true,
         list: true,
         from_all: true,

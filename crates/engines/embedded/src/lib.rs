@@ -15,6 +15,7 @@
 //! effects are carried out), `release.rs` (what happens at the watermark, and how segments
 //! are freed); channels are in `channels`.
 
+mod backup;
 mod bodies;
 mod capabilities;
 mod channels;

@@ -11,10 +11,12 @@ use std::{
     sync::{Condvar, Mutex, MutexGuard},
 };
 use trunkline_journal::{Journal, Place, ReadError, RecordBytes};
-use trunkline_model::{ConsumerId, Error, ErrorCode, Outcome, PeekedPage, StoredMessage};
+use trunkline_model::{
+    Completion, ConsumerId, Error, ErrorCode, Outcome, PeekedPage, StoredMessage,
+};
 use trunkline_queue::{RecordError, decode_message};
 
-/// Something to read. Bounded by what asks: one job a consumer, one a look.
+/// Something to read. Bounded by what asks: one job a consumer, one a look, one a copy.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Bodies for the front deliveries of a consumer.
@@ -24,6 +26,8 @@ pub(crate) enum Job {
     },
     /// Messages that somebody looks at.
     Look(Look),
+    /// A copy of the store is to be taken.
+    Backup(Completion),
 }
 
 #[derive(Debug, Default)]
@@ -57,9 +61,12 @@ impl Reader {
     pub(crate) fn refuse(&self, error: &Error) {
         let jobs = mem::take(&mut self.queue().jobs);
         for job in jobs {
-            // The consumers have ended.
-            if let Job::Look(look) = job {
-                look.completion.complete(Err(error.clone()));
+            match job {
+                // The consumers have ended.
+                Job::Deliveries { .. } => {}
+                Job::Look(Look { completion, .. }) | Job::Backup(completion) => {
+                    completion.complete(Err(error.clone()));
+                }
             }
         }
     }
@@ -135,6 +142,7 @@ impl Shared {
                     out.answer(look.completion, shown.map(Outcome::Peeked));
                 });
             }
+            Job::Backup(completion) => self.back_up(journal, completion),
         }
     }
 }

@@ -85,6 +85,8 @@ impl State {
                     out.free_before = Some(before);
                 }
             }
+            // A copy that is being read would keep them.
+            None if log.journal.is_pinned() => {}
             None => {
                 if let Some(before) = log.dead_before(is_full) {
                     self.define_again(before, is_full, now);

@@ -6,6 +6,7 @@ use crate::{
     log::Needs,
     look::{Look, Shown, peeked_message},
     outgoing::Outgoing,
+    reader::Job,
     state::{Phase, State},
     waits::Waiting,
 };
@@ -122,6 +123,10 @@ impl State {
     ) -> GivenBack<Admin> {
         let answer = match (self.serves(), command) {
             (Err(error), _) => Err(error),
+            (Ok(()), Admin::Backup) if self.log.is_some() => {
+                out.reads.push(Job::Backup(completion));
+                return None;
+            }
             (Ok(()), Admin::Inspect { topic }) => {
                 let info = self.core.info(&topic);
                 info.map(|info| Outcome::Topic(Box::new(info)))

@@ -6,6 +6,7 @@
     reason = "clippy takes only the test functions themselves for tests, not their helpers"
 )]
 
+mod backup;
 mod bursts;
 mod checkpoint;
 mod conformance;

@@ -89,6 +89,11 @@ impl Bench {
         results.get(&token).cloned()
     }
 
+    /// Keeps an answer no longer.
+    pub(crate) fn forget(&self, token: u64) {
+        self.results.lock().unwrap().remove(&token);
+    }
+
     /// Steps until the answer is there.
     pub(crate) fn finish(&self, token: u64) -> Result<Outcome, Error> {
         for _ in 0..100 {
