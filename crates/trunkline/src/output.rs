@@ -11,8 +11,8 @@ pub(crate) struct Output {
 impl Output {
     /// One JSON value as a line.
     pub(crate) fn object(self, value: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(value)?;
-        line.push(b'\n');
+        let mut line = Vec::new();
+        put_line(&mut line, &serde_json::to_vec(value)?);
         self.bytes(&line)
     }
 
@@ -32,6 +32,19 @@ impl Output {
     pub(crate) fn table(self, head: &[&str], rows: Vec<Vec<String>>) -> io::Result<()> {
         self.bytes(table(head, rows).as_bytes())
     }
+}
+
+/// Appends JSON as one line: between tokens, where alone it can have line breaks, they become
+/// spaces.
+pub(crate) fn put_line(out: &mut Vec<u8>, json: &[u8]) {
+    let start = out.len();
+    out.extend_from_slice(json);
+    for byte in &mut out[start..] {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    out.push(b'\n');
 }
 
 /// A table as text, its last line ended.

@@ -10,7 +10,8 @@ Examples:
 
 A message is acknowledged once its payload and a newline are written to stdout, or once the
 program of --exec ended with exit code 0 (with another one it goes back to the queue). Several
-consumers of one subscription share its messages.";
+consumers of one subscription share its messages. If the server goes away it ends with exit
+code 1; with --retry it connects again and goes on, and what it had handled is not handled twice.";
 
 /// Take messages from a subscription of a topic and print them
 #[derive(Clone, Debug, clap::Args)]
@@ -34,6 +35,9 @@ pub(crate) struct ConsumeArgs {
     /// Look only: nothing is acknowledged, everything goes back at the end
     #[arg(long)]
     pub(crate) no_ack: bool,
+    /// Connect again and go on if the server goes away
+    #[arg(long, conflicts_with = "no_ack")]
+    pub(crate) retry: bool,
     /// Most messages taken and not yet acknowledged [default: 1000; 1 with --exec]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) credit: Option<u32>,

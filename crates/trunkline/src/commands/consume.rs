@@ -1,35 +1,54 @@
-use super::exec;
-use crate::{args::ConsumeArgs, context::Context, failure::Failure, signal::Stop};
-use futures_util::{StreamExt, future::Either, stream::FuturesUnordered};
+use super::{again, exec};
+use crate::{args::ConsumeArgs, context::Context, failure::Failure, output, signal::Stop};
+use futures_util::future::Either;
 use serde::Deserialize;
 use serde_json::{json, value::RawValue};
 use std::{
+    collections::{HashSet, VecDeque},
     future::pending,
     io::{self, Write},
     time::Duration,
 };
 use tokio::time::{Instant, sleep_until, timeout};
-use trunkline::{Connection, Pending, Push, Pushes, Received};
+use trunkline::{Connection, MessageId, Pending, Push, Pushes, Received, RequestError, RpcError};
 
 const CREDIT: u32 = 1_000;
 /// Requests that settle, in flight; more tags wait and go together.
 const SETTLING_MAX: usize = 8;
 /// Longest wait for the answers to the last acks.
 const FAREWELL: Duration = Duration::from_secs(5);
+/// Most messages that are remembered because their acks may be lost with a connection.
+const REMEMBERED_MAX: usize = 1_000_000;
 
 pub(crate) async fn consume(context: &Context, args: ConsumeArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
-    let connection = tokio::select! {
+    let (client, mut pushes) = tokio::select! {
         connection = context.connect() => connection?,
         () = stop.asked() => return Ok(()),
     };
-    let (client, mut pushes) = connection;
-    let mut consumer = Consumer::start(client, &args).await?;
-    let outcome = consumer.run(context, &args, &mut pushes, &mut stop).await;
-    // What still comes is returned below; it must not hold back the answers.
-    drop(pushes);
-    let settled = consumer.end().await;
-    outcome.and(settled)
+    let mut consumer = Consumer::new(client, &args);
+    loop {
+        let outcome = match consumer.start(&args).await {
+            Ok(()) => consumer.run(context, &args, &mut pushes, &mut stop).await,
+            Err(error) => Err(error.into()),
+        };
+        match outcome {
+            Err(Broken::Connection(cause)) if args.retry && again::passes(&cause) => {
+                consumer.lost();
+                eprintln!("{cause}; connecting again");
+            }
+            outcome => {
+                // What still comes is returned below; it must not hold back the answers.
+                drop(pushes);
+                let settled = consumer.end().await;
+                return outcome.map_err(Failure::from).and(settled);
+            }
+        }
+        match again::connect(context, &mut stop).await {
+            Some(connection) => (consumer.client, pushes) = connection,
+            None => return Ok(()),
+        }
+    }
 }
 
 /// A delivery, as far as its handling needs it; the whole is kept as it came.
@@ -42,34 +61,111 @@ pub(super) struct Delivery<'a> {
     pub(super) key: Option<String>,
 }
 
+/// Why taking ended before it was to.
+enum Broken {
+    Failed(Failure),
+    /// Another connection may help.
+    Connection(RequestError),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<RequestError> for Broken {
+    fn from(error: RequestError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Failed(failure) => failure,
+            Broken::Connection(error) => error.into(),
+        }
+    }
+}
+
+/// A message that was handled, as this connection calls it and as every one does.
+#[derive(Clone, Copy)]
+struct Handled {
+    tag: u64,
+    id: Option<MessageId>,
+}
+
+/// A request that settles, and the messages that it acks.
+struct Settling {
+    /// Absent once it has failed.
+    answer: Option<Pending>,
+    acks: Vec<MessageId>,
+}
+
+impl Settling {
+    fn new(answer: Pending, acks: Vec<MessageId>) -> Self {
+        Self {
+            answer: Some(answer),
+            acks,
+        }
+    }
+}
+
 struct Consumer {
     client: Connection,
-    consumer: String,
-    /// Tags whose messages were handled and whose ack is not sent yet.
-    handled: Vec<u64>,
-    settling: FuturesUnordered<Pending>,
+    /// Its name on this connection, once it has one.
+    consumer: Option<String>,
+    /// Messages that were handled and whose ack is not sent yet.
+    handled: Vec<Handled>,
+    settling: VecDeque<Settling>,
+    /// Messages that were handled and whose acks were lost with a connection: if they come
+    /// again, they are only acked.
+    remembered: HashSet<MessageId>,
     /// Messages handled.
     count: u64,
     /// Messages that are acked, or about to be: what the server will have let go.
     acked: u64,
-    /// The credit that the server knows.
+    /// The most credit that it takes, and what the server knows.
+    credit_max: u32,
     credit: u32,
     limit: Option<u64>,
 }
 
 impl Consumer {
-    async fn start(client: Connection, args: &ConsumeArgs) -> Result<Self, Failure> {
+    fn new(client: Connection, args: &ConsumeArgs) -> Self {
         let default = match (&args.exec, args.no_ack) {
             (Some(_), _) => 1,
             (None, true) => 1_000_000,
             (None, false) => CREDIT,
         };
-        let credit = args.credit.unwrap_or(default);
-        let credit = args
-            .count
-            .map_or(credit, |count| u64::from(credit).min(count) as u32);
+        Self {
+            client,
+            consumer: None,
+            handled: Vec::new(),
+            settling: VecDeque::new(),
+            remembered: HashSet::new(),
+            count: 0,
+            acked: 0,
+            credit_max: args.credit.unwrap_or(default),
+            credit: 0,
+            limit: args.count,
+        }
+    }
+
+    async fn start(&mut self, args: &ConsumeArgs) -> Result<(), RequestError> {
+        let left = self.limit.map(|limit| limit.saturating_sub(self.acked));
+        self.credit = left.map_or(self.credit_max, |left| {
+            u64::from(self.credit_max).min(left) as u32
+        });
         let mut params = json!({
-            "topic": args.topic, "subscription": args.subscription, "credit": credit,
+            "topic": args.topic, "subscription": args.subscription, "credit": self.credit,
         });
         if let Some(from) = args.from {
             params["from"] = json!(from.start());
@@ -78,17 +174,22 @@ impl Consumer {
         struct Consuming {
             consumer: String,
         }
-        let Consuming { consumer } = client.ask("rpc.topic.consume", &params).await?;
-        Ok(Self {
-            client,
-            consumer,
-            handled: Vec::new(),
-            settling: FuturesUnordered::new(),
-            count: 0,
-            acked: 0,
-            credit,
-            limit: args.count,
-        })
+        let Consuming { consumer } = self.client.ask("rpc.topic.consume", &params).await?;
+        self.consumer = Some(consumer);
+        Ok(())
+    }
+
+    /// Forgets what meant something on a connection that is gone.
+    fn lost(&mut self) {
+        self.consumer = None;
+        let acking = self.settling.drain(..).flat_map(|settling| settling.acks);
+        let unsure: Vec<_> = acking.collect();
+        self.acked = self.acked.saturating_sub(unsure.len() as u64);
+        let unsent = self.handled.drain(..).filter_map(|handled| handled.id);
+        if self.remembered.len() >= REMEMBERED_MAX {
+            self.remembered.clear();
+        }
+        self.remembered.extend(unsure.into_iter().chain(unsent));
     }
 
     async fn run(
@@ -97,7 +198,7 @@ impl Consumer {
         args: &ConsumeArgs,
         pushes: &mut Pushes,
         stop: &mut Stop,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Broken> {
         let mut idle_since = Instant::now();
         while !self.complete() {
             let idle = match args.idle_timeout {
@@ -107,16 +208,16 @@ impl Consumer {
             tokio::select! {
                 push = pushes.next() => {
                     let Some(push) = push else {
-                        return Err(Failure::failed(format!("lost the connection: {}", pushes.loss())));
+                        return Err(RequestError::Lost(pushes.loss()).into());
                     };
                     self.take(context, args, push, pushes, stop).await?;
                     idle_since = Instant::now();
                 }
-                Some(answer) = self.settling.next() => {
+                answer = first(&mut self.settling) => {
                     answer?;
                     self.settle().await?;
                 }
-                () = idle => return self.idle(args),
+                () = idle => return Ok(self.idle(args)?),
                 () = stop.asked() => return Ok(()),
             }
         }
@@ -147,26 +248,35 @@ impl Consumer {
         push: Push,
         pushes: &mut Pushes,
         stop: &mut Stop,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), Broken> {
         let mut next = Some(push);
         let mut out = Vec::new();
         let mut printed = Vec::new();
+        let mut outcome = Ok(());
         while let Some(push) = next {
-            let raw = push
-                .params
-                .as_deref()
-                .filter(|_| push.method == "rpc.topic.deliver");
-            for raw in raw.map(deliveries).transpose()?.unwrap_or_default() {
+            let deliveries = deliveries(&push).unwrap_or_else(|broken| {
+                outcome = Err(broken);
+                Vec::new()
+            });
+            for raw in deliveries {
+                let delivery: Delivery<'_> = read(raw)?;
+                let handled = Handled {
+                    tag: delivery.tag,
+                    id: delivery.id.parse().ok(),
+                };
+                if handled.id.is_some_and(|id| self.remembered.remove(&id)) {
+                    self.handled.push(handled);
+                    continue;
+                }
                 if self.complete() {
                     break;
                 }
                 self.count += 1;
-                let delivery: Delivery<'_> = read(raw)?;
                 if let Some(command) = &args.exec {
                     let payload = payload(raw)?;
                     let topic = &args.topic;
                     if exec::handle(command, topic, &delivery, &payload, stop).await? {
-                        self.handled.push(delivery.tag);
+                        self.handled.push(handled);
                         self.settle().await?;
                     } else {
                         self.count -= 1;
@@ -174,11 +284,11 @@ impl Consumer {
                     }
                 } else {
                     print(context, raw, &mut out)?;
-                    printed.push(delivery.tag);
+                    printed.push(handled);
                 }
             }
             next = match out.len() {
-                0..1_048_576 if !self.complete() => pushes.try_next(),
+                0..1_048_576 if !self.complete() && outcome.is_ok() => pushes.try_next(),
                 _ => None,
             };
         }
@@ -191,49 +301,56 @@ impl Consumer {
             self.handled.append(&mut printed);
             self.settle().await?;
         }
-        Ok(())
+        outcome
     }
 
     /// Sends the acks that are due, unless enough are on their way; then they go with the next.
-    async fn settle(&mut self) -> Result<(), Failure> {
+    async fn settle(&mut self) -> Result<(), RequestError> {
         if self.handled.is_empty() || self.settling.len() >= SETTLING_MAX {
             return Ok(());
         }
-        let tags = std::mem::take(&mut self.handled);
-        self.acked += tags.len() as u64;
         // Before the last messages the credit shrinks, so that none is sent beyond the limit.
+        let acked = self.acked + self.handled.len() as u64;
         if let Some(limit) = self.limit {
-            let left = limit.saturating_sub(self.acked);
+            let left = limit.saturating_sub(acked);
             if left < u64::from(self.credit) {
                 self.credit = left as u32;
                 let params = json!({"consumer": self.consumer, "credit": self.credit});
                 let pending = self.client.start("rpc.topic.credit", &params).await?;
-                self.settling.push(pending);
+                self.settling.push_back(Settling::new(pending, Vec::new()));
             }
         }
+        let tags: Vec<_> = self.handled.iter().map(|handled| handled.tag).collect();
         let params = json!({"consumer": self.consumer, "tags": tags});
         let pending = self.client.start("rpc.topic.ack", &params).await?;
-        self.settling.push(pending);
+        let ids = self.handled.drain(..).filter_map(|handled| handled.id);
+        self.settling
+            .push_back(Settling::new(pending, ids.collect()));
+        self.acked = acked;
         Ok(())
     }
 
-    async fn nack(&mut self, tag: u64) -> Result<(), Failure> {
+    async fn nack(&mut self, tag: u64) -> Result<(), RequestError> {
         let params = json!({"consumer": self.consumer, "tags": [tag]});
         let pending = self.client.start("rpc.topic.nack", &params).await?;
-        self.settling.push(pending);
+        self.settling.push_back(Settling::new(pending, Vec::new()));
         Ok(())
     }
 
     /// Waits for the answers to all acks, and returns what was not handled.
     async fn end(mut self) -> Result<(), Failure> {
+        let Some(consumer) = self.consumer.clone() else {
+            return Ok(());
+        };
         let farewell = async {
             while !self.settling.is_empty() || !self.handled.is_empty() {
                 self.settle().await?;
-                if let Some(answer) = self.settling.next().await {
-                    answer?;
+                let settling = self.settling.pop_front();
+                if let Some(answer) = settling.and_then(|settling| settling.answer) {
+                    answer.await?;
                 }
             }
-            let params = json!({"consumer": self.consumer});
+            let params = json!({"consumer": consumer});
             self.client.request("rpc.topic.cancel", &params).await?;
             Ok::<(), Failure>(())
         };
@@ -244,14 +361,44 @@ impl Consumer {
     }
 }
 
-fn deliveries(params: &RawValue) -> Result<Vec<&RawValue>, Failure> {
+/// Takes the answer to the oldest request that settles; never ends, if there is none. One that
+/// failed stays, with what it was to ack.
+async fn first(settling: &mut VecDeque<Settling>) -> Result<(), RequestError> {
+    let Some(oldest) = settling.front_mut() else {
+        return pending().await;
+    };
+    if let Some(answer) = &mut oldest.answer
+        && let Err(error) = answer.await
+    {
+        oldest.answer = None;
+        return Err(error);
+    }
+    settling.pop_front();
+    Ok(())
+}
+
+/// The deliveries of a push.
+fn deliveries(push: &Push) -> Result<Vec<&RawValue>, Broken> {
     #[derive(Deserialize)]
     struct Deliver<'a> {
         #[serde(borrow)]
         deliveries: Vec<&'a RawValue>,
     }
-    let Deliver { deliveries } = read(params)?;
-    Ok(deliveries)
+    #[derive(Deserialize)]
+    struct Ended {
+        error: RpcError,
+    }
+    let Some(params) = push.params.as_deref() else {
+        return Ok(Vec::new());
+    };
+    match push.method.as_str() {
+        "rpc.topic.deliver" => Ok(read::<Deliver<'_>>(params)?.deliveries),
+        "rpc.topic.ended" => {
+            let Ended { error } = read(params)?;
+            Err(RequestError::from(error).into())
+        }
+        _ => Ok(Vec::new()),
+    }
 }
 
 fn read<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Result<T, Failure> {
@@ -268,10 +415,10 @@ fn payload(raw: &RawValue) -> Result<std::borrow::Cow<'_, [u8]>, Failure> {
 
 fn print(context: &Context, raw: &RawValue, out: &mut Vec<u8>) -> Result<(), Failure> {
     if context.output.json {
-        out.extend_from_slice(raw.get().as_bytes());
+        output::put_line(out, raw.get().as_bytes());
     } else {
         out.extend_from_slice(&payload(raw)?);
+        out.push(b'\n');
     }
-    out.push(b'\n');
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! One file per verb.
 
+mod again;
 mod bench;
 mod call;
 mod channel;

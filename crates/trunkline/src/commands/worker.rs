@@ -1,3 +1,4 @@
+use super::again;
 use crate::{
     args::WorkerArgs,
     context::Context,
@@ -14,7 +15,7 @@ use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
 };
-use trunkline::{Connection, Push, Pushes, RECONNECT, RpcError, random_number};
+use trunkline::{Connection, Push, Pushes, RpcError};
 use trunkline_model::{Clock, ErrorCode, SystemClock, Timestamp};
 
 /// Most that a program may print: what a server takes as one message, less the frame.
@@ -36,24 +37,11 @@ pub(crate) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Fa
             End::Lost(reason) => eprintln!("{reason}; connecting again"),
         }
         drop(session);
-        let again = tokio::select! {
-            again = reconnect(context) => again,
-            () = stop.asked() => return Ok(()),
+        connection = match again::connect(context, &mut stop).await {
+            Some(connection) => connection,
+            None => return Ok(()),
         };
-        connection = again?;
     }
-}
-
-/// Tries until it works. What can't become better by waiting ends it.
-async fn reconnect(context: &Context) -> Result<(Connection, Pushes), Failure> {
-    let target = context.target()?;
-    for attempt in 0.. {
-        sleep(RECONNECT.delay(attempt, random_number())).await;
-        if let Ok(connection) = Connection::connect(&target).await {
-            return Ok(connection);
-        }
-    }
-    unreachable!("attempts never end")
 }
 
 enum End {

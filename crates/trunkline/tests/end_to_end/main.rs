@@ -10,6 +10,7 @@ mod crash;
 mod demo;
 mod exit_codes;
 mod full_disk;
+mod reconnecting;
 mod resume;
 mod setup;
 mod shell;

@@ -63,6 +63,22 @@ fn json_prints_one_object_a_line() {
     }
 }
 
+/// JSON that was published with line breaks used to be printed with them.
+#[test]
+fn json_with_line_breaks_is_one_line_nevertheless() {
+    let server = setup();
+    let payload = "{\n \"a\": \"b\\nc\"\n}";
+    server
+        .run(&["publish", "t", "--json-payload", payload])
+        .ok();
+    let peeked = server.run(&["--json", "topic", "peek", "t"]).objects();
+    let consume = ["--json", "consume", "t", "-s", "s", "--count", "1"];
+    let consumed = server.run(&consume).objects();
+    for objects in [peeked, consumed] {
+        assert_eq!(objects[0]["payload"], json!({"a": "b\nc"}));
+    }
+}
+
 #[test]
 fn count_takes_no_more_than_that_many() {
     let server = setup();

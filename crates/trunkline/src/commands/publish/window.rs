@@ -2,14 +2,12 @@ use super::{
     chunk::{Encoded, Encoder},
     input::Input,
 };
-use crate::{context::Context, failure::Failure, signal::Stop};
+use crate::{commands::again, context::Context, failure::Failure, signal::Stop};
 use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
-use tokio::time::sleep;
-use trunkline::{Connection, Pending, RECONNECT, RequestError, random_number};
-use trunkline_model::ErrorCode;
+use trunkline::{Connection, Pending, RequestError};
 
 const PUBLISH: &str = "rpc.topic.publish";
 /// Requests in flight: enough to keep a disk busy while the next ones travel.
@@ -139,15 +137,14 @@ impl Window {
     ) -> Result<(), Failure> {
         let mut cause = error;
         for attempt in 0.. {
-            if !self.retry || !passes(&cause) {
+            if !self.retry || !again::passes(&cause) {
                 return Err(cause.into());
             }
             if attempt == 0 {
                 self.bar.suspend(|| eprintln!("{cause}; connecting again"));
             }
-            tokio::select! {
-                () = sleep(RECONNECT.delay(attempt, random_number())) => {}
-                () = stop.asked() => return Err(Failure::failed("interrupted")),
+            if !again::wait(attempt, stop).await {
+                return Err(Failure::failed("interrupted"));
             }
             match self.reconnect(context).await {
                 Ok(()) => return Ok(()),
@@ -175,18 +172,6 @@ async fn first(flying: &mut VecDeque<Flight>) -> Result<Box<RawValue>, RequestEr
         Some(Ok(pending)) => pending.await,
         Some(Err(error)) => Err(error.clone()),
         None => std::future::pending().await,
-    }
-}
-
-/// Whether waiting can help.
-fn passes(error: &RequestError) -> bool {
-    let codes = [ErrorCode::ShuttingDown, ErrorCode::Unavailable];
-    match error {
-        RequestError::Lost(_) => true,
-        RequestError::Answer(error) => codes
-            .iter()
-            .any(|code| i64::from(code.number()) == error.code),
-        _ => false,
     }
 }
 

@@ -1,0 +1,43 @@
+//! Going on after a connection was lost.
+
+use crate::{context::Context, signal::Stop};
+use tokio::time::sleep;
+use trunkline::{Connection, Pushes, RECONNECT, RequestError, random_number};
+use trunkline_model::ErrorCode;
+
+/// Whether waiting can help.
+pub(super) fn passes(error: &RequestError) -> bool {
+    let codes = [ErrorCode::ShuttingDown, ErrorCode::Unavailable];
+    match error {
+        RequestError::Lost(_) => true,
+        RequestError::Answer(error) => codes
+            .iter()
+            .any(|code| i64::from(code.number()) == error.code),
+        _ => false,
+    }
+}
+
+/// Waits before an attempt, the longer the more came before it; whether to go on: not if
+/// somebody asked to stop.
+pub(super) async fn wait(attempt: u32, stop: &mut Stop) -> bool {
+    tokio::select! {
+        () = sleep(RECONNECT.delay(attempt, random_number())) => true,
+        () = stop.asked() => false,
+    }
+}
+
+/// Tries until it works; `None` if somebody asked to stop.
+pub(super) async fn connect(context: &Context, stop: &mut Stop) -> Option<(Connection, Pushes)> {
+    for attempt in 0.. {
+        if !wait(attempt, stop).await {
+            return None;
+        }
+        tokio::select! {
+            connection = context.connect() => if let Ok(connection) = connection {
+                return Some(connection);
+            },
+            () = stop.asked() => return None,
+        }
+    }
+    None
+}
