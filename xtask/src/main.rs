@@ -3,6 +3,7 @@
 
 mod bench;
 mod process;
+mod soak;
 mod tally;
 mod test;
 mod test_env;
@@ -41,6 +42,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Kill a server under load again and again, and compare it with independent ledgers
+    Soak(soak::Soak),
     /// Run what CI runs: .ci/run
     Ci,
 }
@@ -61,6 +64,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Test { arguments } => test::run(&workspace, &arguments),
         Task::Tidy => tidy::run(&workspace),
         Task::Bench { arguments } => bench::run(&workspace, &arguments),
+        Task::Soak(soak) => soak::run(&workspace, &soak),
         Task::Ci => process::exit_code(&mut Command::new(workspace.root.join(".ci/run"))),
     }
 }

@@ -14,6 +14,7 @@ mod reconnecting;
 mod resume;
 mod setup;
 mod shell;
+mod soak;
 mod stopping;
 mod store;
 mod topics;

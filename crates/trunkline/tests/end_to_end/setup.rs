@@ -109,6 +109,10 @@ impl Running {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -147,21 +151,26 @@ impl Server {
 
     /// What `command` runs is `trunkline --json serve`.
     pub(crate) fn of(command: Command) -> Self {
+        Self::try_of(command).unwrap()
+    }
+
+    /// The same; what it said, if it ended instead.
+    pub(crate) fn try_of(command: Command) -> Result<Self, String> {
         let mut process = Running::start(command);
         let mut line = String::new();
         process.stdout.read_line(&mut line).unwrap();
         if line.is_empty() {
             let mut said = String::new();
             process.stderr.read_to_string(&mut said).unwrap();
-            panic!("no server: {said}");
+            return Err(format!("no server: {said}"));
         }
         let ready: Value = serde_json::from_str(&line).unwrap();
         let url = ready["url"].as_str().unwrap().to_owned();
-        Self {
+        Ok(Self {
             process,
             ready,
             url,
-        }
+        })
     }
 
     /// Runs a command against it.
@@ -213,6 +222,12 @@ impl Store {
 
     pub(crate) fn serve_at(&self, address: &str) -> Server {
         Server::start(&["--http", address, "--data", text(&self.path())])
+    }
+
+    /// Leaves the store where it is, for whoever looks for what went wrong; where that is.
+    pub(crate) fn keep(&mut self) -> PathBuf {
+        self.dir.disable_cleanup(true);
+        self.path()
     }
 
     /// A file beside the store.
