@@ -35,7 +35,8 @@ pub struct Args {
     #[arg(long)]
     pub quick: bool,
 
-    /// Messages of memory-message and start-backlog, instead of 1,000,000.
+    /// Messages of the workloads with a backlog, instead of 1,000,000; those that are far behind have
+    /// ten times as many.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub backlog: Option<u64>,
 

@@ -18,6 +18,7 @@ mod plan;
 mod report;
 mod rpc;
 mod runner;
+mod store_marks;
 mod workloads;
 mod ws;
 

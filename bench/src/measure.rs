@@ -1,11 +1,13 @@
 //! What one run of one workload yields.
 
+use std::error::Error;
 use std::fmt;
 
 use serde::Serialize;
 
 use crate::host::Usage;
 use crate::load::Load;
+use crate::rpc::PAYLOAD_BYTES;
 
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -17,6 +19,8 @@ pub enum Unit {
     Bytes,
     /// Milliseconds; fewer are better.
     Milliseconds,
+    /// One size over another; less is better.
+    Ratio,
 }
 
 impl fmt::Display for Unit {
@@ -25,6 +29,7 @@ impl fmt::Display for Unit {
             Unit::PerSecond => "/s",
             Unit::Bytes => "B",
             Unit::Milliseconds => "ms",
+            Unit::Ratio => "×",
         })
     }
 }
@@ -40,11 +45,35 @@ pub struct Measure {
     pub(crate) p99_us: Option<f64>,
     /// Device flushes for every thousand of what `value` counts, where there was a disk to watch.
     pub(crate) flushes_per_thousand: Option<f64>,
+    /// Bytes that the server wrote to the disk for each byte of payload, where that is known.
+    pub(crate) written_per_byte: Option<f64>,
+    /// What the value may be at most, where that depends on the run.
+    pub(crate) allowed: Option<f64>,
     #[serde(flatten)]
     pub(crate) usage: Usage,
+    /// What the server did a second, where that is more than `value` counts.
+    pub(crate) worked_per_second: Option<f64>,
     /// Whether this side went before the one that it is compared with; absent without one.
     pub(crate) went_first: Option<bool>,
 }
+
+/// Why there is nothing to measure, although nothing failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NotMeasured(String);
+
+impl NotMeasured {
+    pub(crate) fn new(why: impl Into<String>) -> NotMeasured {
+        NotMeasured(why.into())
+    }
+}
+
+impl fmt::Display for NotMeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Error for NotMeasured {}
 
 /// All runs of one workload.
 #[derive(Debug, Default)]
@@ -53,6 +82,8 @@ pub(crate) struct Runs {
     /// Of the server compared with, in the same order; empty if there was none.
     #[cfg(feature = "peers")]
     pub(crate) rival: Vec<Measure>,
+    /// Why there are none.
+    pub(crate) not_measured: Option<NotMeasured>,
 }
 
 impl Measure {
@@ -75,7 +106,10 @@ impl Measure {
             flushes_per_thousand: usage
                 .device_flushes
                 .map(|flushes| flushes as f64 * 1_000.0 / count.max(1) as f64),
+            written_per_byte: written_per_byte(&usage, count),
+            allowed: None,
             usage,
+            worked_per_second: None,
             went_first: None,
         }
     }
@@ -88,7 +122,10 @@ impl Measure {
             p50_us: None,
             p99_us: None,
             flushes_per_thousand: None,
+            written_per_byte: None,
+            allowed: None,
             usage: Usage::default(),
+            worked_per_second: None,
             went_first: None,
         }
     }
@@ -106,9 +143,63 @@ impl Measure {
         self
     }
 
-    /// CPU time for one of what `value` counts, in microseconds.
+    /// The same, of the latencies of `count` messages while `all` were published: what was used
+    /// is of all of them.
+    pub(crate) fn among(self, count: u64, all: u64) -> Measure {
+        let per_second = self.value * all as f64 / count.max(1) as f64;
+        let of_all = Measure::of_rate(all, per_second, self.usage.clone());
+        Measure {
+            flushes_per_thousand: of_all.flushes_per_thousand,
+            written_per_byte: of_all.written_per_byte,
+            worked_per_second: Some(per_second),
+            ..self
+        }
+    }
+
+    /// The same, which may be at most `value`.
+    pub(crate) fn allowing(mut self, value: f64) -> Measure {
+        self.allowed = Some(value);
+        self
+    }
+
+    /// CPU time for one of what was done, in microseconds.
     pub(crate) fn per_operation_us(&self, cores: Option<f64>) -> Option<f64> {
-        let rate = (self.unit == Unit::PerSecond && self.value > 0.0).then_some(self.value)?;
+        let rate = self.worked_per_second.unwrap_or(self.value);
+        let rate = (self.unit == Unit::PerSecond && rate > 0.0).then_some(rate)?;
         Some(cores? / rate * 1e6)
+    }
+}
+
+/// Bytes written for each byte of payload of so many messages.
+fn written_per_byte(usage: &Usage, messages: u64) -> Option<f64> {
+    let payload = messages * PAYLOAD_BYTES as u64;
+    let written = usage.server_written_bytes?;
+    (payload > 0).then(|| written as f64 / payload as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_counts_for_all_messages_that_were_published() {
+        let usage = Usage {
+            server_written_bytes: Some(10 * PAYLOAD_BYTES as u64),
+            device_flushes: Some(2),
+            ..Usage::default()
+        };
+        let alone = Measure::of_rate(4, 100.0, usage);
+        let among = alone.clone().among(4, 40);
+        for (measure, written, flushes, us) in
+            [(alone, 2.5, 500.0, 5_000.0), (among, 0.25, 50.0, 500.0)]
+        {
+            assert_eq!(measure.value, 100.0);
+            assert_eq!(measure.written_per_byte, Some(written));
+            assert_eq!(measure.flushes_per_thousand, Some(flushes));
+            assert_eq!(measure.per_operation_us(Some(0.5)), Some(us));
+        }
+        let nothing = Measure::of_rate(4, 1.0, Usage::default());
+        assert_eq!(nothing.written_per_byte, None);
+        assert_eq!(written_per_byte(&nothing.usage, 0), None);
     }
 }

@@ -19,6 +19,9 @@ pub(crate) struct Plan {
     pub(crate) backlog: u64,
     /// Connections of the memory workload.
     pub(crate) idle_connections: u32,
+    /// Size of a segment of the store in the workloads that must fill many; the server's default
+    /// without it.
+    pub(crate) segment_bytes: Option<u32>,
 }
 
 impl Plan {
@@ -30,6 +33,7 @@ impl Plan {
             messages: 300_000,
             backlog: 1_000_000,
             idle_connections: 1_000,
+            segment_bytes: None,
         }
     }
 
@@ -41,7 +45,13 @@ impl Plan {
             messages: 30_000,
             backlog: 50_000,
             idle_connections: 200,
+            segment_bytes: Some(1 << 20),
         }
+    }
+
+    /// Messages of a subscription that is far behind: much more than any cache holds.
+    pub(crate) fn far_behind(&self) -> u64 {
+        self.backlog * 10
     }
 }
 

@@ -12,6 +12,7 @@ use crate::measure::{Measure, Runs, Unit};
 use crate::peers::Comparison;
 use crate::plan::Plan;
 use crate::rpc::PAYLOAD_BYTES;
+use crate::store_marks::StoreVerdicts;
 use crate::workloads::Workload;
 
 /// Everything that was measured, and what it was measured on.
@@ -29,6 +30,8 @@ pub struct Report {
     quick: bool,
     plan: Plan,
     workloads: Vec<Summary>,
+    store_marks: StoreVerdicts,
+    not_measured: Vec<Unmeasured>,
     #[cfg(feature = "peers")]
     comparison: Option<Comparison>,
 }
@@ -42,6 +45,14 @@ pub(crate) struct Subject {
     /// The scheme of the engine's URL.
     pub(crate) engine: String,
     pub(crate) durability: String,
+}
+
+/// A workload that was chosen and of which there is nothing to tell.
+#[derive(Debug, Serialize)]
+struct Unmeasured {
+    name: &'static str,
+    about: &'static str,
+    why: String,
 }
 
 /// One workload over all its runs.
@@ -62,6 +73,9 @@ pub struct Summary {
     generator_us_each: Option<f64>,
     server_rss_bytes: Option<f64>,
     flushes_per_thousand: Option<f64>,
+    flushes_per_second: Option<f64>,
+    /// Bytes that the server wrote to the disk for each byte of payload.
+    written_per_byte: Option<f64>,
     runs: Vec<Measure>,
 }
 
@@ -79,7 +93,7 @@ const COMMIT_VARIABLE: &str = "TRUNKLINE_BENCH_COMMIT";
 impl Report {
     pub(crate) fn new<'a>(
         circumstances: Circumstances,
-        workloads: impl Iterator<Item = (&'a Workload, &'a Runs)>,
+        workloads: impl Iterator<Item = (&'a Workload, &'a Runs)> + Clone,
     ) -> Report {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         Report {
@@ -92,6 +106,8 @@ impl Report {
             payload_bytes: PAYLOAD_BYTES,
             quick: circumstances.quick,
             plan: circumstances.plan,
+            store_marks: StoreVerdicts::new(workloads.clone()),
+            not_measured: workloads.clone().filter_map(Unmeasured::new).collect(),
             workloads: workloads
                 .filter_map(|(workload, runs)| {
                     Summary::new(workload.name, workload.about, runs.ours.clone())
@@ -109,6 +125,17 @@ impl Report {
             comparison: Some(comparison),
             ..self
         }
+    }
+}
+
+impl Unmeasured {
+    /// `None` if it was measured.
+    fn new((workload, runs): (&Workload, &Runs)) -> Option<Unmeasured> {
+        Some(Unmeasured {
+            name: workload.name,
+            about: workload.about,
+            why: runs.not_measured.as_ref()?.to_string(),
+        })
     }
 }
 
@@ -139,6 +166,8 @@ impl Summary {
             generator_us_each: over(|run| run.per_operation_us(Some(run.usage.generator_cores))),
             server_rss_bytes: over(|run| run.usage.server_rss_bytes.map(|bytes| bytes as f64)),
             flushes_per_thousand: over(|run| run.flushes_per_thousand),
+            flushes_per_second: over(|run| run.usage.device_flushes_per_second),
+            written_per_byte: over(|run| run.written_per_byte),
             runs,
         })
     }
@@ -163,6 +192,13 @@ impl fmt::Display for Subject {
             Some(url) => write!(f, " at {url}"),
             None => Ok(()),
         }
+    }
+}
+
+impl fmt::Display for Unmeasured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Unmeasured { name, about, why } = self;
+        write!(f, "{name:<20}not measured: {about} ({why})")
     }
 }
 
@@ -201,6 +237,13 @@ impl fmt::Display for Report {
             writeln!(f, "quick      too short to be quoted")?;
         }
         write!(f, "\n{}", summary_table(&self.workloads))?;
+        if !self.store_marks.is_empty() {
+            write!(f, "\n\n{}", self.store_marks)?;
+        }
+        for (number, unmeasured) in self.not_measured.iter().enumerate() {
+            f.write_str(if number == 0 { "\n\n" } else { "\n" })?;
+            write!(f, "{unmeasured}")?;
+        }
         #[cfg(feature = "peers")]
         if let Some(comparison) = &self.comparison {
             write!(f, "\n\n{comparison}")?;
@@ -220,12 +263,14 @@ pub(crate) fn summary_table(summaries: &[Summary]) -> Table {
         "spread",
         "p50 µs",
         "p99 µs",
-        "server cores",
-        "generator cores",
-        "server µs each",
-        "generator µs each",
-        "server MiB",
-        "flushes / 1,000",
+        "server\ncores",
+        "generator\ncores",
+        "server\nµs each",
+        "generator\nµs each",
+        "server\nMiB",
+        "flushes\n/ 1,000",
+        "flushes\n/ s",
+        "written\nB / B",
     ]);
     for summary in summaries {
         table.add_row(summary.cells());
@@ -247,7 +292,7 @@ fn command(arguments: impl Iterator<Item = String>) -> String {
 }
 
 impl Summary {
-    fn cells(&self) -> [String; 12] {
+    fn cells(&self) -> [String; 14] {
         let spread = (self.max - self.min) / self.median * 100.0;
         [
             self.name.to_owned(),
@@ -263,13 +308,9 @@ impl Summary {
             optional(self.server_rss_bytes, |bytes| {
                 format!("{:.1}", bytes / f64::from(1 << 20))
             }),
-            optional(self.flushes_per_thousand, |flushes| {
-                if flushes < 10.0 {
-                    format!("{flushes:.1}")
-                } else {
-                    grouped(flushes)
-                }
-            }),
+            optional(self.flushes_per_thousand, grouped),
+            optional(self.flushes_per_second, grouped),
+            optional(self.written_per_byte, |bytes| format!("{bytes:.2}")),
         ]
     }
 }
@@ -280,6 +321,7 @@ pub(crate) fn with_unit(value: f64, unit: Unit) -> String {
     match unit {
         Unit::Bytes if value >= KIB * KIB => format!("{} MiB", grouped(value / KIB / KIB)),
         Unit::Bytes if value >= 10.0 * KIB => format!("{} KiB", grouped(value / KIB)),
+        Unit::Ratio => format!("{value:.2}×"),
         _ => format!("{} {unit}", grouped(value)),
     }
 }
@@ -349,6 +391,7 @@ mod tests {
             assert_eq!(with_unit(value, Unit::Bytes), text);
         }
         assert_eq!(with_unit(2_048.0, Unit::PerSecond), "2,048 /s");
+        assert_eq!(with_unit(2.344, Unit::Ratio), "2.34×");
     }
 
     #[test]

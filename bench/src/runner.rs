@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
 use crate::args::Args;
-use crate::host::{self, Launcher, Machine};
-use crate::measure::{Measure, Runs};
+use crate::host::{self, Launcher, Machine, Process, Server};
+use crate::measure::{Measure, NotMeasured, Runs};
 #[cfg(feature = "peers")]
 use crate::peers::{Comparison, Rivals};
 use crate::plan::Plan;
 use crate::report::{Circumstances, Report, Subject};
 use crate::rpc;
-use crate::workloads::{self, Context, Needs, Workload};
+use crate::workloads::{self, Context, Needs, Prepared, Workload};
 use crate::ws::WebSocket;
 
 /// Measures what `args` ask for and prints the table to standard output, progress to standard
@@ -115,10 +115,11 @@ impl Bench {
     fn measure(&self, args: &Args) -> Result<Report> {
         let mut runs: Vec<Runs> = self.chosen.iter().map(|_| Runs::default()).collect();
         for run in 0..args.runs {
-            for (workload, runs) in self.chosen.iter().zip(&mut runs) {
-                progress(&format!("run {}/{}: {}", run + 1, args.runs, workload.name));
-                self.run_once(workload, run, args, runs)
-                    .with_context(|| format!("{} (run {})", workload.name, run + 1))?;
+            let mut rest = &mut *runs;
+            for group in self.chosen.chunk_by(share_a_server) {
+                let (of_group, others) = rest.split_at_mut(group.len());
+                self.run_group(group, run, args, of_group)?;
+                rest = others;
             }
         }
         progress("");
@@ -135,6 +136,64 @@ impl Bench {
             return Ok(report.compared(Comparison::new(self.rivals.describe()?, results)));
         }
         Ok(report)
+    }
+
+    /// One run of each workload of a group: of those that share a server, or of one alone.
+    fn run_group(
+        &self,
+        group: &[Workload],
+        run: u32,
+        args: &Args,
+        runs: &mut [Runs],
+    ) -> Result<()> {
+        let mut shared = None;
+        for (workload, runs) in group.iter().zip(runs) {
+            if runs.not_measured.is_some() {
+                continue;
+            }
+            progress(&format!("run {}/{}: {}", run + 1, args.runs, workload.name));
+            let outcome = match workload.needs() {
+                Needs::SharedServer => self
+                    .run_shared(workload, self.context(run, args), &mut shared)
+                    .map(|ours| runs.ours.push(ours)),
+                _ => self.run_once(workload, run, args, runs),
+            };
+            match outcome {
+                Err(error) if error.is::<NotMeasured>() => {
+                    runs.not_measured = error.downcast().ok();
+                }
+                outcome => {
+                    outcome.with_context(|| format!("{} (run {})", workload.name, run + 1))?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One run of a workload on the server of its group, which is started and prepared for the
+    /// first of them.
+    fn run_shared(
+        &self,
+        workload: &Workload,
+        context: Context<'_>,
+        shared: &mut Option<(Server, Prepared)>,
+    ) -> Result<Measure> {
+        let Source::Started(launcher) = &self.source else {
+            bail!("a server that was just started is needed");
+        };
+        let (server, prepared) = match shared {
+            Some(shared) => shared,
+            None => {
+                let server = launcher.start(workload.segment_bytes(&self.plan))?;
+                let prepared = on(&server, context, |context| workload.prepare(context))?;
+                shared.insert((server, prepared))
+            }
+        };
+        let context = Context {
+            prepared: *prepared,
+            ..context
+        };
+        on(server, context, |context| workload.run(context))
     }
 
     /// One run of a workload, and of its counterpart: before it in every second run, so that
@@ -168,25 +227,20 @@ impl Bench {
             url: "",
             pid: None,
             started: None,
+            store: None,
+            prepared: Prepared::default(),
         }
     }
 
     fn run_ours(&self, workload: &Workload, context: Context<'_>) -> Result<Measure> {
         match &self.source {
             Source::Started(launcher) if workload.needs() != Needs::Nothing => {
-                let mut server = launcher.start()?;
-                let url = server.url();
-                let context = Context {
-                    url: &url,
-                    ..context
-                };
+                let mut server = launcher.start(workload.segment_bytes(&self.plan))?;
                 if workload.needs() == Needs::RestartedServer {
-                    let process = server.process();
-                    process.explain(workload.prepare(&context.on(process)))?;
+                    on(&server, context, |context| workload.prepare(context))?;
                     server.restart()?;
                 }
-                let process = server.process();
-                process.explain(workload.run(&context.on(process)))
+                on(&server, context, |context| workload.run(context))
             }
             Source::Running { url, pid } => workload.run(&Context {
                 url,
@@ -202,11 +256,35 @@ impl Bench {
         Ok(match &self.source {
             Source::None => None,
             Source::Started(launcher) => {
-                let server = launcher.start()?;
+                let server = launcher.start(None)?;
                 Some(subject(&server.url(), None)?)
             }
             Source::Running { url, .. } => Some(subject(url, Some(url.clone()))?),
         })
+    }
+}
+
+/// Whether the second is run on the server that was prepared for the first.
+fn share_a_server(first: &Workload, second: &Workload) -> bool {
+    [first, second].map(Workload::needs) == [Needs::SharedServer; 2]
+}
+
+/// Does `work` on a server that we started. An error has the end of the server's log with it.
+fn on<T>(
+    server: &Server,
+    context: Context<'_>,
+    work: impl FnOnce(&Context<'_>) -> Result<T>,
+) -> Result<T> {
+    let (url, store) = (server.url(), server.store());
+    let context = Context {
+        url: &url,
+        store: Some(&store),
+        ..context
+    };
+    let process: &Process = server.process();
+    match work(&context.on(process)) {
+        Err(error) if error.is::<NotMeasured>() => Err(error),
+        outcome => process.explain(outcome),
     }
 }
 

@@ -1,4 +1,4 @@
-//! CPU, memory and device flushes as the kernel counts them in `/proc`.
+//! CPU, memory, bytes written and device flushes as the kernel counts them in `/proc`.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -24,6 +24,7 @@ pub(crate) struct Reading {
     server_ticks: Option<u64>,
     own_ticks: u64,
     server_rss_bytes: Option<u64>,
+    server_written_bytes: Option<u64>,
     flushes: Option<u64>,
 }
 
@@ -38,6 +39,11 @@ pub(crate) struct Usage {
     pub(crate) server_rss_bytes: Option<u64>,
     /// Flushes that the device of the data directory completed, whoever asked for them.
     pub(crate) device_flushes: Option<u64>,
+    /// The same, for each second between the readings.
+    pub(crate) device_flushes_per_second: Option<f64>,
+    /// Bytes that the server gave to the disk, its preallocation included; absent where the
+    /// kernel doesn't tell, and if no disk was watched.
+    pub(crate) server_written_bytes: Option<u64>,
 }
 
 impl Meter {
@@ -56,6 +62,7 @@ impl Meter {
             server_ticks: self.server.map(cpu_ticks).transpose()?,
             own_ticks: cpu_ticks(process::id())?,
             server_rss_bytes: self.server.map(resident_bytes).transpose()?,
+            server_written_bytes: self.device.and(self.server).and_then(written_bytes),
             flushes: self.device.and_then(device_flushes),
         })
     }
@@ -64,6 +71,7 @@ impl Meter {
 impl Reading {
     pub(crate) fn since(&self, before: &Reading) -> Usage {
         let elapsed = self.at - before.at;
+        let device_flushes = grown(self.flushes, before.flushes);
         Usage {
             server_cores: self
                 .server_ticks
@@ -71,12 +79,16 @@ impl Reading {
                 .map(|(after, before)| cores(after - before, elapsed)),
             generator_cores: cores(self.own_ticks - before.own_ticks, elapsed),
             server_rss_bytes: self.server_rss_bytes,
-            device_flushes: self
-                .flushes
-                .zip(before.flushes)
-                .map(|(after, before)| after - before),
+            device_flushes,
+            device_flushes_per_second: device_flushes
+                .map(|flushes| flushes as f64 / elapsed.as_secs_f64()),
+            server_written_bytes: grown(self.server_written_bytes, before.server_written_bytes),
         }
     }
+}
+
+fn grown(after: Option<u64>, before: Option<u64>) -> Option<u64> {
+    Some(after? - before?)
 }
 
 /// Resident memory of a process (`VmRSS`).
@@ -90,6 +102,11 @@ fn cpu_ticks(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/stat");
     let text = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
     parse_cpu_ticks(&text).with_context(|| format!("unexpected text in {path}"))
+}
+
+/// `None` if this process may not know.
+fn written_bytes(pid: u32) -> Option<u64> {
+    parse_written_bytes(&fs::read_to_string(format!("/proc/{pid}/io")).ok()?)
 }
 
 fn device_flushes(device: (u32, u32)) -> Option<u64> {
@@ -117,6 +134,16 @@ fn parse_resident_bytes(status: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
+/// What went to a block device or will, past the page cache or through it.
+fn parse_written_bytes(io: &str) -> Option<u64> {
+    let mut lines = io.lines();
+    lines
+        .find_map(|line| line.strip_prefix("write_bytes:"))?
+        .trim()
+        .parse()
+        .ok()
+}
+
 /// Field 19 of a device's line, there since Linux 5.5. A partition counts no flushes of its own.
 fn parse_device_flushes(diskstats: &str, (major, minor): (u32, u32)) -> Option<u64> {
     diskstats.lines().find_map(|line| {
@@ -142,6 +169,13 @@ mod tests {
         let status = "Name:\ttrunkline\nVmHWM:\t    9000 kB\nVmRSS:\t    8192 kB\n";
         assert_eq!(parse_resident_bytes(status), Some(8 << 20));
         assert_eq!(parse_resident_bytes("Name:\tkthread\n"), None);
+    }
+
+    #[test]
+    fn bytes_that_went_to_the_disk() {
+        let io = "wchar: 7\nread_bytes: 1\nwrite_bytes: 40960\ncancelled_write_bytes: 5\n";
+        assert_eq!(parse_written_bytes(io), Some(40_960));
+        assert_eq!(parse_written_bytes("wchar: 7\n"), None);
     }
 
     #[test]

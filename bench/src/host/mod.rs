@@ -4,13 +4,15 @@ mod machine;
 mod meter;
 mod process;
 mod server;
+mod store;
 
 pub use machine::Machine;
 pub(crate) use meter::{Meter, Usage, resident_bytes};
 pub(crate) use process::Process;
 #[cfg(any(test, feature = "peers"))]
 pub(crate) use process::free_address;
-pub(crate) use server::Launcher;
+pub(crate) use server::{Launcher, Server};
+pub(crate) use store::StoreUse;
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 

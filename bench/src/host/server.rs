@@ -10,6 +10,9 @@ use anyhow::Result;
 
 use super::process::{Process, free_address};
 
+/// Where in its own directory a server has its store.
+const STORE: &str = "data";
+
 /// Starts servers, each with an empty data directory of its own.
 pub(crate) struct Launcher {
     binary: PathBuf,
@@ -28,8 +31,9 @@ impl Launcher {
         Launcher { binary, data_root }
     }
 
-    /// Starts a server on a free port and waits until it is ready.
-    pub(crate) fn start(&self) -> Result<Server> {
+    /// Starts a server on a free port and waits until it is ready. `segment_bytes` is the size of a
+    /// segment of its store, the default without it.
+    pub(crate) fn start(&self, segment_bytes: Option<u32>) -> Result<Server> {
         let address = free_address()?;
         let process = Process::start(
             &self.data_root,
@@ -37,7 +41,10 @@ impl Launcher {
                 let mut command = Command::new(&self.binary);
                 command
                     .args(["serve", "--http", &address.to_string(), "--data"])
-                    .arg(directory.join("data"));
+                    .arg(directory.join(STORE));
+                if let Some(bytes) = segment_bytes {
+                    command.env("TRUNKLINE_ENGINE__SEGMENT_BYTES", bytes.to_string());
+                }
                 command
             },
             || is_ready(address),
@@ -55,6 +62,11 @@ impl Server {
     pub(crate) fn restart(&mut self) -> Result<()> {
         let address = self.address;
         self.process.restart(|| is_ready(address))
+    }
+
+    /// The directory with its store.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.process.directory().join(STORE)
     }
 
     pub(crate) fn process(&self) -> &Process {

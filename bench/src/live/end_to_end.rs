@@ -11,7 +11,7 @@ use super::{LoadPlan, LoadResult, send, warm_up};
 use crate::host::Meter;
 use crate::load::{Gauge, HEED, Latency};
 use crate::rpc::{self, Requester};
-use crate::workloads::end_to_end::JsonConsumer;
+use crate::workloads::consumer::JsonConsumer;
 use crate::ws::{SILENCE_MAX, Silence};
 
 const SUBSCRIPTION: &str = "bench";

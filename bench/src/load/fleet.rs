@@ -20,6 +20,23 @@ pub(crate) struct Load {
 }
 
 impl Load {
+    /// What loops did that ran at the same time.
+    pub(crate) fn of(tallies: &[Tally], usage: Usage) -> Result<Load> {
+        let started = tallies.iter().map(|tally| tally.started).min();
+        let ended = tallies.iter().map(|tally| tally.ended).max();
+        let (started, ended) = started.zip(ended).context("a load of no connections")?;
+        let mut latency = Latency::new();
+        for tally in tallies {
+            latency.merge(&tally.latency);
+        }
+        Ok(Load {
+            answered: tallies.iter().map(|tally| tally.answered).sum(),
+            elapsed: ended - started,
+            latency,
+            usage,
+        })
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         self.answered as f64 / self.elapsed.as_secs_f64()
     }
@@ -59,21 +76,5 @@ pub(crate) fn run<E: Exchange>(
             .collect::<Result<Vec<Tally>>>()?;
         anyhow::Ok((tallies, meter.read()?.since(&before)))
     })?;
-    sum(&tallies, usage)
-}
-
-fn sum(tallies: &[Tally], usage: Usage) -> Result<Load> {
-    let started = tallies.iter().map(|tally| tally.started).min();
-    let ended = tallies.iter().map(|tally| tally.ended).max();
-    let (started, ended) = started.zip(ended).context("a load of no connections")?;
-    let mut latency = Latency::new();
-    for tally in tallies {
-        latency.merge(&tally.latency);
-    }
-    Ok(Load {
-        answered: tallies.iter().map(|tally| tally.answered).sum(),
-        elapsed: ended - started,
-        latency,
-        usage,
-    })
+    Load::of(&tallies, usage)
 }

@@ -51,7 +51,7 @@ pub(super) fn memory_per_message(context: &Context<'_>, address: SocketAddr) -> 
 
 /// The plan's backlog in such a stream.
 pub(super) fn fill_stream(context: &Context<'_>, address: SocketAddr) -> Result<()> {
-    memory::fill(&mut stream_publisher(address)?, context)
+    memory::fill(&mut stream_publisher(address)?, context.plan.backlog)
 }
 
 /// Whether the server at `address` serves the stream with all of `messages`.

@@ -177,7 +177,16 @@ pub(super) fn counterpart(work: Work) -> Option<Counterpart> {
             true,
             "JetStream file store, until stream info tells all messages",
         ),
-        Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => return None,
+        Work::FloorSync { .. }
+        | Work::FloorEcho { .. }
+        | Work::Subscriptions { .. }
+        | Work::Settle { .. }
+        | Work::Options(_)
+        | Work::Backlog(_)
+        | Work::Compaction { .. }
+        | Work::DiskMixed
+        | Work::MemoryConnection
+        | Work::MemoryDelayed => return None,
     };
     Some(Counterpart {
         peer,
@@ -202,8 +211,15 @@ fn run_on(work: Work, context: &Context<'_>, address: SocketAddr) -> Result<Meas
         Work::MemoryMessage => nats::memory_per_message(context, address),
         Work::MemoryIdle => memory::idle(context),
         Work::StartEmpty | Work::StartBacklog => start::ready(context),
-        Work::FloorSync { .. } | Work::FloorEcho { .. } | Work::MemoryConnection => {
-            bail!("a workload without a counterpart")
-        }
+        Work::FloorSync { .. }
+        | Work::FloorEcho { .. }
+        | Work::Subscriptions { .. }
+        | Work::Settle { .. }
+        | Work::Options(_)
+        | Work::Backlog(_)
+        | Work::Compaction { .. }
+        | Work::DiskMixed
+        | Work::MemoryConnection
+        | Work::MemoryDelayed => bail!("a workload without a counterpart"),
     }
 }

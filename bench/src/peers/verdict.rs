@@ -239,6 +239,7 @@ mod tests {
         let runs = Runs {
             ours: measures(unit, ours),
             rival: measures(unit, rival),
+            not_measured: None,
         };
         Verdict::new(mark, &runs)
     }

@@ -3,9 +3,11 @@
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use super::offered;
 use crate::ws::WebSocket;
 
-/// Sends one request and waits for its answer. Nothing else may be in flight on `socket`.
+/// Sends one request and waits for its answer. Nothing else may be in flight on `socket`. What the
+/// engine can't do is a [`NotMeasured`](crate::measure::NotMeasured).
 pub(crate) fn request(socket: &mut WebSocket, method: &str, params: &Value) -> Result<Value> {
     let text = json!({"jsonrpc": "2.0", "id": 0, "method": method, "params": params});
     socket.queue(text.to_string().as_bytes());
@@ -18,6 +20,9 @@ pub(crate) fn request(socket: &mut WebSocket, method: &str, params: &Value) -> R
                 continue;
             }
             if let Some(error) = answer.get("error") {
+                if let Some(missing) = offered::missing(error) {
+                    return Err(missing).with_context(|| format!("{method} failed"));
+                }
                 bail!("{method} failed: {error}");
             }
             return Ok(answer["result"].take());

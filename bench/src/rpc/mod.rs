@@ -2,12 +2,16 @@
 //! in.
 
 mod client;
+mod draws;
+mod offered;
 mod request;
 mod requester;
 pub(crate) mod scan;
 mod stamp;
 
 pub(crate) use client::{request, string_member};
+pub(crate) use draws::Draws;
+pub(crate) use offered::require;
 #[cfg(feature = "peers")]
 pub(crate) use request::{id_of_slot, slot_of_id};
 pub(crate) use requester::Requester;

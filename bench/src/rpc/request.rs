@@ -1,6 +1,5 @@
 //! Requests that are written once and then only change their id.
 
-use super::STAMP_DIGITS;
 use crate::load::Slot;
 use crate::ws::Template;
 
@@ -8,24 +7,25 @@ use crate::ws::Template;
 const ID_BASE: u32 = 1_000_000;
 pub(crate) const ID_DIGITS: usize = 7;
 
-/// The hole for the id in a template of [`request_template`], and that for a stamp, if any.
+/// The hole for the id in a template of [`request_template`], and that in its params, if any.
 pub(crate) const ID_HOLE: usize = 0;
-pub(crate) const STAMP_HOLE: usize = 1;
+pub(crate) const PARAMS_HOLE: usize = 1;
 
-/// A request whose id is still to be filled in. `params` is JSON text; with two parts of it,
-/// a stamp comes between them.
-pub(crate) fn request_template(method: &str, params: &[&str]) -> Template {
-    let head = format!(r#","method":"{method}","params":{}"#, params[0]);
-    let tail = format!("{}}}", params.get(1).unwrap_or(&""));
+/// A request whose id is still to be filled in. `params` is JSON text in two parts, with a hole
+/// of `width` bytes between them: 0 if they never change.
+pub(crate) fn request_template(
+    method: &str,
+    (before, after): (&str, &str),
+    width: usize,
+) -> Template {
+    let head = format!(r#","method":"{method}","params":{before}"#);
+    let tail = format!("{after}}}");
     let parts = [
         br#"{"jsonrpc":"2.0","id":"#,
         head.as_bytes(),
         tail.as_bytes(),
     ];
-    match params.len() {
-        2 => Template::new(&parts, &[ID_DIGITS, STAMP_DIGITS]),
-        _ => Template::new(&parts, &[ID_DIGITS, 0]),
-    }
+    Template::new(&parts, &[ID_DIGITS, width])
 }
 
 /// The id of the request of `slot`, which must be below 9,000,000.
@@ -59,16 +59,21 @@ mod tests {
 
     #[test]
     fn a_request_names_its_method_and_params() {
-        let mut request = request_template("m", &["[]"]);
-        request.fill(ID_HOLE, &id_of_slot(42));
-        let mut frame = request.frame()[2..].to_vec();
-        let (key, text) = frame.split_first_chunk_mut::<4>().unwrap();
-        for (byte, key) in text.iter_mut().zip(key.iter().cycle()) {
-            *byte ^= key;
+        for (params, width, content, expected) in [
+            (("[]", ""), 0, "", "[]"),
+            ((r#"{"k":"#, "}"), 2, "17", r#"{"k":17}"#),
+        ] {
+            let mut request = request_template("m", params, width);
+            request.fill(ID_HOLE, &id_of_slot(42));
+            request.fill(PARAMS_HOLE, content.as_bytes());
+            let mut frame = request.frame()[2..].to_vec();
+            let (key, text) = frame.split_first_chunk_mut::<4>().unwrap();
+            for (byte, key) in text.iter_mut().zip(key.iter().cycle()) {
+                *byte ^= key;
+            }
+            let expected =
+                format!(r#"{{"jsonrpc":"2.0","id":1000042,"method":"m","params":{expected}}}"#);
+            assert_eq!(text, expected.as_bytes());
         }
-        assert_eq!(
-            text,
-            br#"{"jsonrpc":"2.0","id":1000042,"method":"m","params":[]}"#
-        );
     }
 }

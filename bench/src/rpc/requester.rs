@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-use super::request::{ID_HOLE, STAMP_HOLE, id_of_slot, request_template};
-use super::{scan, stamp};
+use super::draws::Digits;
+use super::request::{ID_HOLE, PARAMS_HOLE, id_of_slot, request_template};
+use super::{Draws, STAMP_DIGITS, scan, stamp};
 use crate::load::{Exchange, Paced, Slot};
 use crate::ws::{Template, WebSocket};
 
@@ -15,8 +16,17 @@ pub(crate) struct Requester {
     request: Template,
     /// The result that every answer must bring, if it is known beforehand.
     result: Option<Vec<u8>>,
-    /// Where the stamps in the requests count from, if they have one.
-    epoch: Option<Instant>,
+    changing: Changing,
+}
+
+/// What goes into the hole in the params.
+enum Changing {
+    /// There is none.
+    Nothing,
+    /// When the request was due, counted from this moment.
+    Stamp(Instant),
+    /// The next number.
+    Draws(Draws),
 }
 
 impl Requester {
@@ -24,9 +34,9 @@ impl Requester {
     pub(crate) fn new(socket: WebSocket, method: &str, params: &str) -> Requester {
         Requester {
             socket,
-            request: request_template(method, &[params]),
+            request: request_template(method, (params, ""), 0),
             result: None,
-            epoch: None,
+            changing: Changing::Nothing,
         }
     }
 
@@ -34,14 +44,29 @@ impl Requester {
     pub(crate) fn stamped(
         socket: WebSocket,
         method: &str,
-        (before, after): (&str, &str),
+        params: (&str, &str),
         epoch: Instant,
     ) -> Requester {
         Requester {
             socket,
-            request: request_template(method, &[before, after]),
+            request: request_template(method, params, STAMP_DIGITS),
             result: None,
-            epoch: Some(epoch),
+            changing: Changing::Stamp(epoch),
+        }
+    }
+
+    /// With the next of `draws` between the two parts of its params.
+    pub(crate) fn drawing(
+        socket: WebSocket,
+        method: &str,
+        params: (&str, &str),
+        draws: Draws,
+    ) -> Requester {
+        Requester {
+            socket,
+            request: request_template(method, params, draws.width()),
+            result: None,
+            changing: Changing::Draws(draws),
         }
     }
 
@@ -56,6 +81,11 @@ impl Requester {
 
 impl Exchange for Requester {
     fn queue(&mut self, slot: Slot) {
+        if let Changing::Draws(draws) = &mut self.changing {
+            let mut digits = Digits::default();
+            let content = draws.draw_digits(&mut digits);
+            self.request.fill(PARAMS_HOLE, content);
+        }
         self.request.fill(ID_HOLE, &id_of_slot(slot));
         self.socket.queue_frame(self.request.frame());
     }
@@ -81,8 +111,8 @@ impl Exchange for Requester {
 
 impl Paced for Requester {
     fn queue_due(&mut self, slot: Slot, due: Instant) {
-        if let Some(epoch) = self.epoch {
-            self.request.fill(STAMP_HOLE, &stamp::digits(epoch, due));
+        if let Changing::Stamp(epoch) = self.changing {
+            self.request.fill(PARAMS_HOLE, &stamp::digits(epoch, due));
         }
         self.queue(slot);
     }

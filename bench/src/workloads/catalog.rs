@@ -2,8 +2,14 @@
 
 use anyhow::{Result, bail};
 
-use super::{Context, calls, end_to_end, fan_out, floor_echo, floor_sync, memory, publish, start};
+use super::backlog::{self, Part};
+use super::options::{self, Feature};
+use super::{
+    Context, Prepared, calls, compaction, disk, end_to_end, fan_out, floor_echo, floor_sync,
+    memory, publish, start, subscriptions,
+};
 use crate::measure::Measure;
+use crate::plan::Plan;
 
 /// One line of the table of results.
 #[derive(Clone, Copy)]
@@ -24,9 +30,16 @@ pub(crate) enum Work {
     EndToEnd { publishers: u32, window: u32 },
     Calls { connections: u32, window: u32 },
     FanOut { window: u32 },
+    Subscriptions { subscriptions: u32 },
+    Settle { subscriptions: u32 },
+    Options(Feature),
+    Backlog(Part),
+    Compaction { busy: bool },
+    DiskMixed,
     MemoryIdle,
     MemoryConnection,
     MemoryMessage,
+    MemoryDelayed,
     StartEmpty,
     StartBacklog,
 }
@@ -43,6 +56,9 @@ pub(crate) enum Needs {
     /// The same, in its second life: between [`Workload::prepare`] and the run it is started
     /// again.
     RestartedServer,
+    /// One that was just started by us and is prepared once for all such workloads that stand next
+    /// to each other.
+    SharedServer,
 }
 
 /// All workloads, in the order in which they run and are shown.
@@ -63,9 +79,26 @@ pub(crate) const ALL: &[Workload] = &[
     workload("calls-64x1", "calls, 64 connections × 1 in flight", Work::Calls { connections: 64, window: 1 }),
     workload("fan-out-1000", "channel 1 → 100, window 1,000", Work::FanOut { window: 1_000 }),
     workload("fan-out-20", "channel 1 → 100, window 20", Work::FanOut { window: 20 }),
+    workload("subscriptions-1", "durable publish, 1 subscription, none consumes", Work::Subscriptions { subscriptions: 1 }),
+    workload("subscriptions-3", "durable publish, 3 subscriptions", Work::Subscriptions { subscriptions: 3 }),
+    workload("subscriptions-10", "durable publish, 10 subscriptions", Work::Subscriptions { subscriptions: 10 }),
+    workload("settle-3", "publish → acked by 3; deliveries 3 times that", Work::Settle { subscriptions: 3 }),
+    workload("settle-10", "publish → acked by 10; deliveries 10 times that", Work::Settle { subscriptions: 10 }),
+    workload("options-priorities", "publish → ack, 10 priorities", Work::Options(Feature::Priorities)),
+    workload("options-latest", "durable publish, latest of 100,000 keys", Work::Options(Feature::Latest)),
+    workload("options-delay", "publish → ack, delayed by 100 ms", Work::Options(Feature::Delay)),
+    workload("options-groups", "publish → ack, 1,000 groups, 4 consumers", Work::Options(Feature::Groups)),
+    workload("memory-backlog", "resident per message far behind", Work::Backlog(Part::Memory)),
+    workload("backlog-publish", "durable publish, beside a far backlog", Work::Backlog(Part::Publish)),
+    workload("backlog-end-to-end", "publish → ack, beside a far backlog", Work::Backlog(Part::EndToEnd)),
+    workload("backlog-drain", "acks of the oldest of a far backlog", Work::Backlog(Part::Drain)),
+    workload("compaction-quiet", "paced publish, nothing to compact", Work::Compaction { busy: false }),
+    workload("compaction-busy", "paced publish while the store compacts", Work::Compaction { busy: true }),
+    workload("disk-mixed", "files over live payload, random acks", Work::DiskMixed),
     workload("memory-idle", "resident, idle", Work::MemoryIdle),
     workload("memory-connection", "resident per idle connection", Work::MemoryConnection),
     workload("memory-message", "resident per waiting message", Work::MemoryMessage),
+    workload("memory-delayed", "resident per message delayed by an hour", Work::MemoryDelayed),
     workload("start-empty", "ready, empty data directory", Work::StartEmpty),
     workload("start-backlog", "ready, with a backlog", Work::StartBacklog),
 ];
@@ -81,19 +114,36 @@ impl Workload {
             Work::Publish { .. }
             | Work::EndToEnd { .. }
             | Work::Calls { .. }
-            | Work::FanOut { .. } => Needs::Server,
-            Work::MemoryIdle | Work::MemoryConnection | Work::MemoryMessage | Work::StartEmpty => {
-                Needs::FreshServer
-            }
+            | Work::FanOut { .. }
+            | Work::Subscriptions { .. }
+            | Work::Settle { .. }
+            | Work::Options(_) => Needs::Server,
+            Work::Compaction { .. }
+            | Work::DiskMixed
+            | Work::MemoryIdle
+            | Work::MemoryConnection
+            | Work::MemoryMessage
+            | Work::MemoryDelayed
+            | Work::StartEmpty => Needs::FreshServer,
             Work::StartBacklog => Needs::RestartedServer,
+            Work::Backlog(_) => Needs::SharedServer,
         }
     }
 
-    /// What a server has to go through before it is started again for the run.
-    pub(crate) fn prepare(&self, context: &Context<'_>) -> Result<()> {
+    /// The size of a segment of the store, if it must not be the server's default.
+    pub(crate) fn segment_bytes(&self, plan: &Plan) -> Option<u32> {
         match self.work {
-            Work::StartBacklog => start::fill(context),
-            _ => Ok(()),
+            Work::Compaction { .. } | Work::DiskMixed => plan.segment_bytes,
+            _ => None,
+        }
+    }
+
+    /// What a server has to go through before the run, or before it is started again for it.
+    pub(crate) fn prepare(&self, context: &Context<'_>) -> Result<Prepared> {
+        match self.work {
+            Work::StartBacklog => start::fill(context).map(|()| Prepared::default()),
+            Work::Backlog(_) => backlog::prepare(context),
+            _ => Ok(Prepared::default()),
         }
     }
 
@@ -108,9 +158,16 @@ impl Workload {
                 window,
             } => calls::run(context, connections, window),
             Work::FanOut { window } => fan_out::run(context, window),
+            Work::Subscriptions { subscriptions } => subscriptions::publish(context, subscriptions),
+            Work::Settle { subscriptions } => subscriptions::settle(context, subscriptions),
+            Work::Options(feature) => options::run(context, feature),
+            Work::Backlog(part) => backlog::run(context, part),
+            Work::Compaction { busy } => compaction::run(context, busy),
+            Work::DiskMixed => disk::run(context),
             Work::MemoryIdle => memory::idle(context),
             Work::MemoryConnection => memory::per_connection(context),
             Work::MemoryMessage => memory::per_message(context),
+            Work::MemoryDelayed => memory::per_delayed_message(context),
             Work::StartEmpty => start::ready(context),
             Work::StartBacklog => start::with_backlog(context),
         }

@@ -1,4 +1,4 @@
-//! Resident memory of the server: idle, per idle connection, per waiting message.
+//! Resident memory of the server: idle, per idle connection, per message that waits or is delayed.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use serde_json::json;
 
+use super::consumer::SUBSCRIPTION;
 use super::{Context, publish};
 use crate::host::resident_bytes;
 use crate::load::{self, Exchange, Until};
@@ -35,7 +36,7 @@ pub(super) fn per_connection(context: &Context<'_>) -> Result<Measure> {
         .map(|_| context.connect())
         .collect::<Result<Vec<_>>>()?;
     let connected = settled_bytes(pid)?;
-    let each = growth(idle, connected) / connections.len() as f64;
+    let each = (connected as f64 - idle as f64) / connections.len() as f64;
     Ok(Measure::of_value(Unit::Bytes, each).with_resident(connected))
 }
 
@@ -45,35 +46,71 @@ pub(super) fn per_message(context: &Context<'_>) -> Result<Measure> {
     growth_per_message(context, publisher)
 }
 
+/// What a message needs that one subscription will get in an hour.
+pub(super) fn per_delayed_message(context: &Context<'_>) -> Result<Measure> {
+    rpc::require(&mut context.connect()?, "delay")?;
+    let topic = context.unique("memory");
+    subscribe(context, &topic)?;
+    let publisher = publish::publisher_with(context, &topic, r#""delay_ms":3600000"#)?;
+    growth_per_message(context, publisher)
+}
+
 /// A publisher to a topic with one subscription, from which nobody consumes.
 pub(super) fn backlog_publisher(context: &Context<'_>, topic: &str) -> Result<Requester> {
-    let params = json!({"topic": topic, "subscription": "bench"});
-    rpc::request(&mut context.connect()?, "rpc.topic.subscribe", &params)?;
+    subscribe(context, topic)?;
     publish::publisher(context, topic)
 }
 
-/// Publishes the plan's backlog.
-pub(crate) fn fill(publisher: &mut impl Exchange, context: &Context<'_>) -> Result<()> {
-    let all = Until::Requests(context.plan.backlog);
-    load::run_loop(publisher, WINDOW, all).map(drop)
+fn subscribe(context: &Context<'_>, topic: &str) -> Result<()> {
+    let params = json!({"topic": topic, "subscription": SUBSCRIPTION});
+    rpc::request(&mut context.connect()?, "rpc.topic.subscribe", &params).map(drop)
 }
 
-/// How much the server grows with each message that is published, caches included.
+/// Publishes so many messages.
+pub(crate) fn fill(publisher: &mut impl Exchange, messages: u64) -> Result<()> {
+    load::run_loop(publisher, WINDOW, Until::Requests(messages)).map(drop)
+}
+
+/// How much the server grows with each message of the plan's backlog, caches included.
 pub(crate) fn growth_per_message(
     context: &Context<'_>,
-    mut publisher: impl Exchange,
+    publisher: impl Exchange,
 ) -> Result<Measure> {
-    let pid = context.server_pid()?;
-    let idle = settled_bytes(pid)?;
-    fill(&mut publisher, context)?;
-    drop(publisher);
-    let waiting = settled_bytes(pid)?;
-    let each = growth(idle, waiting) / context.plan.backlog as f64;
-    Ok(Measure::of_value(Unit::Bytes, each).with_resident(waiting))
+    let growth = growth(context, publisher, context.plan.backlog)?;
+    Ok(growth.per_message())
 }
 
-fn growth(before: u64, after: u64) -> f64 {
-    after as f64 - before as f64
+/// How large a server was before and after messages were published to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
+    before: u64,
+    after: u64,
+    messages: u64,
+}
+
+/// How much the server grows with so many messages.
+pub(super) fn growth(
+    context: &Context<'_>,
+    mut publisher: impl Exchange,
+    messages: u64,
+) -> Result<Growth> {
+    let pid = context.server_pid()?;
+    let before = settled_bytes(pid)?;
+    fill(&mut publisher, messages)?;
+    drop(publisher);
+    Ok(Growth {
+        before,
+        after: settled_bytes(pid)?,
+        messages,
+    })
+}
+
+impl Growth {
+    /// For each message, caches included.
+    pub(super) fn per_message(&self) -> Measure {
+        let each = (self.after as f64 - self.before as f64) / self.messages as f64;
+        Measure::of_value(Unit::Bytes, each).with_resident(self.after)
+    }
 }
 
 /// Resident memory once what was started has been finished.

@@ -1,14 +1,22 @@
 //! The workloads: a file for each kind, and the catalog that names them.
 
+mod backlog;
 pub(crate) mod calls;
 mod catalog;
+mod compaction;
+pub(crate) mod consumer;
+mod consumers;
+mod disk;
 pub(crate) mod end_to_end;
 pub(crate) mod fan_out;
 mod floor_echo;
 mod floor_sync;
+mod holding;
 pub(crate) mod memory;
+mod options;
 pub(crate) mod publish;
 pub(crate) mod start;
+mod subscriptions;
 
 use std::path::Path;
 
@@ -17,6 +25,7 @@ use anyhow::{Context as _, Result};
 #[cfg(feature = "peers")]
 pub(crate) use self::catalog::Work;
 pub(crate) use self::catalog::{ALL, Needs, Workload, choose};
+use self::memory::Growth;
 use crate::host::{Meter, Process};
 use crate::plan::Plan;
 use crate::ws::WebSocket;
@@ -35,6 +44,16 @@ pub(crate) struct Context<'a> {
     pub(crate) pid: Option<u32>,
     /// The server's process, if started by us.
     pub(crate) started: Option<&'a Process>,
+    /// The directory of the server's store, if started by us.
+    pub(crate) store: Option<&'a Path>,
+    pub(crate) prepared: Prepared,
+}
+
+/// What preparing a server has told.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Prepared {
+    /// How it grew with its backlog.
+    growth: Option<Growth>,
 }
 
 impl<'a> Context<'a> {
@@ -68,6 +87,11 @@ impl<'a> Context<'a> {
     /// A name that no other run uses.
     pub(crate) fn unique(&self, name: &str) -> String {
         format!("bench.{name}.{}.{}", std::process::id(), self.run)
+    }
+
+    /// The directory of the server's store.
+    fn store(&self) -> Result<&'a Path> {
+        self.store.context("the store is not known")
     }
 
     fn server_pid(&self) -> Result<u32> {

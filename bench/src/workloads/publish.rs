@@ -6,7 +6,9 @@ use serde_json::json;
 use super::Context;
 use crate::load::{self, Exchange};
 use crate::measure::Measure;
-use crate::rpc::{self, Requester};
+use crate::rpc::{self, Draws, Requester};
+
+const METHOD: &str = "rpc.topic.publish";
 
 /// `publishers` connections with `window` publishes in flight each, all to one topic.
 pub(super) fn run(context: &Context<'_>, publishers: u32, window: u32) -> Result<Measure> {
@@ -39,11 +41,44 @@ pub(crate) fn measure<E: Exchange>(
 
 /// A connection that publishes one message per request to `topic`.
 pub(super) fn publisher(context: &Context<'_>, topic: &str) -> Result<Requester> {
-    let payload = rpc::payload();
-    let params = format!(r#"{{"topic":"{topic}","messages":[{{"payload":{payload}}}]}}"#);
-    Ok(Requester::new(
+    let (head, tail) = params_around(topic);
+    let params = format!("{head}{tail}");
+    Ok(Requester::new(context.connect()?, METHOD, &params))
+}
+
+/// The same; each message has `member`, JSON text.
+pub(super) fn publisher_with(
+    context: &Context<'_>,
+    topic: &str,
+    member: &str,
+) -> Result<Requester> {
+    let (head, tail) = params_around(topic);
+    let params = format!("{head}{member},{tail}");
+    Ok(Requester::new(context.connect()?, METHOD, &params))
+}
+
+/// The same, with the next of `draws` between the two parts of the member.
+pub(super) fn drawing_publisher(
+    context: &Context<'_>,
+    topic: &str,
+    (before, after): (&str, &str),
+    draws: Draws,
+) -> Result<Requester> {
+    let (head, tail) = params_around(topic);
+    let params = (&*format!("{head}{before}"), &*format!("{after},{tail}"));
+    Ok(Requester::drawing(
         context.connect()?,
-        "rpc.topic.publish",
-        &params,
+        METHOD,
+        params,
+        draws,
     ))
+}
+
+/// The params of a publish before and behind the place where a message may have further members.
+fn params_around(topic: &str) -> (String, String) {
+    let payload = rpc::payload();
+    (
+        format!(r#"{{"topic":"{topic}","messages":[{{"#),
+        format!(r#""payload":{payload}}}]}}"#),
+    )
 }

@@ -22,7 +22,8 @@ pub(crate) fn ready(context: &Context<'_>) -> Result<Measure> {
 
 /// Leaves the plan's backlog in one subscription, for the next start to find.
 pub(super) fn fill(context: &Context<'_>) -> Result<()> {
-    memory::fill(&mut memory::backlog_publisher(context, TOPIC)?, context)
+    let mut publisher = memory::backlog_publisher(context, TOPIC)?;
+    memory::fill(&mut publisher, context.plan.backlog)
 }
 
 /// The same as [`ready`], after [`fill`]; all messages must be there again.

@@ -1,0 +1,152 @@
+//! Publishing while the store compacts, and while it has nothing to compact.
+//!
+//! Both do the same: a cold topic is filled and its consumer goes through all of it, then a hot
+//! topic turns over at a fixed rate, and beside that a paced publisher is timed. The only
+//! difference is what the cold consumer leaves. If it settles everything, the segments that the hot
+//! traffic fills are dead as a whole and are just freed. If it holds on to three of ten messages,
+//! every segment has some that must be copied before it can be freed, over and over as the log
+//! goes round.
+
+use std::ops::RangeInclusive;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
+
+use super::consumer::JsonConsumer;
+use super::consumers::beside;
+use super::{Context, holding, memory, publish};
+use crate::host::StoreUse;
+use crate::load::{self, Exchange, Gauge, Load, Orders, Tally, Until};
+use crate::measure::{Measure, NotMeasured};
+use crate::rpc::{self, Requester};
+
+const COLD: &str = "bench.cold";
+const HOT: &str = "bench.hot";
+
+/// Of a hundred cold messages, how many stay if compaction is to have work.
+const HELD_PERCENT: u32 = 30;
+
+/// The hot traffic: so many messages, every so often. That is 100,000 a second where the server
+/// keeps up, and else as many as it takes with so many in flight: a rate that leaves something of
+/// two cores, so that latencies tell what is in the way.
+const HOT_ROUND: u32 = 100;
+const HOT_INTERVAL: Duration = Duration::from_millis(1);
+
+/// The publisher that is timed: 2,000 messages a second.
+const PACED_INTERVAL: Duration = Duration::from_micros(500);
+const PACED_WINDOW: u32 = 64;
+
+/// The timed part lasts until so many segments were freed, but not fewer nor more slices than
+/// this, each as long as the plan measures.
+const FREED_MIN: u32 = 2;
+const SLICES: RangeInclusive<u32> = 2..=6;
+
+/// `busy` says whether compaction has work.
+pub(super) fn run(context: &Context<'_>, busy: bool) -> Result<Measure> {
+    let messages = context
+        .plan
+        .backlog
+        .min(holding::messages_max(HELD_PERCENT));
+    let mut filler = memory::backlog_publisher(context, COLD)?;
+    memory::fill(&mut filler, messages)?;
+    drop(filler);
+    let percent = if busy { HELD_PERCENT } else { 0 };
+    let held = holding::settle_all_but(context, COLD, percent, messages)?;
+
+    let mut consumer = JsonConsumer::start(context.connect()?, HOT)?;
+    let mut hot = publish::publisher(context, HOT)?;
+    let mut paced = publish::publisher(context, HOT)?;
+    let (measure, freed) = beside(&mut consumer, || {
+        beside_hot(&mut hot, |hot| timed(context, hot, &mut paced))
+    })?;
+
+    let params = json!({"topic": COLD});
+    let info = rpc::request(&mut context.connect()?, "rpc.topic.inspect", &params)?;
+    ensure!(
+        cold_messages(&info) == Some(held),
+        "of {held} cold messages these are left: {info}"
+    );
+    if busy && freed == 0 {
+        return Err(NotMeasured::new(format!(
+            "nothing was compacted: the store freed no segment under load, although of {messages} \
+             messages in its oldest ones only {held} were alive"
+        ))
+        .into());
+    }
+    Ok(measure)
+}
+
+/// Does `work` while `hot` publishes a round at a time; the gauge counts its messages.
+fn beside_hot<T>(hot: &mut Requester, work: impl FnOnce(&Gauge) -> Result<T>) -> Result<T> {
+    let gauge = Gauge::default();
+    thread::scope(|scope| {
+        let publishing = scope.spawn(|| rounds(hot, &gauge));
+        let outcome = work(&gauge);
+        gauge.stop();
+        publishing
+            .join()
+            .expect("a load thread returns its errors")?;
+        outcome
+    })
+}
+
+/// One write and all its answers, at even intervals as far as the server keeps up.
+fn rounds(hot: &mut impl Exchange, gauge: &Gauge) -> Result<()> {
+    let mut answered = Vec::with_capacity(HOT_ROUND as usize);
+    let mut due = Instant::now();
+    while !gauge.is_stopped() {
+        thread::sleep(due.saturating_duration_since(Instant::now()));
+        for slot in 0..HOT_ROUND {
+            hot.queue(slot);
+        }
+        hot.flush()?;
+        while answered.len() < HOT_ROUND as usize {
+            hot.receive(&mut answered)?;
+        }
+        gauge.add(answered.len() as u64);
+        answered.clear();
+        due = (due + HOT_INTERVAL).max(Instant::now());
+    }
+    Ok(())
+}
+
+/// The paced publisher, and how many segments the store freed while it was timed.
+fn timed(context: &Context<'_>, hot: &Gauge, paced: &mut Requester) -> Result<(Measure, u32)> {
+    let gauge = Gauge::default();
+    let mut publish = |time: Duration| -> Result<Tally> {
+        let orders = Orders {
+            window: PACED_WINDOW,
+            until: Until::Time(Instant::now() + time),
+            interval: Some(PACED_INTERVAL),
+            gauge: &gauge,
+            counts: false,
+        };
+        load::run_paced(paced, &orders)
+    };
+    let store = context.store()?;
+    let meter = context.meter();
+    publish(context.plan.warm_up)?;
+    let (files, hot_before, before) = (StoreUse::of(store)?, hot.done(), meter.read()?);
+    let mut slices = Vec::new();
+    let mut freed = 0;
+    while slices.len() < *SLICES.end() as usize
+        && (slices.len() < *SLICES.start() as usize || freed < FREED_MIN)
+    {
+        slices.push(publish(context.plan.measure)?);
+        freed = StoreUse::of(store)?.oldest_segment - files.oldest_segment;
+    }
+    let usage = meter.read()?.since(&before);
+    let hot_messages = hot.done() - hot_before;
+    let load = Load::of(&slices, usage)?;
+    let measure = Measure::of_load(&load).among(load.answered, load.answered + hot_messages);
+    Ok((measure, freed))
+}
+
+/// Messages that its subscription has not settled.
+fn cold_messages(info: &Value) -> Option<u64> {
+    let subscription = info.pointer("/subscriptions/0")?;
+    let number = |name: &str| subscription.get(name).and_then(Value::as_u64);
+    Some(number("waiting")? + number("in_flight")?)
+}
