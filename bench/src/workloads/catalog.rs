@@ -223,6 +223,22 @@ mod tests {
     }
 
     #[test]
+    fn those_that_share_a_server_stand_next_to_each_other() {
+        let shares = |each: &Workload| each.needs() == Needs::SharedServer;
+        let groups = ALL.chunk_by(|first, second| shares(first) == shares(second));
+        assert_eq!(groups.filter(|group| shares(&group[0])).count(), 1);
+        let segments = ALL
+            .iter()
+            .filter(|each| shares(each))
+            .map(|each| each.segment_bytes(&Plan::quick()));
+        assert!(
+            segments
+                .clone()
+                .all(|size| Some(size) == segments.clone().next())
+        );
+    }
+
+    #[test]
     fn names_are_unique() {
         let mut names = chosen(&[]);
         names.sort_unstable();
