@@ -150,3 +150,60 @@ fn cold_messages(info: &Value) -> Option<u64> {
     let number = |name: &str| subscription.get(name).and_then(Value::as_u64);
     Some(number("waiting")? + number("in_flight")?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::load::Slot;
+
+    /// Answers a few at a time, and says when it has seen enough.
+    struct Slow<'g> {
+        queued: Vec<Slot>,
+        waiting: Vec<Slot>,
+        writes: u32,
+        gauge: &'g Gauge,
+    }
+
+    impl Exchange for Slow<'_> {
+        fn queue(&mut self, slot: Slot) {
+            self.queued.push(slot);
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            assert!(self.waiting.is_empty(), "a round before the last was over");
+            self.waiting.append(&mut self.queued);
+            self.writes += 1;
+            if self.writes == 3 {
+                self.gauge.stop();
+            }
+            Ok(())
+        }
+
+        fn receive(&mut self, answered: &mut Vec<Slot>) -> Result<()> {
+            let kept = self.waiting.len().saturating_sub(7);
+            answered.extend(self.waiting.drain(kept..));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn hot_messages_come_in_rounds_that_are_answered_before_the_next() {
+        let gauge = Gauge::default();
+        let mut hot = Slow {
+            queued: Vec::new(),
+            waiting: Vec::new(),
+            writes: 0,
+            gauge: &gauge,
+        };
+        rounds(&mut hot, &gauge).unwrap();
+        assert_eq!(gauge.done(), u64::from(3 * HOT_ROUND));
+        assert!(hot.waiting.is_empty());
+    }
+
+    #[test]
+    fn cold_messages_are_those_that_wait_and_those_that_are_held() {
+        let info = json!({"subscriptions": [{"waiting": 5, "in_flight": 2, "acked": 9}]});
+        assert_eq!(cold_messages(&info), Some(7));
+        assert_eq!(cold_messages(&json!({"subscriptions": []})), None);
+    }
+}
