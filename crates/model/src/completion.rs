@@ -1,5 +1,5 @@
 use crate::{
-    CallOutcome, Durability, Error, ErrorCode, Mailbox, MessageId, PeekCursor, PeekedPage,
+    Altered, CallOutcome, Durability, Error, ErrorCode, Mailbox, MessageId, PeekCursor, PeekedPage,
     Snapshot, TopicInfo, Wake,
 };
 use bytes::Bytes;
@@ -49,11 +49,13 @@ pub struct Redriven {
 pub enum Outcome {
     /// A batch is as durable as promised.
     Done(Receipt),
-    /// A topic is defined, or an alteration is durable.
+    /// A topic is defined.
     Defined {
         /// Whether it was not there before.
         created: bool,
     },
+    /// An alteration of a topic or subscription is durable.
+    Altered(Altered),
     /// A subscription is there.
     Subscribed {
         /// Whether it was not there before.

@@ -1,8 +1,8 @@
 use crate::{
     Caller, Capabilities, ChannelMessage, Completion, ConsumeSpec, ConsumerHandle, ConsumerId,
     DeliverySink, DeliveryTag, ListenHandle, ListenPolicy, ListenerSink, Message, MessageId,
-    Priority, StartFrom, StoredMessage, SubscriptionName, SubscriptionSettings, Timestamp,
-    TopicName, TopicSettings,
+    MessageState, Priority, StartFrom, StoredMessage, SubscriptionName, SubscriptionSettings,
+    Timestamp, TopicName, TopicSettings,
 };
 use bytes::Bytes;
 use compact_str::CompactString;
@@ -71,9 +71,10 @@ impl Batch {
 }
 
 /// Where looking at messages begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PeekFrom {
     /// With what would be delivered first.
+    #[default]
     Front,
     /// With the first message whose sequence is at least this one's.
     Id(MessageId),
@@ -84,18 +85,45 @@ pub enum PeekFrom {
 /// Where a look ended, so that the next one can go on: a position in a subscription, or in the
 /// whole topic. It stays right whatever happens to the messages meanwhile.
 ///
-/// Its text form is `@PRIORITY-POSITION`, both decimal; for people it means nothing.
+/// A subscription is looked at in three parts: what waits, by priority and position; what is
+/// delayed, and what is in flight, both by sequence. The text forms are `@PRIORITY-POSITION`,
+/// `@delayed-SEQUENCE` and `@in-flight-SEQUENCE`, all decimal; for people they mean nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeekCursor {
-    /// The priority; 0 where a whole topic is looked at, by sequence.
+    /// Which part; `Waiting` where a whole topic is looked at, by sequence.
+    pub state: MessageState,
+    /// The priority; 0 where messages are looked at by sequence.
     pub priority: u8,
     /// The position in it, or the sequence.
     pub position: u64,
 }
 
+impl PeekCursor {
+    /// A position among what waits.
+    pub const fn waiting(priority: u8, position: u64) -> Self {
+        Self {
+            state: MessageState::Waiting,
+            priority,
+            position,
+        }
+    }
+
+    /// A message of a whole topic, or of another part of a subscription.
+    pub const fn sequence(state: MessageState, sequence: u64) -> Self {
+        Self {
+            state,
+            priority: 0,
+            position: sequence,
+        }
+    }
+}
+
 impl fmt::Display for PeekCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "@{}-{}", self.priority, self.position)
+        match self.state {
+            MessageState::Waiting => write!(f, "@{}-{}", self.priority, self.position),
+            state => write!(f, "@{}-{}", state.name(), self.position),
+        }
     }
 }
 
@@ -109,10 +137,14 @@ impl FromStr for PeekFrom {
 
     fn from_str(text: &str) -> Result<Self, ParsePeekFromError> {
         let cursor = |rest: &str| {
-            let (priority, position) = rest.split_once('-')?;
-            Some(Self::After(PeekCursor {
-                priority: priority.parse().ok()?,
-                position: position.parse().ok()?,
+            let (part, position) = rest.rsplit_once('-')?;
+            let position = position.parse().ok()?;
+            let state = [MessageState::Delayed, MessageState::InFlight]
+                .into_iter()
+                .find(|state| state.name() == part);
+            Some(Self::After(match state {
+                Some(state) => PeekCursor::sequence(state, position),
+                None => PeekCursor::waiting(part.parse().ok()?, position),
             }))
         };
         let from = match text.strip_prefix('@') {
@@ -139,6 +171,9 @@ pub struct MessageFilter {
     pub until: Option<Timestamp>,
     /// With this identity.
     pub id: Option<MessageId>,
+    /// In this state; only for looking at a subscription, which otherwise shows all three, one
+    /// after the other.
+    pub state: Option<MessageState>,
 }
 
 impl MessageFilter {
@@ -147,7 +182,12 @@ impl MessageFilter {
         *self == Self::default()
     }
 
-    /// Whether it takes a message.
+    /// Whether the content of a message must be read to know whether it takes it.
+    pub fn needs_content(&self) -> bool {
+        self.key.is_some() || self.group.is_some() || self.header.is_some()
+    }
+
+    /// Whether it takes a message, whatever its state.
     pub fn matches(&self, id: MessageId, message: &StoredMessage) -> bool {
         let same = |asked: &Option<CompactString>, is: &Option<CompactString>| {
             asked.is_none() || asked == is
@@ -197,12 +237,29 @@ pub enum Admin {
         /// Its options.
         settings: TopicSettings,
     },
-    /// Changes options of a topic.
+    /// Changes options of a topic. What is stored keeps the times that it has: an altered `ttl`
+    /// is for messages published later, an altered `ack_timeout` for later deliveries. Ends
+    /// with [`Outcome::Altered`](crate::Outcome::Altered).
     Alter {
         /// Its name.
         topic: TopicName,
         /// What changes.
         settings: TopicSettings,
+        /// Names of options that are at their defaults again, among
+        /// [`TopicSettings::MEMBERS`]; not those that `settings` names.
+        clear: Vec<CompactString>,
+    },
+    /// Changes what a subscription overrides of its topic; as [`Admin::Alter`].
+    AlterSubscription {
+        /// The topic.
+        topic: TopicName,
+        /// The subscription's name.
+        subscription: SubscriptionName,
+        /// What changes.
+        settings: SubscriptionSettings,
+        /// Names of options that it no longer overrides, among
+        /// [`SubscriptionSettings::MEMBERS`].
+        clear: Vec<CompactString>,
     },
     /// Removes a topic with its subscriptions and messages.
     Delete {
@@ -251,8 +308,8 @@ pub enum Admin {
     Peek {
         /// The topic.
         topic: TopicName,
-        /// What this subscription would be sent, in that order; `None` for everything
-        /// stored, by sequence.
+        /// What this subscription would be sent, in that order, then what is delayed and what
+        /// is in flight there; `None` for everything stored, by sequence.
         subscription: Option<SubscriptionName>,
         /// At most so many. Fewer, with a cursor, if that took much reading.
         limit: usize,
@@ -360,13 +417,17 @@ mod tests {
             topic: 3,
             sequence: 1542,
         };
-        let cursor = PeekCursor {
-            priority: 255,
-            position: u64::MAX,
-        };
         assert_eq!("3-1542".parse(), Ok(PeekFrom::Id(id)));
-        assert_eq!(cursor.to_string().parse(), Ok(PeekFrom::After(cursor)));
-        for bad in ["", "@", "3", "@1", "@256-1", "@1-", "@-1", "1-2-3"] {
+        for cursor in [
+            PeekCursor::waiting(255, u64::MAX),
+            PeekCursor::sequence(MessageState::Delayed, 7),
+            PeekCursor::sequence(MessageState::InFlight, 1),
+        ] {
+            assert_eq!(cursor.to_string().parse(), Ok(PeekFrom::After(cursor)));
+        }
+        for bad in [
+            "", "@", "3", "@1", "@256-1", "@1-", "@-1", "1-2-3", "@gone-1",
+        ] {
             assert!(bad.parse::<PeekFrom>().is_err(), "{bad}");
         }
     }

@@ -2,6 +2,7 @@ use crate::{
     MessageId, PeekCursor, StoredMessage, SubscriptionName, SubscriptionOptions, Timestamp,
     TopicName, TopicOptions,
 };
+use serde::{Deserialize, Serialize};
 
 /// What can be seen of a topic without disturbing it.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,6 +27,9 @@ pub struct TopicInfo {
     pub dropped: u64,
     /// Messages replaced by a newer one with the same key.
     pub replaced: u64,
+    /// Publishes that stored nothing because the topic had seen their key (`dedupe: first`) or
+    /// their publish id within its window.
+    pub duplicates: u64,
     /// Messages given up and moved to a dead-letter topic, once for each subscription.
     pub dead: u64,
     /// Its subscriptions, by name.
@@ -43,9 +47,11 @@ pub struct SubscriptionInfo {
     pub waiting: u64,
     /// Of those, held back until their time.
     pub delayed: u64,
-    /// Of `waiting`, how many a priority, the most urgent first; up to the last that has any.
+    /// Of those available now, how many a priority, the most urgent first; up to the last that
+    /// has any.
     pub by_priority: Vec<u64>,
-    /// When the oldest message that it has not settled was published.
+    /// When the oldest message that it has not settled was published. If messages replaced
+    /// others and stand in their places, one of them may be told though it is not the oldest.
     pub oldest_at: Option<Timestamp>,
     /// Deliveries not yet settled.
     pub in_flight: u64,
@@ -62,7 +68,7 @@ pub struct SubscriptionInfo {
 }
 
 /// Where a message is that was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MessageState {
     /// Available to consumers, or behind an earlier one of its group.
@@ -71,6 +77,40 @@ pub enum MessageState {
     Delayed,
     /// Delivered and not settled.
     InFlight,
+}
+
+impl MessageState {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Delayed => "delayed",
+            Self::InFlight => "in-flight",
+        }
+    }
+}
+
+/// One option that an alteration changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionChange {
+    /// Name of the option.
+    pub option: &'static str,
+    /// What was in effect, as JSON; `null` for no bound or none of the kind.
+    pub from: String,
+    /// What is in effect now, as JSON.
+    pub to: String,
+}
+
+/// What an alteration did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Altered {
+    /// Every option that is another one now.
+    pub changes: Vec<OptionChange>,
+    /// Messages above the bound now in effect. Nothing of what is stored goes because of that:
+    /// later publishes are refused, or drop the oldest, until so many have left.
+    pub messages_above: u64,
+    /// The same for payload bytes.
+    pub bytes_above: u64,
 }
 
 /// Messages that were looked at.

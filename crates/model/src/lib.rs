@@ -57,7 +57,9 @@ pub use engine::{
 };
 pub use error::{Error, ErrorCode};
 pub use glob::glob_match;
-pub use info::{MessageState, PeekedMessage, PeekedPage, SubscriptionInfo, TopicInfo};
+pub use info::{
+    Altered, MessageState, OptionChange, PeekedMessage, PeekedPage, SubscriptionInfo, TopicInfo,
+};
 pub use mailbox::{Mailbox, Wake};
 pub use message::{
     ConsumerId, DeliveryTag, Headers, Message, MessageId, ParseIdError, Priority, StoredMessage,

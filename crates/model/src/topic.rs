@@ -1,4 +1,4 @@
-use crate::{ByteSize, Priority, Span, Timestamp, TopicName, limits};
+use crate::{ByteSize, OptionChange, Priority, Span, Timestamp, TopicName, limits};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -220,6 +220,10 @@ impl Default for TopicOptions {
     }
 }
 
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
 /// One option that two declarations of a topic or subscription disagree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OptionConflict {
@@ -235,7 +239,7 @@ macro_rules! for_each_option {
     ($apply:ident!($($arg:tt)*)) => {
         $apply!($($arg)* plain: priorities, default_priority, dedupe, dedupe_window, ack_timeout,
             max_attempts, dead_letter_expired, overflow, durability, delivery, unsubscribed, publish_id_window;
-            optional: ttl, dead_letter, retry, max_messages, max_bytes)
+            optional: ttl, dead_letter, retry, max_messages, max_bytes);
     };
 }
 
@@ -284,9 +288,6 @@ impl TopicSettings {
 
     /// Every option that is asked for and differs from what is in effect.
     pub fn conflicts(&self, current: &TopicOptions) -> Vec<OptionConflict> {
-        fn json(value: &impl Serialize) -> String {
-            serde_json::to_string(value).unwrap_or_default()
-        }
         let mut conflicts = Vec::new();
         macro_rules! compare {
             (plain: $($plain:ident),*; optional: $($optional:ident),*) => {
@@ -311,7 +312,76 @@ impl TopicSettings {
     }
 }
 
+/// What is the same for the settings of topics and of subscriptions, told by their options.
+macro_rules! settings_methods {
+    (plain: $($plain:ident),*; optional: $($optional:ident),*) => {
+        /// The same with everything that `asked` names.
+        #[must_use]
+        pub fn with(mut self, asked: &Self) -> Self {
+            $(if asked.$plain.is_some() { self.$plain = asked.$plain.clone(); })*
+            $(if asked.$optional.is_some() { self.$optional = asked.$optional.clone(); })*
+            self
+        }
+
+        /// Asks no longer for an option.
+        ///
+        /// # Errors
+        /// A sentence that names the options, if `option` is none of them or is `asked` for.
+        pub fn clear(&mut self, option: &str, asked: &Self) -> Result<(), String> {
+            let is_asked = match option {
+                $(stringify!($plain) => {
+                    self.$plain = None;
+                    asked.$plain.is_some()
+                })*
+                $(stringify!($optional) => {
+                    self.$optional = None;
+                    asked.$optional.is_some()
+                })*
+                _ => {
+                    let known = Self::MEMBERS.join(", ");
+                    return Err(format!("there is no option {option} to clear; known: {known}"));
+                }
+            };
+            match is_asked {
+                true => Err(format!("{option} can't be set and cleared at once")),
+                false => Ok(()),
+            }
+        }
+    };
+}
+
+impl TopicSettings {
+    for_each_option!(settings_methods!());
+}
+
+/// What differs between two sets of options.
+macro_rules! changes_method {
+    (plain: $($plain:ident),*; optional: $($optional:ident),*) => {
+        /// Every option that is another one in `to`.
+        pub fn changes(&self, to: &Self) -> Vec<OptionChange> {
+            let mut changes = Vec::new();
+            $(if self.$plain != to.$plain {
+                changes.push(OptionChange {
+                    option: stringify!($plain),
+                    from: json(&self.$plain),
+                    to: json(&to.$plain),
+                });
+            })*
+            $(if self.$optional != to.$optional {
+                changes.push(OptionChange {
+                    option: stringify!($optional),
+                    from: json(&self.$optional),
+                    to: json(&to.$optional),
+                });
+            })*
+            changes
+        }
+    };
+}
+
 impl TopicOptions {
+    for_each_option!(changes_method!());
+
     fn check(&self) -> Result<(), String> {
         let (priorities, max) = (self.priorities, limits::PRIORITIES_MAX);
         if !(1..=max).contains(&priorities) {
@@ -324,20 +394,8 @@ impl TopicOptions {
                 priorities - 1
             ));
         }
-        if self.max_messages == Some(0) || self.max_bytes == Some(ByteSize(0)) {
-            return Err(
-                "max_messages and max_bytes must be at least 1; leave them out for no bound".into(),
-            );
-        }
-        if let Some(retry) = self.retry
-            && retry.min > retry.max
-        {
-            return Err(format!(
-                "retry.min is {}, more than retry.max {}",
-                retry.min, retry.max
-            ));
-        }
-        Ok(())
+        SubscriptionSettings::default().resolve(self).check()?;
+        bounds(self.max_messages, self.max_bytes)
     }
 
     /// When a message published at `now` without an expiry of its own expires.
@@ -406,7 +464,45 @@ pub struct SubscriptionOptions {
     pub overflow: Overflow,
 }
 
+macro_rules! for_each_subscription_option {
+    ($apply:ident!()) => {
+        $apply!(plain: ack_timeout, max_attempts, delivery, dead_letter_expired, overflow;
+            optional: dead_letter, retry, max_messages, max_bytes);
+    };
+}
+
+impl SubscriptionOptions {
+    for_each_subscription_option!(changes_method!());
+
+    /// Whether the bounds make sense.
+    ///
+    /// # Errors
+    /// A sentence that names the option, its value and its bounds.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(retry) = self.retry
+            && retry.min > retry.max
+        {
+            return Err(format!(
+                "retry.min is {}, more than retry.max {}",
+                retry.min, retry.max
+            ));
+        }
+        bounds(self.max_messages, self.max_bytes)
+    }
+}
+
+fn bounds(max_messages: Option<u64>, max_bytes: Option<ByteSize>) -> Result<(), String> {
+    match max_messages == Some(0) || max_bytes == Some(ByteSize(0)) {
+        true => {
+            Err("max_messages and max_bytes must be at least 1; leave them out for no bound".into())
+        }
+        false => Ok(()),
+    }
+}
+
 impl SubscriptionSettings {
+    for_each_subscription_option!(settings_methods!());
+
     /// The names of all options.
     pub const MEMBERS: &'static [&'static str] = &[
         "ack_timeout",
@@ -492,6 +588,49 @@ mod tests {
         assert_eq!(
             (conflicts[0].current.as_str(), conflicts[0].asked.as_str()),
             ("\"commit\"", "\"memory\"")
+        );
+    }
+
+    #[test]
+    fn alterations() {
+        let settings = |json| serde_json::from_str::<TopicSettings>(json).unwrap();
+        let current = settings(r#"{"ttl": "1h", "max_messages": 5, "priorities": 3}"#);
+        let asked = settings(r#"{"ttl": "2h"}"#);
+        let mut altered = current.clone().with(&asked);
+        assert_eq!(altered.clear("max_messages", &asked), Ok(()));
+        assert_eq!(
+            altered,
+            settings(r#"{"ttl": "2h", "priorities": 3}"#),
+            "what is not named stays"
+        );
+        assert_eq!(
+            altered.clear("ttl", &asked),
+            Err("ttl can't be set and cleared at once".into())
+        );
+        let unknown = altered.clear("tll", &asked).unwrap_err();
+        assert!(unknown.starts_with("there is no option tll to clear; known: priorities,"));
+        for option in TopicSettings::MEMBERS {
+            let none = TopicSettings::default();
+            assert_eq!(altered.clear(option, &none), Ok(()), "{option}");
+        }
+        for option in SubscriptionSettings::MEMBERS {
+            let mut none = SubscriptionSettings::default();
+            assert_eq!(none.clear(option, &SubscriptionSettings::default()), Ok(()));
+        }
+        let (from, to) = (current.resolve().unwrap(), asked.resolve().unwrap());
+        let changes = from.changes(&to);
+        let told: Vec<_> = changes
+            .iter()
+            .map(|c| format!("{} {} {}", c.option, c.from, c.to))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "priorities 3 1",
+                "default_priority 1 0",
+                r#"ttl "1h" "2h""#,
+                "max_messages 5 null"
+            ]
         );
     }
 

@@ -1,15 +1,14 @@
-//! Defining, altering, removing and emptying topics and subscriptions.
+//! Defining, removing and emptying topics and subscriptions.
 
 use crate::{
     Core, Cost, Effects,
     check::FRAME_BYTES,
-    core::{log_define, settings_of},
     record::{Parts, encode_pair, kind},
     refusal,
 };
 use trunkline_model::{
     Admin, Durability, Error, Outcome, PeekedPage, SubscriptionName, Timestamp, TopicName,
-    TopicOptions, TopicSettings,
+    TopicSettings,
 };
 
 impl Core {
@@ -36,9 +35,24 @@ impl Core {
                     self.cost_of_definition(topic.len(), &options, &mut cost);
                 }
             },
-            Admin::Alter { topic, settings } => {
-                let options = self.altered(topic, settings)?;
+            Admin::Alter {
+                topic,
+                settings,
+                clear,
+            } => {
+                let options = self.altered(topic, settings, clear)?;
                 self.cost_of_definition(topic.len(), &options, &mut cost);
+            }
+            Admin::AlterSubscription {
+                topic,
+                subscription,
+                settings,
+                clear,
+            } => {
+                let (index, ..) =
+                    self.altered_subscription(topic, subscription, settings, clear)?;
+                let options = &self.topics[index].options;
+                self.cost_of_definition(subscription.len(), options, &mut cost);
             }
             Admin::Delete { topic } => {
                 let index = self.require(topic)?;
@@ -51,8 +65,7 @@ impl Core {
                 ..
             } => {
                 let options = self.options_of(topic)?;
-                let effective = settings.resolve(options);
-                refusal::supported(&effective)?;
+                refusal::resolve_subscription(settings, options)?;
                 let index = self.find(topic);
                 if let Some(current) = index.and_then(|index| {
                     let topic = &self.topics[index];
@@ -92,9 +105,6 @@ impl Core {
             }
             Admin::Redrive { .. } => return Err(refusal::not_offered("dead_letter", "redrive")),
             Admin::Backup => return Err(refusal::not_offered("backup", "backup")),
-            Admin::Peek { filter, .. } if !filter.is_empty() => {
-                return Err(refusal::not_offered("peek", "a filter"));
-            }
             Admin::Inspect { .. } | Admin::List { .. } | Admin::Peek { .. } => {}
         }
         Ok(cost)
@@ -115,7 +125,17 @@ impl Core {
     pub fn manage(&mut self, now: Timestamp, command: Admin, out: &mut Effects) -> Outcome {
         match command {
             Admin::Define { topic, settings } => self.define(topic, &settings, out),
-            Admin::Alter { topic, settings } => self.alter(&topic, &settings, out),
+            Admin::Alter {
+                topic,
+                settings,
+                clear,
+            } => self.alter(&topic, &settings, &clear, out),
+            Admin::AlterSubscription {
+                topic,
+                subscription,
+                settings,
+                clear,
+            } => self.alter_subscription(&topic, &subscription, &settings, &clear, out),
             Admin::Delete { topic } => self.delete(now, &topic, out),
             Admin::Subscribe {
                 topic,
@@ -162,35 +182,6 @@ impl Core {
             self.make_topic(name, options, out);
         }
         Outcome::Defined { created }
-    }
-
-    /// What the options would be after an alteration.
-    fn altered(&self, name: &str, settings: &TopicSettings) -> Result<TopicOptions, Error> {
-        let topic = &self.topics[self.require(name)?];
-        let current = &topic.options;
-        let merged = merge(settings_of(current), settings.clone());
-        let options = refusal::resolve(&merged)?;
-        let holds = topic.messages.len() > 0;
-        for (option, changes) in [
-            ("durability", options.durability != current.durability),
-            ("dedupe", options.dedupe != current.dedupe),
-            ("priorities", options.priorities < current.priorities),
-        ] {
-            if holds && changes {
-                return Err(refusal::needs_empty(name, option));
-            }
-        }
-        Ok(options)
-    }
-
-    fn alter(&mut self, name: &str, settings: &TopicSettings, out: &mut Effects) -> Outcome {
-        if let (Ok(options), Some(index)) = (self.altered(name, settings), self.find(name)) {
-            let topic = &mut self.topics[index];
-            topic.set_options(options);
-            topic.reserve_sequences();
-            log_define(topic, out);
-        }
-        Outcome::Defined { created: false }
     }
 
     fn delete(&mut self, now: Timestamp, name: &str, out: &mut Effects) -> Outcome {
@@ -277,29 +268,5 @@ impl Core {
         }
         let stays = |sequence| in_flight.binary_search(&sequence).is_ok();
         self.work(index, out).purge(number, stays)
-    }
-}
-
-/// `current` with everything that `asked` names.
-fn merge(current: TopicSettings, asked: TopicSettings) -> TopicSettings {
-    TopicSettings {
-        priorities: asked.priorities.or(current.priorities),
-        default_priority: asked.default_priority.or(current.default_priority),
-        dedupe: asked.dedupe.or(current.dedupe),
-        dedupe_window: asked.dedupe_window.or(current.dedupe_window),
-        ttl: asked.ttl.or(current.ttl),
-        ack_timeout: asked.ack_timeout.or(current.ack_timeout),
-        max_attempts: asked.max_attempts.or(current.max_attempts),
-        dead_letter: asked.dead_letter.or(current.dead_letter),
-        dead_letter_expired: asked.dead_letter_expired.or(current.dead_letter_expired),
-        retry: asked.retry.or(current.retry),
-        max_messages: asked.max_messages.or(current.max_messages),
-        max_bytes: asked.max_bytes.or(current.max_bytes),
-        overflow: asked.overflow.or(current.overflow),
-        durability: asked.durability.or(current.durability),
-        delivery: asked.delivery.or(current.delivery),
-        unsubscribed: asked.unsubscribed.or(current.unsubscribed),
-        publish_id_window: asked.publish_id_window.or(current.publish_id_window),
-        transient: current.transient,
     }
 }

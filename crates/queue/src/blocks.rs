@@ -161,13 +161,16 @@ impl<T: Block> Blocks<T> {
         Some((*number, block))
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
     /// All of them in order; some may be blank.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u64, &T)> {
-        self.entries.iter().map(|(number, block)| (*number, block))
+        self.iter_from(0)
+    }
+
+    /// The same from a number on.
+    pub(crate) fn iter_from(&self, number: u64) -> impl Iterator<Item = (u64, &T)> {
+        let (Ok(index) | Err(index)) = self.find(number);
+        let entries = self.entries.range(index.min(self.entries.len())..);
+        entries.map(|(number, block)| (*number, block))
     }
 }
 
@@ -195,6 +198,8 @@ mod tests {
                 }
                 let all = blocks.iter().flat_map(|(number, bits)| members(number, *bits));
                 prop_assert!(all.eq(set.iter().copied()));
+                let rest = blocks.iter_from(number).flat_map(|(n, bits)| members(n, *bits));
+                prop_assert!(rest.eq(set.range(number * SPAN..).copied()));
                 let blank = blocks.iter().filter(|(_, bits)| bits.is_blank()).count();
                 prop_assert_eq!(blank, blocks.blank);
                 prop_assert!(2 * blank <= blocks.entries.len());
@@ -213,7 +218,7 @@ mod tests {
         for number in 0..10_000 {
             blocks.drain(number, |bits| *bits = 0);
         }
-        assert!(blocks.is_empty());
+        assert!(blocks.entries.is_empty());
         assert!(blocks.entries.capacity() <= 2 * CAPACITY_KEPT);
     }
 }

@@ -9,7 +9,7 @@ use crate::{
 };
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use trunkline_model::{Durability, Error, MessageId, TopicName, TopicOptions, TopicSettings};
+use trunkline_model::{Error, TopicName, TopicOptions, TopicSettings};
 
 /// Topics whose definition is in memory only have numbers from here: they are never
 /// logged, so the next run gives them anew.
@@ -34,17 +34,6 @@ impl Default for CoreConfig {
             defaults: TopicSettings::default(),
         }
     }
-}
-
-/// A message that was looked at: the engine reads its body.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peeked {
-    /// Its identity.
-    pub id: MessageId,
-    /// Where its body is.
-    pub body: BodyRef,
-    /// What its topic promises: it is shown no earlier.
-    pub durability: Durability,
 }
 
 /// All topics of a store.

@@ -1,12 +1,8 @@
 //! Looking without disturbing.
 
-use crate::{
-    BodyRef, Core, Peeked, messages::Stored, refusal, subscription::Subscription, topic::Topic,
-};
+use crate::{Core, subscription::Subscription, topic::Topic};
 use std::ops::Bound;
-use trunkline_model::{
-    Error, MessageId, PeekFrom, SubscriptionInfo, Timestamp, TopicInfo, TopicName,
-};
+use trunkline_model::{Error, MessageId, SubscriptionInfo, Timestamp, TopicInfo, TopicName};
 
 impl Core {
     /// What can be seen of a topic.
@@ -42,8 +38,8 @@ impl Core {
                 options: subscription.options.clone(),
                 waiting: subscription.waiting.len() + delayed,
                 delayed,
-                by_priority: Vec::new(),
-                oldest_at: None,
+                by_priority: subscription.waiting.by_priority(),
+                oldest_at: oldest_of(topic, subscription),
                 in_flight: subscription.flights.len() as u64,
                 consumers: self.traffic.desks[subscription.desk].attached.len() as u32,
                 acked: subscription.counts.acked,
@@ -58,62 +54,15 @@ impl Core {
             options: topic.options.clone(),
             messages: topic.messages.len() as u64,
             bytes: topic.bytes,
-            oldest_at: oldest(topic),
+            oldest_at: topic.messages.iter().next().map(|first| first.published_at),
             published: topic.counts.published,
             expired: topic.counts.expired,
             dropped: topic.counts.dropped,
             replaced: topic.counts.replaced,
+            duplicates: topic.counts.duplicates,
             dead: 0,
             subscriptions: subscriptions.collect(),
         }
-    }
-
-    /// Looks at messages: those that a subscription would be sent, in that order, or
-    /// everything stored, by sequence. From an id, only messages with at least its sequence.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidParams` for an id of another topic.
-    pub fn peek(
-        &self,
-        now: Timestamp,
-        topic: &str,
-        subscription: Option<&str>,
-        limit: usize,
-        from: PeekFrom,
-    ) -> Result<Vec<Peeked>, Error> {
-        let index = self.require(topic)?;
-        let stored = &self.topics[index];
-        let from = match from {
-            PeekFrom::Front => 0,
-            PeekFrom::After(_) => return Err(refusal::not_offered("peek", "a cursor")),
-            PeekFrom::Id(id) if id.topic == stored.number => id.sequence,
-            PeekFrom::Id(id) => {
-                return Err(Error::invalid_params(format!(
-                    "message {id} is not one of topic {topic}; its ids start with {}-",
-                    stored.number
-                )));
-            }
-        };
-        let visible = |message: &Stored| {
-            message.sequence >= from && !message.is_expired(now) && message.body != BodyRef::UNSET
-        };
-        let peeked = |message: Stored| Peeked {
-            id: stored.id(message.sequence),
-            body: message.body,
-            durability: stored.options.durability,
-        };
-        Ok(match subscription {
-            Some(name) => {
-                let number = self.require_subscription(index, name)?;
-                let waiting = stored.subscription(number).waiting.iter();
-                let messages = waiting.map(|(_, placed)| stored.messages.at(placed.sequence));
-                messages.filter(visible).take(limit).map(peeked).collect()
-            }
-            None => {
-                let messages = stored.messages.iter();
-                messages.filter(visible).take(limit).map(peeked).collect()
-            }
-        })
     }
 
     /// The unsettled deliveries of a subscription, in the order in which they were made,
@@ -138,17 +87,12 @@ impl Core {
     }
 }
 
-/// When the oldest stored message was published. It stands first in a lane of some
-/// subscription, or is delayed or in flight there.
-fn oldest(topic: &Topic) -> Option<Timestamp> {
-    let candidates = |subscription: &Subscription| {
-        let fronts = subscription.waiting.fronts().map(|placed| placed.sequence);
-        let delayed = subscription.delayed.keys().copied();
-        let in_flight = subscription.flights.keys().copied();
-        let sequences = fronts.chain(delayed).chain(in_flight);
-        sequences
-            .map(|sequence| topic.messages.at(sequence).published_at)
-            .min()
-    };
-    topic.subscriptions.values().filter_map(candidates).min()
+/// When the oldest message that a subscription has not settled was published, as far as it can
+/// be told without going through all of them.
+fn oldest_of(topic: &Topic, subscription: &Subscription) -> Option<Timestamp> {
+    let waiting = subscription.waiting.fronts().map(|placed| placed.sequence);
+    let delayed = subscription.delayed.keys().next().copied();
+    let in_flight = subscription.flights.keys().next().copied();
+    let oldest = waiting.chain(delayed).chain(in_flight).min()?;
+    Some(topic.messages.at(oldest).published_at)
 }

@@ -1,5 +1,5 @@
 use crate::blocks::{Blocks, members, split};
-use std::collections::{BTreeMap, btree_map};
+use std::collections::BTreeMap;
 
 mod saved;
 
@@ -27,6 +27,7 @@ impl Placed {
 pub(crate) struct Lane {
     fresh: Blocks<u64>,
     returned: BTreeMap<u64, (u64, u32)>,
+    len: u64,
 }
 
 fn fresh(sequence: u64) -> Placed {
@@ -52,6 +53,7 @@ impl Lane {
             self.returned.insert(position, returned).is_none()
         };
         debug_assert!(is_new, "position {position} is taken");
+        self.len += 1;
     }
 
     pub(crate) fn front(&self) -> Option<Placed> {
@@ -66,6 +68,7 @@ impl Lane {
 
     pub(crate) fn remove(&mut self, position: u64) -> Option<Placed> {
         if let Some((sequence, attempts)) = self.returned.remove(&position) {
+            self.len -= 1;
             return Some(Placed {
                 position,
                 sequence,
@@ -78,7 +81,9 @@ impl Lane {
             *bits &= !bit;
             was_there
         });
-        was_there?.then(|| fresh(position))
+        was_there.filter(|was_there| *was_there)?;
+        self.len -= 1;
+        Some(fresh(position))
     }
 
     pub(crate) fn contains(&self, position: u64) -> bool {
@@ -88,18 +93,36 @@ impl Lane {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.fresh.is_empty() && self.returned.is_empty()
+        self.len == 0
     }
 
-    /// All of them by position.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Placed> {
-        let blocks = self.fresh.iter();
-        Iter {
-            fresh: blocks.flat_map(|(number, bits)| members(number, *bits).map(fresh)),
-            returned: self.returned.iter(),
-            next: (None, None),
-        }
+    /// Those from a position on, in that order.
+    pub(crate) fn iter_from(&self, position: u64) -> impl Iterator<Item = Placed> {
+        let (first, bit) = split(position);
+        let blocks = self.fresh.iter_from(first);
+        let fresh_ones = blocks.flat_map(move |(number, bits)| {
+            let before = if number == first { bit - 1 } else { 0 };
+            members(number, *bits & !before).map(fresh)
+        });
+        merged(fresh_ones, self.returned.range(position..).map(placed_of))
     }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+/// Two lists by position as one.
+pub(crate) fn merged(
+    a: impl Iterator<Item = Placed>,
+    b: impl Iterator<Item = Placed>,
+) -> impl Iterator<Item = Placed> {
+    let (mut a, mut b) = (a.peekable(), b.peekable());
+    std::iter::from_fn(move || match (a.peek(), b.peek()) {
+        (Some(first), Some(other)) if other.position < first.position => b.next(),
+        (Some(_), _) => a.next(),
+        (None, _) => b.next(),
+    })
 }
 
 fn placed_of((position, (sequence, attempts)): (&u64, &(u64, u32))) -> Placed {
@@ -107,32 +130,6 @@ fn placed_of((position, (sequence, attempts)): (&u64, &(u64, u32))) -> Placed {
         position: *position,
         sequence: *sequence,
         attempts: *attempts,
-    }
-}
-
-/// Merges the two parts of a lane.
-struct Iter<'a, F> {
-    fresh: F,
-    returned: btree_map::Iter<'a, u64, (u64, u32)>,
-    next: (Option<Placed>, Option<Placed>),
-}
-
-impl<F: Iterator<Item = Placed>> Iterator for Iter<'_, F> {
-    type Item = Placed;
-
-    fn next(&mut self) -> Option<Placed> {
-        let (fresh, returned) = &mut self.next;
-        if fresh.is_none() {
-            *fresh = self.fresh.next();
-        }
-        if returned.is_none() {
-            *returned = self.returned.next().map(placed_of);
-        }
-        match (&fresh, &returned) {
-            (Some(a), Some(b)) if b.position < a.position => returned.take(),
-            (Some(_), _) => fresh.take(),
-            _ => returned.take(),
-        }
     }
 }
 
@@ -164,8 +161,10 @@ mod tests {
                 }
                 prop_assert_eq!(lane.contains(position), map.contains_key(&position));
                 prop_assert_eq!(lane.front(), map.values().next().copied());
-                prop_assert!(lane.iter().eq(map.values().copied()));
-                prop_assert_eq!(lane.is_empty(), map.is_empty());
+                prop_assert!(lane.iter_from(0).eq(map.values().copied()));
+                let rest = map.range(position..).map(|(_, placed)| *placed);
+                prop_assert!(lane.iter_from(position).eq(rest));
+                prop_assert_eq!(lane.len(), map.len() as u64);
             }
         }
     }

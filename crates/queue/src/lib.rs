@@ -14,6 +14,7 @@
 //! and [`Core::load`] are the same memory in one piece.
 
 mod admin;
+mod alter;
 mod apply;
 mod attach;
 mod blocks;
@@ -28,6 +29,7 @@ mod keys;
 mod lane;
 mod messages;
 mod moves;
+mod peek;
 mod publish;
 mod publish_ids;
 mod pump;
@@ -43,9 +45,10 @@ mod traffic;
 mod waiting;
 mod work;
 
-pub use crate::core::{Core, CoreConfig, Peeked};
+pub use crate::core::{Core, CoreConfig};
 pub use checkpoint::CheckpointError;
 pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
+pub use peek::{Look, PeekPage, Peeked};
 pub use record::{
     Attempt, Backlog, Define, Delivered, Dropped, Item, List, Placement, Purged, Put, Reason,
     Record, RecordError, Remember, RememberedId, ReplayError, Returned, Run, Settled, Subscribe,

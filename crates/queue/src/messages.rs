@@ -162,9 +162,16 @@ impl Messages {
 
     /// All of them by sequence.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Stored> {
-        self.blocks.iter().flat_map(|(number, rows)| {
+        self.iter_from(0)
+    }
+
+    /// Those from a sequence on.
+    pub(crate) fn iter_from(&self, first: u64) -> impl Iterator<Item = Stored> {
+        let blocks = self.blocks.iter_from(split(first).0);
+        let all = blocks.flat_map(|(number, rows)| {
             members(number, rows.live).filter_map(|sequence| rows.get(split(sequence).1, sequence))
-        })
+        });
+        all.skip_while(move |stored| stored.sequence < first)
     }
 
     /// All sequences, ascending.

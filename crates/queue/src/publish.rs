@@ -26,6 +26,7 @@ impl Work<'_> {
         if let Some(id) = &publish_id
             && let Some(first) = self.topic.publish_ids.find(id, now, window)
         {
+            self.topic.counts.duplicates += 1;
             return self.topic.id(first);
         }
         let sequence = self.topic.next_sequence;

@@ -100,8 +100,21 @@ pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
     supported(&all).map(|()| options)
 }
 
+/// The options of a subscription that settings ask for.
+///
+/// # Errors
+/// As of [`resolve`].
+pub(crate) fn resolve_subscription(
+    settings: &SubscriptionSettings,
+    topic: &TopicOptions,
+) -> Result<SubscriptionOptions, Error> {
+    let options = settings.resolve(topic);
+    options.check().map_err(Error::invalid_params)?;
+    supported(&options).map(|()| options)
+}
+
 /// Whether a subscription can have these options.
-pub(crate) fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
+fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
     refuse_if(options.max_attempts > 0, "dead_letter", "max_attempts")?;
     refuse_if(options.dead_letter.is_some(), "dead_letter", "dead_letter")?;
     refuse_if(

@@ -69,13 +69,29 @@ impl Waiting {
 
     /// Everything in the order of delivery.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u8, Placed)> {
-        (0u8..=255)
-            .zip(&self.lanes)
-            .flat_map(|(lane, entries)| entries.iter().map(move |placed| (lane, placed)))
+        self.iter_from(0, 0)
     }
 
-    /// The first of every lane: the oldest waiting message is among them.
+    /// The same from a place on.
+    pub(crate) fn iter_from(&self, lane: u8, position: u64) -> impl Iterator<Item = (u8, Placed)> {
+        let lanes = (0u8..=255).zip(&self.lanes).skip(lane.into());
+        lanes.flat_map(move |(number, entries)| {
+            let from = if number == lane { position } else { 0 };
+            entries.iter_from(from).map(move |placed| (number, placed))
+        })
+    }
+
+    /// The first of every lane: the oldest waiting message is among them, as far as every one
+    /// stands at its own sequence.
     pub(crate) fn fronts(&self) -> impl Iterator<Item = Placed> {
         self.lanes.iter().filter_map(Lane::front)
+    }
+
+    /// How many wait, by priority, up to the last that has any.
+    pub(crate) fn by_priority(&self) -> Vec<u64> {
+        let mut counts: Vec<u64> = self.lanes.iter().map(Lane::len).collect();
+        let used = counts.iter().rposition(|count| *count > 0);
+        counts.truncate(used.map_or(0, |last| last + 1));
+        counts
     }
 }

@@ -13,9 +13,7 @@ use proptest::{
 };
 use std::{collections::BTreeMap, fmt, time::Duration};
 use support::World;
-use trunkline_model::{
-    Admin, ConsumerId, Message, Outcome, PeekFrom, Priority, Timestamp, TopicSettings, When,
-};
+use trunkline_model::{Admin, ConsumerId, Message, Outcome, Priority, TopicSettings, When};
 use trunkline_queue::{Core, Deliver};
 
 const TOPIC: &str = "t";
@@ -369,19 +367,13 @@ impl Pair {
         let info = core.info(TOPIC).unwrap();
         prop_assert_eq!(info.messages, self.model.stored().len() as u64);
         prop_assert_eq!(info.published + 1, self.model.next_sequence);
-        let all = core.peek(Timestamp::ZERO, TOPIC, None, usize::MAX, PeekFrom::Front);
-        let all: Vec<_> = all.unwrap().iter().map(|p| p.id.sequence).collect();
+        let all = support::stored_in(core, TOPIC);
+        let all: Vec<_> = all.iter().map(|p| p.id.sequence).collect();
         prop_assert_eq!(all, self.model.stored());
         let mut units = 0;
         for number in SUBSCRIPTIONS {
             let name = number.to_string();
-            let Ok(waiting) = core.peek(
-                self.world.now,
-                TOPIC,
-                Some(&name),
-                usize::MAX,
-                PeekFrom::Front,
-            ) else {
+            let Ok(waiting) = support::waiting_in(core, self.world.now, TOPIC, &name) else {
                 prop_assert!(!self.model.subscriptions.iter().any(|s| s.number == number));
                 continue;
             };

@@ -8,8 +8,8 @@ use std::time::Duration;
 use support::{World, keyed, settings, spec, text, texts};
 use trunkline_model::{
     Admin, Batch, Command, ConsumeSpec, ConsumerId, Delivery, DeliveryTag, Durability, Error,
-    ErrorCode, Message, MessageId, Outcome, PeekFrom, Priority, StartFrom, SubscriptionSettings,
-    Timestamp, TopicSettings, When,
+    ErrorCode, Message, MessageId, Outcome, Priority, StartFrom, SubscriptionSettings, Timestamp,
+    TopicSettings, When,
 };
 use trunkline_queue::{Core, CoreConfig, Effects, KIND_PUT};
 
@@ -34,9 +34,7 @@ fn subscribe_from(world: &mut World, name: &str, from: Option<StartFrom>) -> (bo
 }
 
 fn waiting(world: &World, subscription: &str) -> String {
-    let peeked = world
-        .core
-        .peek(world.now, "t", Some(subscription), 99, PeekFrom::Front);
+    let peeked = support::waiting_in(&world.core, world.now, "t", subscription);
     let payloads = peeked.unwrap().into_iter().map(|p| world.payload(p.body));
     payloads.collect::<Vec<_>>().join(" ")
 }
@@ -383,46 +381,6 @@ fn topics_are_declared_once() {
 }
 
 #[test]
-fn options_change_while_that_is_safe() {
-    let mut world = World::new();
-    let alter = |world: &mut World, json: &str| {
-        world.manage(Admin::Alter {
-            topic: "t".parse().unwrap(),
-            settings: settings(json),
-        })
-    };
-    assert_eq!(message_of(alter(&mut world, "{}")).0, ErrorCode::NotFound);
-    world.subscribe("t", "s");
-    world.publish("t", texts("a")).unwrap();
-    assert_eq!(
-        message_of(alter(&mut world, r#"{"dedupe": "latest"}"#)),
-        (
-            ErrorCode::Conflict,
-            "dedupe of topic t can change only while it holds no messages; purge it first".into()
-        )
-    );
-    alter(&mut world, r#"{"ack_timeout": "2s", "priorities": 4}"#).unwrap();
-    world.restart();
-    let options = world.core.info("t").unwrap().options;
-    assert_eq!(
-        (options.ack_timeout.to_string().as_str(), options.priorities),
-        ("2s", 4)
-    );
-    world
-        .manage(Admin::Purge {
-            topic: "t".parse().unwrap(),
-            subscription: None,
-        })
-        .unwrap();
-    alter(&mut world, r#"{"dedupe": "latest"}"#).unwrap();
-    world
-        .publish("t", vec![keyed("k", "a"), keyed("k", "b")])
-        .unwrap();
-    world.restart();
-    assert_eq!(waiting(&world, "s"), "b");
-}
-
-#[test]
 fn topics_are_not_made_where_that_is_off() {
     let mut world = World::with(CoreConfig {
         auto_create: false,
@@ -592,10 +550,8 @@ fn purging_leaves_what_is_in_flight() {
         .log
         .retain(|logged| logged.kind != trunkline_queue::KIND_DELIVER);
     let replayed = world.replayed();
-    let stored = replayed
-        .peek(world.now, "t", Some("s"), 9, PeekFrom::Front)
-        .unwrap();
-    assert_eq!(stored.len(), 1);
+    let stored = support::waiting_in(&replayed, world.now, "t", "s");
+    assert_eq!(stored.unwrap().len(), 1);
     let outcome = world.manage(purge(None));
     assert!(matches!(outcome, Ok(Outcome::Removed { messages: 2 })));
     assert_eq!(world.ack(consumer, &[1]).acked, 1);
@@ -706,45 +662,6 @@ fn a_message_replaced_within_its_batch_asks_for_no_body() {
         let puts = effects.log.iter().filter(|(kind, _)| *kind == KIND_PUT);
         assert_eq!(puts.count(), if durability == "commit" { 3 } else { 0 });
     }
-}
-
-#[test]
-fn looking_shows_order_bounds_and_ids() {
-    let mut world = World::new();
-    world
-        .define("t", settings(r#"{"priorities": 2, "default_priority": 1}"#))
-        .unwrap();
-    world.subscribe("t", "s");
-    let urgent = Message {
-        priority: Some(Priority(0)),
-        ..text("now")
-    };
-    let ids = world
-        .publish("t", [texts("a b"), vec![urgent]].concat())
-        .unwrap();
-    let peek = |subscription, limit, from| {
-        let peeked = world
-            .core
-            .peek(world.now, "t", subscription, limit, from)
-            .unwrap();
-        let texts = peeked.into_iter().map(|peeked| world.payload(peeked.body));
-        texts.collect::<Vec<_>>().join(" ")
-    };
-    assert_eq!(peek(Some("s"), 2, PeekFrom::Front), "now a");
-    assert_eq!(peek(None, 2, PeekFrom::Front), "a b");
-    assert_eq!(peek(None, 9, PeekFrom::Id(ids[1])), "b now");
-    let other = PeekFrom::Id(MessageId {
-        topic: 77,
-        sequence: 1,
-    });
-    let refused = world.core.peek(world.now, "t", None, 1, other);
-    assert_eq!(
-        message_of(refused).1,
-        "message 77-1 is not one of topic t; its ids start with 1-"
-    );
-    let info = world.core.info("t").unwrap();
-    assert_eq!((info.messages, info.bytes, info.published), (3, 5, 3));
-    assert_eq!(info.oldest_at, Some(world.now));
 }
 
 #[test]

@@ -7,9 +7,7 @@ mod support;
 
 use std::{collections::BTreeMap, time::Duration};
 use support::World;
-use trunkline_model::{
-    ConsumerId, Message, PeekFrom, Priority, Span, Timestamp, TopicSettings, When,
-};
+use trunkline_model::{ConsumerId, Message, Priority, Span, TopicSettings, When};
 use trunkline_queue::{BodyRef, Core};
 
 const VECTORS: &str = include_str!("../testdata/ppmq.vectors");
@@ -165,15 +163,9 @@ impl Fixture {
     fn state_of(&self, core: &Core) -> String {
         let subscribers = (0..self.consumers.len()).map(|subscriber| {
             let name = subscriber.to_string();
-            let waiting = core.peek(
-                self.world.now,
-                TOPIC,
-                Some(&name),
-                usize::MAX,
-                PeekFrom::Front,
-            );
-            let all = core.peek(Timestamp::ZERO, TOPIC, None, usize::MAX, PeekFrom::Front);
-            let bodies: BTreeMap<_, _> = all.unwrap().iter().map(|p| (p.id, p.body)).collect();
+            let waiting = support::waiting_in(core, self.world.now, TOPIC, &name);
+            let all = support::stored_in(core, TOPIC);
+            let bodies: BTreeMap<_, _> = all.iter().map(|p| (p.id, p.body)).collect();
             let acks = core.in_flight(TOPIC, &name).unwrap();
             let acks = acks.iter().map(|(id, _)| self.key(bodies[id]));
             let queue = waiting

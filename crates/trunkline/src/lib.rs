@@ -66,8 +66,8 @@ pub use trunkline_journal::RecoveryReport;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use trunkline_model::{
     Backoff, ByteSize, Dedupe, DeliveryMode, Durability, ErrorCode, MessageId, MethodSpec,
-    Overflow, Priority, Retry, Span, StartFrom, SubscriptionSettings, Timestamp, TopicName,
-    TopicSettings, Unsubscribed,
+    Overflow, PeekFrom, Priority, Retry, Span, StartFrom, SubscriptionSettings, Timestamp,
+    TopicName, TopicSettings, Unsubscribed,
 };
 #[cfg(feature = "server")]
 pub use trunkline_rpc::{CallsConfig, Context as HandlerContext, Failure, Handler, Registration};

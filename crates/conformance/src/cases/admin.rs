@@ -1,15 +1,12 @@
-//! Looking at topics and managing them.
+//! Listing topics and managing them.
 
 use super::case;
 use crate::{
-    lab::{Lab, ack, message, name, publish, spec},
+    lab::{Lab, ack, name, spec},
     run::Case,
     taker::tags,
 };
-use trunkline_model::{
-    Admin, ErrorCode, Message, MessageFilter, Outcome, PeekFrom, PeekedMessage, Priority,
-    SubscriptionSettings, TopicName, TopicSettings,
-};
+use trunkline_model::{Admin, ErrorCode, Outcome, SubscriptionSettings, TopicName, TopicSettings};
 
 pub(super) const CASES: &[Case] = &[
     case!("the same definition again is fine", [], define_again),
@@ -21,12 +18,6 @@ pub(super) const CASES: &[Case] = &[
     case!("what isn't there is not found", [], not_found),
     case!("inspect counts what is there", [], inspect),
     case!("list pages by name and hides Trunkline's own", [LIST], list),
-    case!("peek shows and disturbs nothing", [PEEK], peek),
-    case!(
-        "peek shows a subscription's order",
-        [PEEK, PRIORITIES],
-        peek_subscription
-    ),
     case!(
         "purge takes what waits and leaves what is in flight",
         [PURGE],
@@ -145,66 +136,6 @@ async fn list(lab: Lab) {
     assert_eq!(names(&lab, Some(before), 2).await, topics[..2]);
     assert_eq!(names(&lab, Some(topics[1].clone()), 1).await, topics[2..]);
     assert!(!names(&lab, None, 1_000).await.contains(&own));
-}
-
-async fn peeked(
-    lab: &Lab,
-    topic: &TopicName,
-    subscription: Option<&str>,
-    from: PeekFrom,
-) -> Vec<PeekedMessage> {
-    let command = Admin::Peek {
-        topic: topic.clone(),
-        subscription: subscription.map(name),
-        limit: 2,
-        from,
-        filter: MessageFilter::default(),
-    };
-    match lab.admin(command).await {
-        Ok(Outcome::Peeked(page)) => page.messages,
-        other => panic!("peeking ended with {other:?}"),
-    }
-}
-
-fn bodies(messages: &[PeekedMessage]) -> Vec<&[u8]> {
-    messages
-        .iter()
-        .map(|peeked| &peeked.message.payload[..])
-        .collect()
-}
-
-async fn peek(lab: Lab) {
-    let topic = lab.define("t", TopicSettings::default()).await;
-    let ids = lab.publish(&topic, &["1", "2", "3"]).await;
-    let front = peeked(&lab, &topic, None, PeekFrom::Front).await;
-    assert_eq!(bodies(&front), [b"1", b"2"]);
-    assert_eq!(front[0].id, ids[0]);
-    let later = peeked(&lab, &topic, None, PeekFrom::Id(ids[1])).await;
-    assert_eq!(bodies(&later), [b"2", b"3"]);
-    let taker = lab.consume(spec(&[(&topic, "s")])).await;
-    let deliveries = taker.take(3).await;
-    assert!(deliveries.iter().all(|delivery| delivery.attempt == 1));
-}
-
-async fn peek_subscription(lab: Lab) {
-    let settings = TopicSettings {
-        priorities: Some(4),
-        ..TopicSettings::default()
-    };
-    let topic = lab.define("t", settings).await;
-    lab.subscribe(&topic, "s", None, SubscriptionSettings::default())
-        .await;
-    let urgent = |text, priority| Message {
-        priority: Some(Priority(priority)),
-        ..message(text)
-    };
-    lab.done(publish(
-        &topic,
-        vec![urgent("2", 2), urgent("1", 1), urgent("0", 0)],
-    ))
-    .await;
-    let front = peeked(&lab, &topic, Some("s"), PeekFrom::Front).await;
-    assert_eq!(bodies(&front), [b"0", b"1"]);
 }
 
 async fn purge(lab: Lab) {

@@ -2,12 +2,14 @@
 
 mod acks;
 mod admin;
+mod altering;
 mod batches;
 mod bounds;
 mod channels;
 mod dedupe;
 mod flow;
 mod lifecycle;
+mod looking;
 mod order;
 mod subscriptions;
 mod timing;
@@ -24,6 +26,8 @@ pub(crate) const GROUPS: &[(&str, &[Case])] = &[
     ("flow", flow::CASES),
     ("batches", batches::CASES),
     ("admin", admin::CASES),
+    ("looking", looking::CASES),
+    ("altering", altering::CASES),
     ("channels", channels::CASES),
     ("bounds", bounds::CASES),
     ("lifecycle", lifecycle::CASES),

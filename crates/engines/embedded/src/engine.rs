@@ -72,21 +72,28 @@ impl Embedded {
     /// Without a journal nothing can be made durable: what asks for it is refused, what
     /// doesn't say is kept in memory.
     fn fit(&self, mut command: Admin) -> Result<Admin, Error> {
-        let durable = self.recovery.is_some();
-        if let Admin::Define { settings, .. } | Admin::Alter { settings, .. } = &mut command
-            && !durable
-        {
-            match settings.durability {
-                None | Some(Durability::Memory) => {
-                    settings.durability = Some(Durability::Memory);
-                }
-                Some(_) => {
-                    return Err(Error::unsupported(
-                        "durability",
-                        "the engine memory: keeps nothing; leave durability out or set it to memory",
-                    ));
-                }
+        if self.recovery.is_some() {
+            return Ok(command);
+        }
+        let asked = match &mut command {
+            Admin::Define { settings, .. } => {
+                let asked = settings.durability.replace(Durability::Memory);
+                asked.is_some_and(|asked| asked != Durability::Memory)
             }
+            Admin::Alter {
+                settings, clear, ..
+            } => {
+                let asked = settings.durability;
+                asked.is_some_and(|asked| asked != Durability::Memory)
+                    || clear.iter().any(|option| option == "durability")
+            }
+            _ => false,
+        };
+        if asked {
+            return Err(Error::unsupported(
+                "durability",
+                "the engine memory: keeps nothing; leave durability out or set it to memory",
+            ));
         }
         Ok(command)
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     consumer::Body,
-    look::{Look, Shown, bounded, peeked_message},
+    look::{Look, Shown, Wanted, peeked_message},
     shared::Shared,
 };
 use std::{
@@ -134,7 +134,7 @@ impl Shared {
             }
             Job::Look(look) => {
                 let places: Vec<Place> = look.places().collect();
-                let shown = show(look.messages, journal.as_deref());
+                let shown = show(look.messages, *look.wanted, journal.as_deref());
                 self.locked(|state, _, out| {
                     for place in places {
                         state.unpin(place);
@@ -147,19 +147,23 @@ impl Shared {
     }
 }
 
-fn show(messages: Vec<Shown>, journal: Option<&Journal>) -> Result<PeekedPage, Error> {
+fn show(
+    messages: Vec<Shown>,
+    wanted: Wanted,
+    journal: Option<&Journal>,
+) -> Result<PeekedPage, Error> {
     let show = |shown| match shown {
         Shown::Held(peeked) => Ok(*peeked),
-        Shown::At(id, place) => {
+        Shown::At(peeked, place) => {
             let journal = journal.ok_or_else(Error::shutting_down)?;
             match fetch(journal, place) {
-                Body::Held(message) => Ok(peeked_message(id, message)),
+                Body::Held(message) => Ok(peeked_message(&peeked, message)),
                 Body::Broken(error) => Err(error),
                 Body::At(_) => Err(Error::internal()),
             }
         }
     };
-    bounded(messages.into_iter().map(show))
+    wanted.of(messages.len(), messages.into_iter().map(show))
 }
 
 fn fetch(journal: &Journal, place: Place) -> Body {

@@ -4,7 +4,7 @@ use crate::{
     bodies::BodyAt,
     error::refusal,
     log::Needs,
-    look::{Look, Shown, peeked_message},
+    look::{Look, READ_MAX, Shown, Wanted, peeked_message},
     outgoing::Outgoing,
     reader::Job,
     state::{Phase, State},
@@ -143,11 +143,26 @@ impl State {
                     from,
                     filter,
                 },
-            ) if filter.is_empty() => {
-                let subscription = subscription.as_deref();
-                match self.core.peek(now, &topic, subscription, limit, from) {
-                    Ok(peeked) => {
-                        self.look(&peeked, completion, out);
+            ) => {
+                let look = trunkline_queue::Look {
+                    topic: &topic,
+                    subscription: subscription.as_deref(),
+                    from,
+                    filter: &filter,
+                    limit: match filter.needs_content() {
+                        true => READ_MAX,
+                        false => limit,
+                    },
+                };
+                match self.core.peek(now, &look) {
+                    Ok(page) => {
+                        let next = page.next;
+                        let wanted = Wanted {
+                            filter,
+                            limit,
+                            next,
+                        };
+                        self.look(&page.messages, wanted, completion, out);
                         return None;
                     }
                     Err(error) => Err(error),
@@ -257,35 +272,37 @@ impl State {
     }
 
     /// Shows messages once all of them are as durable as their topic promises.
-    fn look(&mut self, peeked: &[Peeked], completion: Completion, out: &mut Outgoing) {
+    fn look(
+        &mut self,
+        found: &[Peeked],
+        wanted: Wanted,
+        completion: Completion,
+        out: &mut Outgoing,
+    ) {
         let mut look = Look {
             completion,
-            messages: Vec::with_capacity(peeked.len()),
+            messages: Vec::with_capacity(found.len()),
+            wanted: Box::new(wanted),
         };
         let mut needs = Needs::Nothing;
-        for Peeked {
-            id,
-            body,
-            durability,
-        } in peeked.iter().copied()
-        {
-            match (BodyAt::of(body), &mut self.log) {
+        for peeked in found.iter().copied() {
+            match (BodyAt::of(peeked.body), &mut self.log) {
                 (BodyAt::Memory(slot), _) => {
                     let message = self.slab.get(slot).cloned();
-                    look.messages.extend(
-                        message.map(|message| Shown::Held(Box::new(peeked_message(id, message)))),
-                    );
+                    let shown = message.map(|message| peeked_message(&peeked, message));
+                    let shown = shown.map(|shown| Shown::Held(Box::new(shown)));
+                    look.messages.extend(shown);
                 }
                 (BodyAt::Journal(place), Some(log)) => {
                     log.live.add(place);
                     // All are of one topic, so that either all are to be synced or none.
-                    needs = match (needs, log.needs_of(place, durability)) {
+                    needs = match (needs, log.needs_of(place, peeked.durability)) {
                         (Needs::Synced(a), Needs::Synced(b)) => Needs::Synced(a.max(b)),
                         (Needs::Written(a), Needs::Written(b)) => Needs::Written(a.max(b)),
                         (needs, Needs::Nothing) => needs,
                         (_, needs) => needs,
                     };
-                    look.messages.push(Shown::At(id, place));
+                    look.messages.push(Shown::At(peeked, place));
                 }
                 (BodyAt::Journal(_), None) => debug_assert!(false, "a place without a journal"),
             }

@@ -5,7 +5,7 @@ use super::{error, message::Time};
 use compact_str::CompactString;
 use serde::Deserialize;
 use trunkline_jsonrpc::Text;
-use trunkline_model::{Error, MessageFilter};
+use trunkline_model::{Error, MessageFilter, MessageState};
 
 /// A header that a message must have.
 #[derive(Debug, Deserialize)]
@@ -25,6 +25,7 @@ pub(crate) struct FilterParams<'a> {
     pub(crate) since: Option<Time>,
     pub(crate) until: Option<Time>,
     pub(crate) id: Option<Text<'a>>,
+    pub(crate) state: Option<MessageState>,
 }
 
 impl FilterParams<'_> {
@@ -44,6 +45,7 @@ impl FilterParams<'_> {
             since,
             until,
             id: id.map_err(|problem| error::param("/id", format!("{problem}")))?,
+            state: self.state,
         })
     }
 }

@@ -9,17 +9,24 @@ use super::{
     waiting::{Ask, Awaited},
 };
 use compact_str::CompactString;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::{PayloadMembers, Text, present};
 use trunkline_model::{
-    Admin, Error, PeekFrom, Priority, RedriveEdit, RedriveTo, TopicName, TopicSettings, limits,
+    Admin, Error, PeekFrom, Priority, RedriveEdit, RedriveTo, SubscriptionName,
+    SubscriptionSettings, TopicName, TopicSettings, limits,
 };
 
 /// Dead letters that one `redrive` moves at most, and unless told otherwise.
 const REDRIVE_MAX: usize = 1_000;
+
+/// Tells the two forms of `rpc.topic.alter` from each other.
+#[derive(Deserialize)]
+struct Altering {
+    subscription: Option<IgnoredAny>,
+}
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +34,19 @@ struct Alter {
     topic: TopicName,
     #[serde(default)]
     options: TopicSettings,
+    #[serde(default)]
+    clear: Vec<CompactString>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlterSubscription {
+    topic: TopicName,
+    subscription: SubscriptionName,
+    #[serde(default)]
+    options: SubscriptionSettings,
+    #[serde(default)]
+    clear: Vec<CompactString>,
 }
 
 pub(crate) fn alter(
@@ -34,17 +54,36 @@ pub(crate) fn alter(
     params: Params<'_>,
     ask: Ask<'_>,
 ) -> Result<Step, Error> {
-    let Alter { topic, options } = params.read()?;
-    connection.allow(Action::Manage, Resource::Topic(&topic))?;
-    connection.take_no_new_work()?;
-    if options == TopicSettings::default() {
-        return Err(error::param("/options", "must name at least one option"));
-    }
-    let command = Admin::Alter {
-        topic,
-        settings: options,
+    let Altering { subscription } = params.read()?;
+    let (nothing, command) = if subscription.is_some() {
+        let asked: AlterSubscription = params.read()?;
+        let nothing = asked.options == SubscriptionSettings::default() && asked.clear.is_empty();
+        let command = Admin::AlterSubscription {
+            topic: asked.topic,
+            subscription: asked.subscription,
+            settings: asked.options,
+            clear: asked.clear,
+        };
+        (nothing, command)
+    } else {
+        let asked: Alter = params.read()?;
+        let nothing = asked.options == TopicSettings::default() && asked.clear.is_empty();
+        let command = Admin::Alter {
+            topic: asked.topic,
+            settings: asked.options,
+            clear: asked.clear,
+        };
+        (nothing, command)
     };
-    connection.admin(command, ask, Awaited::Alteration)
+    if let Admin::Alter { topic, .. } | Admin::AlterSubscription { topic, .. } = &command {
+        connection.allow(Action::Manage, Resource::Topic(topic))?;
+    }
+    connection.take_no_new_work()?;
+    if nothing {
+        let text = "must name at least one option, or \"clear\" one";
+        return Err(error::param("/options", text));
+    }
+    connection.admin(command, ask, Awaited::Engine)
 }
 
 #[derive(Deserialize)]
@@ -142,6 +181,7 @@ pub(crate) fn redrive(
         since: asked.since,
         until: asked.until,
         id: asked.id,
+        state: None,
     };
     let command = Admin::Redrive {
         filter: filter.read()?,

@@ -410,18 +410,16 @@ fn write_completed(
     let mut json = Vec::with_capacity(64);
     match outcome {
         Outcome::Done(receipt) => publish::write_receipt(&mut json, receipt, awaited),
-        Outcome::Defined { .. } if awaited == Awaited::Alteration => {
-            json.extend_from_slice(b"{}");
-        }
         Outcome::Defined { created } => view::write_created(&mut json, *created, 0),
         Outcome::Subscribed { created, released } => {
             view::write_created(&mut json, *created, *released);
         }
+        Outcome::Altered(altered) => view::write_altered(&mut json, altered),
         Outcome::Removed { messages } => publish::write_count(&mut json, "purged", *messages),
         Outcome::Topic(info) => view::write_topic(&mut json, info),
         Outcome::Topics(topics) => view::write_topics(&mut json, topics),
         Outcome::Redriven(redriven) => view::write_redriven(&mut json, redriven),
-        Outcome::Peeked(page) => view::write_peeked(&mut json, &page.messages),
+        Outcome::Peeked(page) => view::write_peeked(&mut json, page),
         Outcome::Reached(Some(count)) => publish::write_count(&mut json, "receivers", *count),
         Outcome::Reached(None) => json.extend_from_slice(b"{\"receivers\":null}"),
         _ => return error::write(out, id, &Error::internal()),

@@ -3,15 +3,19 @@
 
 use super::{
     Connection, Step, error,
+    filter::{FilterParams, HeaderFilter},
+    manage::begin,
+    message::Time,
     params::Params,
     waiting::{Ask, Awaited},
 };
+use compact_str::CompactString;
 use serde::Deserialize;
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::Text;
 use trunkline_model::{
-    Admin, Error, MessageFilter, PeekFrom, StartFrom, SubscriptionName, SubscriptionSettings,
-    TopicName, TopicSettings,
+    Admin, Error, MessageState, StartFrom, SubscriptionName, SubscriptionSettings, TopicName,
+    TopicSettings,
 };
 
 /// Topics that `list` shows at most, and unless told otherwise.
@@ -74,6 +78,14 @@ struct Peek<'a> {
     limit: Option<usize>,
     #[serde(borrow)]
     from: Option<Text<'a>>,
+    state: Option<MessageState>,
+    key: Option<CompactString>,
+    group: Option<CompactString>,
+    header: Option<HeaderFilter>,
+    since: Option<Time>,
+    until: Option<Time>,
+    #[serde(borrow)]
+    id: Option<Text<'a>>,
 }
 
 pub(crate) fn declare(
@@ -161,19 +173,21 @@ pub(crate) fn peek(
 ) -> Result<Step, Error> {
     let asked: Peek<'_> = params.read()?;
     connection.allow(Action::Inspect, Resource::Topic(&asked.topic))?;
-    let from = match asked.from {
-        None => PeekFrom::Front,
-        Some(text) => PeekFrom::Id(
-            text.parse()
-                .map_err(|problem| error::param("/from", format!("{problem}")))?,
-        ),
+    let filter = FilterParams {
+        key: asked.key,
+        group: asked.group,
+        header: asked.header,
+        since: asked.since,
+        until: asked.until,
+        id: asked.id,
+        state: asked.state,
     };
     let command = Admin::Peek {
         topic: asked.topic,
         subscription: asked.subscription,
         limit: at_most(asked.limit, PEEK_MAX, PEEK)?,
-        from,
-        filter: MessageFilter::default(),
+        from: begin(asked.from)?,
+        filter: filter.read()?,
     };
     connection.admin(command, ask, Awaited::Engine)
 }

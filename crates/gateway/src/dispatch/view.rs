@@ -4,14 +4,15 @@ use super::deliver::{FRAME_BYTES_MAX, write_message, write_message_id, write_tex
 use bytes::BufMut;
 use serde::{Serialize, Serializer};
 use trunkline_model::{
-    PeekedMessage, Redriven, SubscriptionInfo, SubscriptionOptions, Timestamp, TopicInfo,
-    TopicOptions,
+    Altered, Durability, OptionChange, PeekCursor, PeekedMessage, PeekedPage, Redriven,
+    SubscriptionInfo, SubscriptionOptions, Timestamp, TopicInfo, TopicOptions,
 };
 
 #[derive(Serialize)]
 struct TopicView<'a> {
     topic: &'a str,
     number: u32,
+    durability: Durability,
     options: &'a TopicOptions,
     messages: u64,
     bytes: u64,
@@ -21,6 +22,8 @@ struct TopicView<'a> {
     expired: u64,
     dropped: u64,
     replaced: u64,
+    duplicates: u64,
+    dead: u64,
     subscriptions: Vec<SubscriptionView<'a>>,
 }
 
@@ -30,11 +33,15 @@ struct SubscriptionView<'a> {
     options: &'a SubscriptionOptions,
     waiting: u64,
     delayed: u64,
+    by_priority: &'a [u64],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    oldest_at: Option<Rfc3339>,
     in_flight: u64,
     consumers: u32,
     acked: u64,
     redelivered: u64,
     late: u64,
+    dead: u64,
 }
 
 struct Rfc3339(Timestamp);
@@ -50,6 +57,7 @@ impl<'a> TopicView<'a> {
         Self {
             topic: &info.name,
             number: info.number,
+            durability: info.options.durability,
             options: &info.options,
             messages: info.messages,
             bytes: info.bytes,
@@ -58,6 +66,8 @@ impl<'a> TopicView<'a> {
             expired: info.expired,
             dropped: info.dropped,
             replaced: info.replaced,
+            duplicates: info.duplicates,
+            dead: info.dead,
             subscriptions: info
                 .subscriptions
                 .iter()
@@ -74,11 +84,14 @@ impl<'a> SubscriptionView<'a> {
             options: &info.options,
             waiting: info.waiting,
             delayed: info.delayed,
+            by_priority: &info.by_priority,
+            oldest_at: info.oldest_at.map(Rfc3339),
             in_flight: info.in_flight,
             consumers: info.consumers,
             acked: info.acked,
             redelivered: info.redelivered,
             late: info.late,
+            dead: info.dead,
         }
     }
 }
@@ -100,35 +113,48 @@ pub(crate) fn write_topics(out: &mut Vec<u8>, topics: &[TopicInfo]) {
     out.put_slice(b"]}");
 }
 
-/// Appends `{"messages":[…],"next"?:"id"}`: as many messages as a frame holds, at least one;
-/// `next` is where to go on if not all went in.
-pub(crate) fn write_peeked(out: &mut Vec<u8>, messages: &[PeekedMessage]) {
+/// Appends `{"messages":[…],"next"?:"…"}`: as many messages as a frame holds, at least one if
+/// there is any; `next` is where to go on if not all went in, or there may be more.
+pub(crate) fn write_peeked(out: &mut Vec<u8>, page: &PeekedPage) {
     let start = out.len();
-    let mut next = None;
+    let (mut next, mut last) = (page.next, None);
     out.put_slice(b"{\"messages\":[");
-    for (index, peeked) in messages.iter().enumerate() {
+    for peeked in &page.messages {
         let before = out.len();
-        if index > 0 {
+        if last.is_some() {
             out.put_u8(b',');
         }
         write_one(out, peeked);
-        if index > 0 && out.len() - start > FRAME_BYTES_MAX {
+        if last.is_some() && out.len() - start > FRAME_BYTES_MAX {
             out.truncate(before);
-            next = Some(peeked.id);
+            next = last;
             break;
         }
+        last = Some(peeked.cursor);
     }
     out.put_u8(b']');
-    if let Some(id) = next {
-        out.put_slice(b",\"next\":");
-        write_message_id(out, id);
-    }
+    write_next(out, next);
     out.put_u8(b'}');
+}
+
+/// Appends `,"next":"…"` if there is a place to go on.
+fn write_next(out: &mut Vec<u8>, next: Option<PeekCursor>) {
+    if let Some(next) = next {
+        out.put_slice(b",\"next\":\"");
+        write_text(out, next);
+        out.put_u8(b'"');
+    }
 }
 
 fn write_one(out: &mut Vec<u8>, peeked: &PeekedMessage) {
     out.put_slice(b"{\"id\":");
     write_message_id(out, peeked.id);
+    if let Some(state) = peeked.state {
+        out.put_slice(b",\"state\":\"");
+        out.put_slice(state.name().as_bytes());
+        out.put_slice(b"\",\"attempts\":");
+        write_text(out, peeked.attempts);
+    }
     write_message(out, &peeked.message);
     for (member, time) in [
         (&b",\"expires_at\":\""[..], peeked.message.expires_at),
@@ -143,17 +169,35 @@ fn write_one(out: &mut Vec<u8>, peeked: &PeekedMessage) {
     out.put_u8(b'}');
 }
 
+/// Appends `{"changed":[{"option":…,"from":…,"to":…}],"above"?:{"messages":…,"bytes":…}}`.
+pub(crate) fn write_altered(out: &mut Vec<u8>, altered: &Altered) {
+    out.put_slice(b"{\"changed\":[");
+    for (index, change) in altered.changes.iter().enumerate() {
+        if index > 0 {
+            out.put_u8(b',');
+        }
+        let OptionChange { option, from, to } = change;
+        write_text(
+            out,
+            format_args!(r#"{{"option":"{option}","from":{from},"to":{to}}}"#),
+        );
+    }
+    out.put_u8(b']');
+    let (messages, bytes) = (altered.messages_above, altered.bytes_above);
+    if messages > 0 || bytes > 0 {
+        let above = format_args!(r#","above":{{"messages":{messages},"bytes":{bytes}}}"#);
+        write_text(out, above);
+    }
+    out.put_u8(b'}');
+}
+
 /// Appends `{"moved":…,"left":…,"next"?:…}`.
 pub(crate) fn write_redriven(out: &mut Vec<u8>, redriven: &Redriven) {
     out.put_slice(b"{\"moved\":");
     write_text(out, redriven.moved);
     out.put_slice(b",\"left\":");
     write_text(out, redriven.left);
-    if let Some(next) = redriven.next {
-        out.put_slice(b",\"next\":\"");
-        write_text(out, next);
-        out.put_u8(b'"');
-    }
+    write_next(out, redriven.next);
     out.put_u8(b'}');
 }
 

@@ -47,8 +47,6 @@ pub(crate) enum Awaited {
     Nack,
     /// Extended deliveries.
     Extend,
-    /// A topic that is altered.
-    Alteration,
     /// Whatever the engine says by itself.
     Engine,
 }

@@ -39,10 +39,10 @@ impl Lane {
         }
     }
 
-    /// Reads what [`Lane::save`] wrote, and how many wait; `None` if it isn't that, or names
-    /// messages that are not stored.
-    pub(crate) fn load(reader: &mut Reader<'_>, messages: &Messages) -> Option<(Self, u64)> {
-        let (mut lane, mut len) = (Self::default(), 0);
+    /// Reads what [`Lane::save`] wrote; `None` if it isn't that, or names messages that are
+    /// not stored.
+    pub(crate) fn load(reader: &mut Reader<'_>, messages: &Messages) -> Option<Self> {
+        let mut lane = Self::default();
         let blocks: usize = reader.small()?;
         lane.fresh.reserve(blocks.min(reader.0.len() / 8));
         let mut number = 0u64;
@@ -51,7 +51,7 @@ impl Lane {
             let bits = crate::messages::word(reader)?;
             let known = messages.has_all(number, bits);
             (known && lane.fresh.append(number, bits)).then_some(())?;
-            len += u64::from(bits.count_ones());
+            lane.len += u64::from(bits.count_ones());
         }
         for _ in 0..reader.varint()? {
             let placed = Placed::load(reader, messages)?;
@@ -59,9 +59,8 @@ impl Lane {
                 return None;
             }
             lane.insert(placed);
-            len += 1;
         }
-        Some((lane, len))
+        Some(lane)
     }
 
     /// Those that stand elsewhere than at their own sequence.

@@ -18,6 +18,8 @@ pub struct TopicCounts {
     pub dropped: u64,
     /// Messages replaced by a newer one with the same key.
     pub replaced: u64,
+    /// Publishes that stored nothing, since their key or publish id was seen before.
+    pub duplicates: u64,
 }
 
 /// What a subscription counts.
@@ -57,6 +59,7 @@ const PUBLISHED: Tag = Tag::optional(6);
 const EXPIRED: Tag = Tag::optional(7);
 const DROPPED: Tag = Tag::optional(8);
 const REPLACED: Tag = Tag::optional(9);
+const DUPLICATES: Tag = Tag::optional(11);
 
 impl Define {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -69,6 +72,7 @@ impl Define {
         EXPIRED.int(out, self.counts.expired);
         DROPPED.int(out, self.counts.dropped);
         REPLACED.int(out, self.counts.replaced);
+        DUPLICATES.int(out, self.counts.duplicates);
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
@@ -82,6 +86,7 @@ impl Define {
             EXPIRED,
             DROPPED,
             REPLACED,
+            DUPLICATES,
         ];
         let mut fields = Fields::new("define", bytes);
         let (mut topic, mut name, mut settings) = (None, None, None);
@@ -98,7 +103,8 @@ impl Define {
                 PUBLISHED => counts.published = count,
                 EXPIRED => counts.expired = count,
                 DROPPED => counts.dropped = count,
-                _ => counts.replaced = count,
+                REPLACED => counts.replaced = count,
+                _ => counts.duplicates = count,
             }
         }
         Ok(Self {

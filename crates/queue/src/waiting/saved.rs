@@ -31,7 +31,7 @@ impl Waiting {
             if index < waiting.lanes.len() {
                 return None;
             }
-            let (lane, len) = Lane::load(reader, messages)?;
+            let lane = Lane::load(reader, messages)?;
             if lane.is_empty() {
                 return None;
             }
@@ -40,10 +40,10 @@ impl Waiting {
                 let earlier = waiting.places.insert(placed.sequence, place);
                 earlier.is_none().then_some(())?;
             }
+            waiting.len += lane.len();
             waiting.lanes.resize_with(index, Lane::default);
             waiting.lanes.push(lane);
             waiting.occupied[index / 64] |= 1 << (index % 64);
-            waiting.len += len;
         }
         Some(waiting)
     }

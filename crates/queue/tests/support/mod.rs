@@ -8,10 +8,12 @@
 use std::{collections::BTreeMap, time::Duration};
 use trunkline_model::{
     Admin, Batch, Command, ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, Message,
-    MessageId, Outcome, Receipt, Source, StoredMessage, Timestamp, TopicSettings,
+    MessageFilter, MessageId, MessageState, Outcome, PeekFrom, Receipt, Source, StoredMessage,
+    Timestamp, TopicSettings,
 };
 use trunkline_queue::{
-    BodyRef, Core, CoreConfig, Cost, Deliver, Effects, KIND_PUT, PutHandle, Record, decode_message,
+    BodyRef, Core, CoreConfig, Cost, Deliver, Effects, KIND_PUT, Look, Peeked, PutHandle, Record,
+    decode_message,
 };
 
 /// A record, and where its body is if it has one.
@@ -319,6 +321,39 @@ pub fn assert_same_from(log: &[Logged], cut: usize) {
         saved(&core) == saved(&whole),
         "recovered, after {cut} records"
     );
+}
+
+/// Messages that wait in a subscription, in order.
+pub fn waiting_in(
+    core: &Core,
+    now: Timestamp,
+    topic: &str,
+    subscription: &str,
+) -> Result<Vec<Peeked>, Error> {
+    let filter = MessageFilter {
+        state: Some(MessageState::Waiting),
+        ..MessageFilter::default()
+    };
+    let look = Look {
+        topic,
+        subscription: Some(subscription),
+        from: PeekFrom::Front,
+        filter: &filter,
+        limit: usize::MAX,
+    };
+    core.peek(now, &look).map(|page| page.messages)
+}
+
+/// Everything that a topic stores, by sequence.
+pub fn stored_in(core: &Core, topic: &str) -> Vec<Peeked> {
+    let look = Look {
+        topic,
+        subscription: None,
+        from: PeekFrom::Front,
+        filter: &MessageFilter::default(),
+        limit: usize::MAX,
+    };
+    core.peek(Timestamp::ZERO, &look).unwrap().messages
 }
 
 pub fn spec(topic: &str, subscriptions: &[&str], credit: u32) -> ConsumeSpec {

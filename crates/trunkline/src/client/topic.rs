@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use std::time::Duration;
 use trunkline_jsonrpc::Text;
-use trunkline_model::{MessageId, StartFrom, SubscriptionSettings, Timestamp, TopicSettings};
+use trunkline_model::{PeekFrom, StartFrom, SubscriptionSettings, Timestamp, TopicSettings};
 
 /// Topics of one page.
 const PAGE: usize = 1_000;
@@ -90,8 +90,8 @@ pub struct Subscribed {
 pub struct Peeked {
     /// In the order in which they would be delivered.
     pub messages: Vec<StoredMessage>,
-    /// Where to go on, if not all that was asked for went in.
-    pub next: Option<MessageId>,
+    /// Where to go on, if there may be more: see [`PeekOptions::from`].
+    pub next: Option<PeekFrom>,
 }
 
 /// What to look at: by default the first ten messages of the topic.
@@ -101,8 +101,8 @@ pub struct PeekOptions {
     pub subscription: Option<String>,
     /// At most so many, 1 to 1,000; 10 if absent.
     pub limit: Option<usize>,
-    /// From this one on.
-    pub from: Option<MessageId>,
+    /// Where to begin: with a message, or behind what an earlier look has shown.
+    pub from: PeekFrom,
 }
 
 impl Client {
@@ -250,13 +250,15 @@ impl Topic {
         if let Some(limit) = options.limit {
             more["limit"] = json!(limit);
         }
-        if let Some(from) = options.from {
-            more["from"] = json!(from.to_string());
+        match options.from {
+            PeekFrom::Front => {}
+            PeekFrom::Id(id) => more["from"] = json!(id.to_string()),
+            PeekFrom::After(cursor) => more["from"] = json!(cursor.to_string()),
         }
         let raw: Box<RawValue> = self.ask("rpc.topic.peek", more, ALWAYS).await?;
         let page: Page<'_> = serde_json::from_str(raw.get()).map_err(RequestError::unreadable)?;
         let messages = page.messages.into_iter().map(Wire::read);
-        let next = page.next.map(|id| id.parse()).transpose();
+        let next = page.next.map(|next| next.parse()).transpose();
         Ok(Peeked {
             messages: messages.collect::<Result<_, _>>()?,
             next: next.map_err(RequestError::unreadable)?,
