@@ -86,6 +86,13 @@ impl Lane {
         Some(fresh(position))
     }
 
+    pub(crate) fn get(&self, position: u64) -> Option<Placed> {
+        match self.returned.get_key_value(&position) {
+            Some(returned) => Some(placed_of(returned)),
+            None => self.contains(position).then(|| fresh(position)),
+        }
+    }
+
     pub(crate) fn contains(&self, position: u64) -> bool {
         let (number, bit) = split(position);
         let is_fresh = self.fresh.get(number).is_some_and(|bits| bits & bit != 0);
@@ -160,6 +167,7 @@ mod tests {
                     map.insert(position, placed(position, what));
                 }
                 prop_assert_eq!(lane.contains(position), map.contains_key(&position));
+                prop_assert_eq!(lane.get(position), map.get(&position).copied());
                 prop_assert_eq!(lane.front(), map.values().next().copied());
                 prop_assert!(lane.iter_from(0).eq(map.values().copied()));
                 let rest = map.range(position..).map(|(_, placed)| *placed);

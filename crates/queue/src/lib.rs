@@ -21,6 +21,7 @@ mod blocks;
 mod check;
 mod checkpoint;
 mod consumer;
+mod copy;
 mod core;
 mod effects;
 mod held;
@@ -47,6 +48,7 @@ mod work;
 
 pub use crate::core::{Core, CoreConfig};
 pub use checkpoint::CheckpointError;
+pub use copy::Defined;
 pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
 pub use peek::{Look, PeekPage, Peeked};
 pub use record::{

@@ -124,7 +124,14 @@ impl Messages {
             row.body = body.0 as u32;
             return true;
         }
-        self.change(sequence, |stored| stored.body = body).is_some()
+        let is_stored = self.change(sequence, |stored| stored.body = body).is_some();
+        if let Some(rows) = self.blocks.get_mut(number)
+            && rows.live & (bit - 1) == rows.live ^ bit
+        {
+            // Bodies that move do so in the order of their messages: this was the last one.
+            rows.narrow_again();
+        }
+        is_stored
     }
 
     /// So many subscriptions have settled a message; returns how many have not, or `None` if
@@ -327,6 +334,27 @@ impl Rows {
         }
         if let Table::Wide(rows) = &mut self.table {
             rows[rank] = row;
+        }
+    }
+
+    /// Makes the rows narrow if all messages are plain ones by now.
+    fn narrow_again(&mut self) {
+        let Table::Wide(wide) = &self.table else {
+            return;
+        };
+        let is_live = |sequence: u64| self.live & (1 << sequence) != 0;
+        let rows = || members(0, self.present).zip(wide);
+        let live = rows().filter(|(sequence, _)| is_live(*sequence));
+        let Some(since) = live.map(|(_, row)| row.published_at.as_micros()).min() else {
+            return;
+        };
+        let mut high = NO_HALF;
+        let narrowed = rows().map(|(sequence, row)| match is_live(sequence) {
+            true => row.narrowed(since, &mut high),
+            false => Some(Narrow::BLANK),
+        });
+        if let Some(rows) = narrowed.collect() {
+            self.table = Table::Narrow { since, high, rows };
         }
     }
 
@@ -554,6 +582,29 @@ mod tests {
         let gone = (1..=64_000).filter(|sequence| sequence % SPAN != 7);
         gone.for_each(|sequence| assert!(messages.remove(sequence).is_some()));
         assert!(row_bytes(&messages) <= messages.len() * 4 * size_of::<Narrow>());
+    }
+
+    /// Compaction moves bodies from one segment to another in the order of the log.
+    #[test]
+    fn a_backlog_whose_bodies_have_moved_is_narrow_again() {
+        let mut messages = Messages::default();
+        (1..=6_400).for_each(|sequence| messages.insert(plain(sequence)));
+        let gone = (1..=6_400).filter(|sequence| sequence % 3 == 0);
+        gone.for_each(|sequence| assert!(messages.remove(sequence).is_some()));
+        let before = row_bytes(&messages);
+        let moved = |sequence: u64| BodyRef((9 << 32) | (sequence * 5));
+        for sequence in messages.sequences().collect::<Vec<_>>() {
+            assert!(messages.set_body(sequence, moved(sequence)));
+            assert!(row_bytes(&messages) <= before + 64 * size_of::<Wide>());
+        }
+        assert!(row_bytes(&messages) <= before);
+        for stored in messages.iter() {
+            let expected = Stored {
+                body: moved(stored.sequence),
+                ..plain(stored.sequence)
+            };
+            assert_eq!(stored, expected);
+        }
     }
 
     #[test]

@@ -197,7 +197,7 @@ fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMes
 }
 
 /// Neighbouring numbers together.
-fn runs(numbers: impl Iterator<Item = u32>) -> impl Iterator<Item = Run> {
+pub(crate) fn runs(numbers: impl Iterator<Item = u32>) -> impl Iterator<Item = Run> {
     let mut numbers = numbers.peekable();
     std::iter::from_fn(move || {
         let first = numbers.next()?;

@@ -92,9 +92,13 @@ impl PublishIds {
         self.first += 1;
     }
 
-    /// All of them, oldest first.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Seen> {
-        self.ring.iter()
+    /// With their ordinals, which stay the same, from `ordinal` on; oldest first.
+    pub(crate) fn iter_from(&self, ordinal: u64) -> impl Iterator<Item = (u64, &Seen)> {
+        let skipped = ordinal
+            .saturating_sub(self.first)
+            .min(self.ring.len() as u64);
+        let from = self.first + skipped;
+        (from..).zip(self.ring.range(skipped as usize..))
     }
 }
 
@@ -123,7 +127,7 @@ mod tests {
         assert_eq!(find(&ids, "b", 11), Some(2));
         ids.remember(seen("a", 11, 3), WINDOW);
         assert_eq!(find(&ids, "a", 12), Some(3));
-        assert_eq!(ids.iter().count(), 2);
+        assert_eq!(ids.iter_from(0).count(), 2);
     }
 
     #[test]
@@ -135,7 +139,7 @@ mod tests {
         for n in 0..102 {
             ids.remember(seen(&n.to_string(), 0, n + 1), WINDOW);
         }
-        assert_eq!(ids.iter().count(), 100);
+        assert_eq!(ids.iter_from(0).count(), 100);
         assert_eq!(ids.find("1", Timestamp::ZERO, WINDOW), None);
         assert_eq!(ids.find("2", Timestamp::ZERO, WINDOW), Some(3));
     }

@@ -6,22 +6,15 @@
 
 use crate::{
     BodyRef, Core, Effects, ReplayError,
-    core::{log_count, log_define},
     moves::Moves,
     publish_ids::Seen,
-    record::{
-        Attempt, Backlog, Define, Delivered, Put, Record, RememberedId, Returned, Subscribe,
-        encode_remember, kind,
-    },
+    record::{Attempt, Define, Delivered, Put, Record, RememberedId, Returned, Subscribe},
     subscription::Flight,
     topic::Topic,
     work::{NewMessage, Work},
 };
 use std::time::Duration;
 use trunkline_model::{Dedupe, Durability, Span, Timestamp, TopicOptions};
-
-/// Most publish ids in one record.
-const IDS_PER_RECORD: usize = 1_000;
 
 impl Core {
     /// Repeats what a record says; `body` is where a put's body is. Records come in the
@@ -214,6 +207,7 @@ impl Core {
         let names: Vec<u32> = self.by_number.values().copied().collect();
         for index in names {
             let mut work = self.work(index, out);
+            work.serve_in_order();
             if work.topic.options.durability == Durability::Memory {
                 work.log_advance();
             }
@@ -235,61 +229,12 @@ impl Core {
     }
 
     /// The same, told by the upper halves of the [`BodyRef`]s: each with how many bodies have
-    /// it, in several parts. Much faster where neighbours have the same.
-    pub fn upper_halves(&self, visit: &mut dyn FnMut(u32, u64)) {
+    /// it and their payload bytes, in several parts. Much faster where neighbours have the
+    /// same.
+    pub fn upper_halves(&self, visit: &mut dyn FnMut(u32, u64, u64)) {
         for (_, topic) in self.topics.iter() {
             topic.messages.upper_halves(visit);
         }
-    }
-
-    /// Logs every durable definition again, with its counters and the publish ids in their
-    /// window, so that the segments with the earlier ones can be freed once this is
-    /// durable. May be cut into several groups anywhere.
-    pub fn definitions(&self, out: &mut Effects) {
-        log_count(self.next_number, out);
-        for index in self.by_number.values() {
-            let topic = &self.topics[*index];
-            if !topic.is_durable() {
-                continue;
-            }
-            log_define(topic, out);
-            for subscription in topic.subscriptions.values() {
-                let Some(name) = subscription.name.clone() else {
-                    continue;
-                };
-                let subscribe = Subscribe {
-                    topic: topic.number,
-                    subscription: subscription.number,
-                    name,
-                    settings: subscription.settings.clone(),
-                    backlog: Backlog::Untouched,
-                    counts: subscription.counts,
-                };
-                out.log
-                    .push(kind::SUBSCRIBE, |bytes| subscribe.encode(bytes));
-            }
-            if topic.logs() {
-                log_publish_ids(topic, out);
-            }
-        }
-    }
-}
-
-fn log_publish_ids(topic: &Topic, out: &mut Effects) {
-    let mut ids = topic
-        .publish_ids
-        .iter()
-        .map(|seen| RememberedId {
-            id: &seen.id,
-            at: seen.at,
-            sequence: seen.sequence,
-        })
-        .peekable();
-    while ids.peek().is_some() {
-        let some = ids.by_ref().take(IDS_PER_RECORD);
-        out.log.push(kind::REMEMBER, |bytes| {
-            encode_remember(bytes, topic.number, some);
-        });
     }
 }
 
@@ -315,10 +260,12 @@ impl Work<'_> {
         let topic = &mut *self.topic;
         if topic.next_sequence <= put.sequence {
             topic.next_sequence = put.sequence.saturating_add(1);
-            topic.counts.published += 1;
+            topic.counts.published += u64::from(!put.copy);
             topic.counts.replaced += u64::from(put.replaces.is_some());
         }
-        if let Some(id) = put.publish_id {
+        // The id of a copy was in the window when its message was new. If it still is, a record
+        // of its own says so.
+        if let Some(id) = put.publish_id.filter(|_| !put.copy) {
             let (at, sequence) = (put.published_at, put.sequence);
             let window = topic.options.publish_id_window.0;
             let id = id.into();
@@ -377,8 +324,10 @@ impl Work<'_> {
         };
         let (lane, mut placed) = was.place();
         if let Some(attempt) = attempt {
+            // A copied put knows the attempt that is said with it.
+            let is_new = attempt != placed.attempts;
             placed.attempts = attempt;
-            subscription.counts.redelivered += u64::from(attempt > 1);
+            subscription.counts.redelivered += u64::from(attempt > 1 && is_new);
         }
         let timeout = subscription.options.ack_timeout.0;
         self.traffic.forget(self.index, number, sequence, was);
@@ -421,6 +370,16 @@ impl Work<'_> {
 
     fn replay_settle(&mut self, sequence: u64, number: u32) -> bool {
         self.topic.subscriptions.contains_key(&number) && self.settle(sequence, number)
+    }
+
+    /// Whose turn it is first does not depend on where the log starts.
+    fn serve_in_order(&mut self) {
+        for subscription in self.topic.subscriptions.values() {
+            let stamp = self.traffic.stamp();
+            let desk = &mut self.traffic.desks[subscription.desk];
+            debug_assert!(desk.ready.is_empty(), "consumers come after recovery");
+            desk.served = stamp;
+        }
     }
 
     fn recover(&mut self, returned: &mut Moves) {

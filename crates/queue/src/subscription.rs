@@ -85,6 +85,19 @@ impl Subscription {
         Some(Whereabouts::Waiting(lane, placed))
     }
 
+    /// Where a message is, if it is here.
+    pub(crate) fn whereabouts(&self, sequence: u64, usual: (u8, u64)) -> Option<Whereabouts> {
+        if let Some(flight) = self.flights.get(&sequence) {
+            return Some(Whereabouts::Flight(*flight));
+        }
+        if let Some(delayed) = self.delayed.get(&sequence) {
+            return Some(Whereabouts::Delayed(*delayed));
+        }
+        let (lane, position) = self.waiting.place_of(sequence, usual);
+        let placed = self.waiting.get((lane, position))?;
+        (placed.sequence == sequence).then_some(Whereabouts::Waiting(lane, placed))
+    }
+
     /// Priority and position of a message that is not in flight here.
     pub(crate) fn queued_place(&self, sequence: u64, usual: (u8, u64)) -> Option<(u8, u64)> {
         match self.delayed.get(&sequence) {

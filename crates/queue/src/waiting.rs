@@ -50,6 +50,10 @@ impl Waiting {
         lane.is_some_and(|lane| lane.contains(position))
     }
 
+    pub(crate) fn get(&self, (lane, position): (u8, u64)) -> Option<Placed> {
+        self.lanes.get(usize::from(lane))?.get(position)
+    }
+
     pub(crate) fn remove(&mut self, lane: u8, position: u64) -> Option<Placed> {
         let index = usize::from(lane);
         let placed = self.lanes.get_mut(index)?.remove(position)?;

@@ -117,7 +117,7 @@ fn what_runs_is_what_is_loaded() {
     assert!(core.info("deleted").is_err());
     let (mut bodies, mut halves) = (0, 0);
     core.bodies(&mut |_, _| bodies += 1);
-    core.upper_halves(&mut |_, count| halves += count);
+    core.upper_halves(&mut |_, count, _| halves += count);
     assert_eq!(bodies, halves);
 
     // Both go on alike: the same publish ids are known, the same identities come next.

@@ -136,7 +136,7 @@ impl Recover for Recovering {
 /// How many messages lie in segments before `oldest`.
 fn bodies_before(core: &Core, oldest: u32) -> u64 {
     let mut lost = 0;
-    core.upper_halves(&mut |half, count| {
+    core.upper_halves(&mut |half, count, _| {
         let is_before = segment_of(half).is_some_and(|segment| segment < oldest);
         lost += count * u64::from(is_before);
     });
@@ -240,7 +240,7 @@ fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) -> bool {
     state.record_lazily(&mut effects, now, out);
     state.recycle(effects);
     if let Some(log) = &mut state.log {
-        state.core.upper_halves(&mut |half, count| {
+        state.core.upper_halves(&mut |half, count, _| {
             if let Some(segment) = segment_of(half) {
                 log.live.add_many(segment, count);
             }

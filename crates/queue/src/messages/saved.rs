@@ -125,16 +125,18 @@ impl Messages {
 
     /// How many bodies have which upper half: block by block, so the same half may come
     /// often.
-    pub(crate) fn upper_halves(&self, visit: &mut dyn FnMut(u32, u64)) {
-        for (number, rows) in self.blocks.filled() {
-            match &rows.table {
-                Table::Narrow { high, .. } if *high != NO_HALF => {
-                    visit(*high, rows.live.count_ones().into());
+    pub(crate) fn upper_halves(&self, visit: &mut dyn FnMut(u32, u64, u64)) {
+        for (number, block) in self.blocks.filled() {
+            match &block.table {
+                Table::Narrow { high, rows, .. } if *high != NO_HALF => {
+                    let live = members(0, block.live);
+                    let bytes = live.map(|n| u64::from(rows[block.rank(1 << n)].bytes));
+                    visit(*high, block.live.count_ones().into(), bytes.sum());
                 }
                 _ => {
-                    for sequence in members(number, rows.live) {
-                        if let Some(stored) = rows.get(split(sequence).1, sequence) {
-                            visit((stored.body.0 >> 32) as u32, 1);
+                    for sequence in members(number, block.live) {
+                        if let Some(stored) = block.get(split(sequence).1, sequence) {
+                            visit((stored.body.0 >> 32) as u32, 1, stored.bytes.into());
                         }
                     }
                 }
@@ -338,8 +340,13 @@ mod tests {
             let expiring = messages.iter().filter(|m| m.expires_at != Timestamp::MAX);
             prop_assert!(loaded.expiring().eq(expiring));
             let mut halves = 0;
-            loaded.upper_halves(&mut |half, count| halves += u64::from(half) * count);
+            let mut sizes = 0;
+            loaded.upper_halves(&mut |half, count, bytes| {
+                halves += u64::from(half) * count;
+                sizes += bytes;
+            });
             prop_assert_eq!(halves, messages.iter().map(|m| m.body.0 >> 32).sum::<u64>());
+            prop_assert_eq!(sizes, messages.iter().map(|m| u64::from(m.bytes)).sum::<u64>());
             let shorter = &bytes[..cut.index(bytes.len())];
             prop_assert!(Messages::load(&mut Reader(shorter)).is_none());
         }

@@ -137,6 +137,9 @@ fn describe_put(put: &super::Put<'_>) -> String {
     if let Some(at) = put.expires_at {
         line += &format!(", expires {at}");
     }
+    if put.copy {
+        line += ", a copy";
+    }
     line
 }
 

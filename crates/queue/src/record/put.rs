@@ -24,6 +24,8 @@ const CONTENT_TYPE: Tag = Tag::required(13);
 const HEADERS: Tag = Tag::required(14);
 const TRACEPARENT: Tag = Tag::optional(15);
 const PAYLOAD: Tag = Tag::required(16);
+/// Who doesn't know it counts and remembers what was counted and remembered before.
+const COPY: Tag = Tag::optional(24);
 
 const KNOWN: &[Tag] = &[
     TOPIC,
@@ -42,7 +44,11 @@ const KNOWN: &[Tag] = &[
     HEADERS,
     TRACEPARENT,
     PAYLOAD,
+    COPY,
 ];
+
+/// What a copy says anew, or says no more.
+const OF_PLACE: &[Tag] = &[TOPIC, SEQUENCE, SUBSCRIPTIONS, PLACEMENTS, REPLACES, COPY];
 
 /// A message is stored; what the queue needs of it. The content is read by
 /// [`decode_message`].
@@ -70,6 +76,8 @@ pub struct Put<'a> {
     pub publish_id: Option<&'a str>,
     /// Length of the payload in bytes.
     pub payload_bytes: u32,
+    /// The message was stored before; this record only takes the place of an earlier one.
+    pub copy: bool,
 }
 
 /// What a put record says beside the message.
@@ -112,6 +120,27 @@ pub(crate) fn encode(
     PAYLOAD.bytes(out, &message.payload);
 }
 
+/// The same for a message whose put record is there: what that says of the message is taken
+/// over byte by byte, whether this version knows it or not.
+pub(crate) fn encode_copy(
+    out: &mut Vec<u8>,
+    place: PutPlace<impl Iterator<Item = Run>, impl Iterator<Item = Placement>>,
+    record: &[u8],
+) {
+    out.reserve(record.len() + 64);
+    TOPIC.int(out, place.topic.into());
+    SEQUENCE.int(out, place.sequence);
+    write_list(SUBSCRIPTIONS, out, place.subscriptions);
+    write_list(PLACEMENTS, out, place.placements);
+    COPY.int(out, 1);
+    let mut fields = Fields::new(NAME, record);
+    while let Some((number, encoded)) = fields.raw() {
+        if !OF_PLACE.iter().any(|tag| tag.number() == number) {
+            out.extend_from_slice(encoded);
+        }
+    }
+}
+
 /// No more bytes than [`encode`] writes for a message like this on a topic with so many
 /// subscriptions.
 pub(crate) fn encoded_bytes_max(message: &trunkline_model::Message, subscriptions: usize) -> usize {
@@ -143,6 +172,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Put<'_>, RecordError> {
         key: None,
         publish_id: None,
         payload_bytes: 0,
+        copy: false,
     };
     while let Some((tag, value)) = fields.next(KNOWN)? {
         let text = |name| value.text().ok_or(fields.invalid(name));
@@ -170,6 +200,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Put<'_>, RecordError> {
             KEY => put.key = Some(text("key")?),
             PUBLISH_ID => put.publish_id = Some(text("publish_id")?),
             PAYLOAD => payload = value.bytes(),
+            COPY => put.copy = true,
             _ => {}
         }
     }

@@ -106,6 +106,10 @@ impl Tag {
         Self(number, Unknown::Skip)
     }
 
+    pub(crate) const fn number(self) -> u32 {
+        self.0
+    }
+
     fn key(self, is_bytes: bool) -> u64 {
         u64::from(self.0) << 2 | u64::from(self.1 == Unknown::Refuse) << 1 | u64::from(is_bytes)
     }
@@ -178,6 +182,14 @@ impl<'a> Fields<'a> {
             }
         }
         Ok(None)
+    }
+
+    /// The next field with its encoding, whether anybody knows it or not; `None` after the
+    /// last one, or where the encoding ends.
+    pub(crate) fn raw(&mut self) -> Option<(u32, &'a [u8])> {
+        let start = self.reader.0;
+        let (number, ..) = self.field()?;
+        Some((number, &start[..start.len() - self.reader.0.len()]))
     }
 
     fn field(&mut self) -> Option<(u32, bool, Value<'a>)> {

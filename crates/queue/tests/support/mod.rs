@@ -33,6 +33,8 @@ pub struct World {
     /// Bodies that are stored now, by what the effects said.
     pub live: BTreeMap<BodyRef, u32>,
     pub ended: Vec<(ConsumerId, Error)>,
+    /// From here on everything in the log is defined; before, definitions may be further on.
+    pub defined: usize,
     next_consumer: u64,
 }
 
@@ -49,6 +51,7 @@ impl World {
             messages: BTreeMap::new(),
             live: BTreeMap::new(),
             ended: Vec::new(),
+            defined: 0,
             next_consumer: 1,
         }
     }
@@ -252,6 +255,63 @@ impl World {
             body: BodyRef(0),
         }));
         log
+    }
+
+    /// Copies the first so many messages of the log, then lets go of what stands before the
+    /// first that is left. What is replayed stays the same.
+    pub fn compact(&mut self, messages: usize) {
+        let now = self.now;
+        // Bodies are named after their messages: a copy's is another one.
+        let recovered = |log: &[Logged]| {
+            let mut log = log.to_vec();
+            for logged in &mut log {
+                if let Ok(Record::Put(put)) = Record::decode(logged.kind, &logged.bytes) {
+                    logged.body = BodyRef(put.sequence);
+                }
+            }
+            let mut core = replay(&log);
+            core.recovered(now, &mut Effects::default());
+            saved(&core)
+        };
+        let before = recovered(&self.shortened());
+        let is_live =
+            |logged: &&Logged| logged.kind == KIND_PUT && self.live.contains_key(&logged.body);
+        let first: Vec<Logged> = self
+            .log
+            .iter()
+            .filter(is_live)
+            .take(messages)
+            .cloned()
+            .collect();
+        for logged in first {
+            let Ok(Record::Put(put)) = Record::decode(logged.kind, &logged.bytes) else {
+                panic!("it is a put");
+            };
+            let mut effects = Effects::default();
+            let (topic, sequence, body) = (put.topic, put.sequence, logged.body);
+            let unknown = BodyRef(u64::MAX - 1);
+            assert!(
+                !self
+                    .core
+                    .copy(topic, sequence, &logged.bytes, unknown, &mut effects)
+            );
+            assert!(
+                self.core
+                    .copy(topic, sequence, &logged.bytes, body, &mut effects)
+            );
+            let message = self.messages[&body].clone();
+            self.spend(effects, None);
+            let copied = self
+                .log
+                .iter()
+                .rfind(|logged| logged.kind == KIND_PUT)
+                .unwrap();
+            assert_eq!(self.messages[&copied.body], message);
+            assert_eq!(self.live.remove(&body), Some(message.payload.len() as u32));
+        }
+        self.log = self.shortened();
+        self.defined = self.log.len();
+        assert!(recovered(&self.log) == before, "after {messages} copies");
     }
 
     /// Closes and opens the store; consumers are gone, their deliveries returned.
