@@ -23,6 +23,29 @@ pub(crate) fn counted(number: u64, noun: &str) -> String {
     }
 }
 
+/// The beginning of a text, in so many characters.
+pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
+    match text.char_indices().nth(chars_max) {
+        None => text.to_owned(),
+        Some(_) => {
+            let kept = text.chars().take(chars_max.saturating_sub(1));
+            kept.chain(['…']).collect()
+        }
+    }
+}
+
+/// How long ago something was, in its two largest units.
+pub(crate) fn age(span: Duration) -> String {
+    let seconds = span.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3_600, seconds / 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, _) => format!("{minutes}m {}s", seconds % 60),
+        (0, ..) => format!("{hours}h {}m", minutes % 60),
+        _ => format!("{days}d {}h", hours % 24),
+    }
+}
+
 /// A size with one decimal and a binary unit.
 pub(crate) fn bytes(number: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -76,6 +99,18 @@ mod tests {
             "7 µs | 1.5 ms | 2.34 s | 2 min 30 s"
         );
         assert_eq!(rate(3_000, Duration::from_secs(2)), "1,500/s");
+        assert_eq!(
+            [5, 65, 3_700, 90_061]
+                .map(|seconds| age(Duration::from_secs(seconds)))
+                .join(" | "),
+            "5s | 1m 5s | 1h 1m | 1d 1h"
+        );
+        assert_eq!(
+            ["größe", "größer", "", "abcdef"]
+                .map(|text| shortened(text, 5))
+                .join(" "),
+            "größe größ…  abcd…"
+        );
         assert_eq!(
             counted(1, "message") + &counted(2, "call"),
             "1 message2 calls"

@@ -28,9 +28,11 @@ pub(crate) use man::ManArgs;
 pub(crate) use publish::{MessageArgs, PublishArgs};
 pub(crate) use serve::ServeArgs;
 pub(crate) use subscription::SubscriptionCommand;
-pub(crate) use topic::{PeekArgs, TopicCommand};
+pub(crate) use topic::{
+    ChangeArgs, ExportArgs, FilterArgs, ImportArgs, PeekArgs, RedriveArgs, TopicCommand,
+};
 use value::address;
-pub(crate) use value::{KeyValue, StartAt};
+pub(crate) use value::{HeaderMatch, KeyValue, Moment, StartAt};
 pub(crate) use worker::WorkerArgs;
 
 use clap::{Parser, Subcommand};

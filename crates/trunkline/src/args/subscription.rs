@@ -1,4 +1,4 @@
-use super::{KeyValue, StartAt};
+use super::{ChangeArgs, KeyValue, StartAt};
 use clap::Subcommand;
 
 /// What to do with subscriptions.
@@ -19,9 +19,19 @@ pub(crate) enum SubscriptionCommand {
         /// topic's first, else new]
         #[arg(long, value_name = "WHERE")]
         from: Option<StartAt>,
-        /// Option that differs from the topic's: ack_timeout, max_attempts, dead_letter, delivery, retry
+        /// Option that differs from the topic's: ack_timeout, max_attempts, dead_letter,
+        /// dead_letter_expired, delivery, retry, max_messages, max_bytes, overflow
         #[arg(long = "option", short, value_name = "K=V")]
         options: Vec<KeyValue>,
+    },
+    /// Change options that a subscription has of its own
+    Edit {
+        /// Topic
+        topic: String,
+        /// Subscription
+        name: String,
+        #[command(flatten)]
+        change: ChangeArgs,
     },
     /// Remove a subscription and free its messages
     Rm {

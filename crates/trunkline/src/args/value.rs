@@ -1,6 +1,6 @@
 use clap::ValueEnum;
 use std::{net::SocketAddr, str::FromStr};
-use trunkline_model::StartFrom;
+use trunkline_model::{Clock, Span, StartFrom, SystemClock, Timestamp};
 
 /// `KEY=VALUE`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +20,54 @@ impl FromStr for KeyValue {
             }),
             _ => Err(format!("{text:?} is not of the form KEY=VALUE")),
         }
+    }
+}
+
+/// A header to be looked for: `NAME`, or `NAME=VALUE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeaderMatch {
+    pub(crate) name: String,
+    pub(crate) value: Option<String>,
+}
+
+impl FromStr for HeaderMatch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) = match text.split_once('=') {
+            Some((name, value)) => (name, Some(value.to_owned())),
+            None => (text, None),
+        };
+        match name {
+            "" => Err(format!("{text:?} is not of the form NAME or NAME=VALUE")),
+            name => Ok(Self {
+                name: name.to_owned(),
+                value,
+            }),
+        }
+    }
+}
+
+/// A point in time, given as one, or as how long ago it was when the command began.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment(pub(crate) Timestamp);
+
+impl FromStr for Moment {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(time) = text.parse() {
+            return Ok(Self(time));
+        }
+        let Ok(Span(ago)) = text.parse() else {
+            return Err(
+                "write it like 2026-11-20T17:33:56Z, or as a time ago like 10m or 2h30m".to_owned(),
+            );
+        };
+        let now = SystemClock::new(Timestamp::ZERO).now();
+        Ok(Self(
+            Timestamp::ZERO.after(now.since(Timestamp::ZERO.after(ago))),
+        ))
     }
 }
 
@@ -52,6 +100,27 @@ impl StartAt {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn moments_are_times_or_spans_ago() {
+        let Moment(at) = "2026-11-20T17:33:56Z".parse().unwrap();
+        assert_eq!(at.to_string(), "2026-11-20T17:33:56.000Z");
+        let Moment(ago) = "1h30m".parse().unwrap();
+        let now = SystemClock::new(Timestamp::ZERO).now();
+        let passed = now.since(ago).as_secs();
+        assert!((5_400..5_460).contains(&passed), "{passed}");
+        for bad in ["", "yesterday", "10", "-5m"] {
+            assert!(bad.parse::<Moment>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_header_is_looked_for_with_or_without_a_value() {
+        let HeaderMatch { name, value } = "a=b=c".parse().unwrap();
+        assert_eq!((name.as_str(), value.as_deref()), ("a", Some("b=c")));
+        assert_eq!("a".parse::<HeaderMatch>().unwrap().value, None);
+        assert!("".parse::<HeaderMatch>().is_err() && "=b".parse::<HeaderMatch>().is_err());
+    }
 
     #[test]
     fn key_value() {

@@ -1,9 +1,44 @@
 //! Going on after a connection was lost.
 
-use crate::{context::Context, signal::Stop};
+use crate::{context::Context, failure::Failure, signal::Stop};
+use std::io;
 use tokio::time::sleep;
 use trunkline::{Connection, Pushes, RECONNECT, RequestError, random_number};
 use trunkline_model::ErrorCode;
+
+/// Why something that goes on over connections ended before it was to.
+pub(super) enum Broken {
+    Failed(Failure),
+    /// Another connection may help.
+    Connection(RequestError),
+}
+
+impl From<Failure> for Broken {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<io::Error> for Broken {
+    fn from(error: io::Error) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<RequestError> for Broken {
+    fn from(error: RequestError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl From<Broken> for Failure {
+    fn from(broken: Broken) -> Self {
+        match broken {
+            Broken::Failed(failure) => failure,
+            Broken::Connection(error) => error.into(),
+        }
+    }
+}
 
 /// Whether waiting can help.
 pub(super) fn passes(error: &RequestError) -> bool {

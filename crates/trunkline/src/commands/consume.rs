@@ -1,4 +1,7 @@
-use super::{again, exec};
+use super::{
+    again::{self, Broken},
+    exec,
+};
 use crate::{args::ConsumeArgs, context::Context, failure::Failure, output, signal::Stop};
 use futures_util::future::Either;
 use serde::Deserialize;
@@ -59,40 +62,6 @@ pub(super) struct Delivery<'a> {
     pub(super) attempt: u32,
     #[serde(default)]
     pub(super) key: Option<String>,
-}
-
-/// Why taking ended before it was to.
-enum Broken {
-    Failed(Failure),
-    /// Another connection may help.
-    Connection(RequestError),
-}
-
-impl From<Failure> for Broken {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<io::Error> for Broken {
-    fn from(error: io::Error) -> Self {
-        Self::Failed(error.into())
-    }
-}
-
-impl From<RequestError> for Broken {
-    fn from(error: RequestError) -> Self {
-        Self::Connection(error)
-    }
-}
-
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
-        match broken {
-            Broken::Failed(failure) => failure,
-            Broken::Connection(error) => error.into(),
-        }
-    }
 }
 
 /// A message that was handled, as this connection calls it and as every one does.

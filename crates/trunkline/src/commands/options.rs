@@ -8,17 +8,32 @@ use trunkline_jsonrpc::nearest;
 pub(super) fn read(given: &[KeyValue], known: &[&str]) -> Result<Value, Failure> {
     let mut options = Map::new();
     for KeyValue { key, value } in given {
-        if !known.contains(&key.as_str()) {
-            let hint = match nearest(key, known) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None => format!("known are {}", known.join(", ")),
-            };
-            return Err(Failure::usage(format!("unknown option `{key}`; {hint}")));
-        }
+        check(key, known)?;
         let value = serde_json::from_str(value).unwrap_or_else(|_| Value::from(value.as_str()));
         options.insert(key.clone(), value);
     }
     Ok(Value::Object(options))
+}
+
+/// Checks that there is an option of that name.
+pub(super) fn check(name: &str, known: &[&str]) -> Result<(), Failure> {
+    if known.contains(&name) {
+        return Ok(());
+    }
+    let hint = match nearest(name, known) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("known are {}", known.join(", ")),
+    };
+    Err(Failure::usage(format!("unknown option `{name}`; {hint}")))
+}
+
+/// An option's value as people write it.
+pub(super) fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]

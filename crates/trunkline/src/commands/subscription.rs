@@ -1,7 +1,7 @@
 use super::{
-    info::{Subscription, Topic, read},
+    info::{Topic, read},
     options,
-    topic::remove,
+    topic::{changes, edit, remove, subscriptions},
 };
 use crate::{args::SubscriptionCommand, context::Context, failure::Failure, text};
 use serde::Deserialize;
@@ -29,10 +29,19 @@ pub(crate) async fn subscription(
             }
             add(context, &name, params).await
         }
+        SubscriptionCommand::Edit {
+            topic,
+            name,
+            change,
+        } => {
+            let mut params = changes(&change, SubscriptionSettings::MEMBERS)?;
+            params["topic"] = json!(topic);
+            params["subscription"] = json!(name);
+            edit(context, &name, &params).await
+        }
         SubscriptionCommand::Rm { topic, name } => {
-            let (client, _pushes) = context.connect().await?;
             let params = json!({"topic": topic, "subscription": name});
-            remove(context.output, &client, "rpc.topic.unsubscribe", params).await
+            remove(context, "rpc.topic.unsubscribe", params).await
         }
     }
 }
@@ -61,8 +70,7 @@ async fn list(context: &Context, topic: &str) -> Result<(), Failure> {
         );
         return Ok(());
     }
-    let rows = topic.subscriptions.iter().map(Subscription::row).collect();
-    Ok(context.output.table(&Subscription::HEAD, rows)?)
+    subscriptions(context.output, &topic)
 }
 
 async fn add(context: &Context, name: &str, params: Value) -> Result<(), Failure> {

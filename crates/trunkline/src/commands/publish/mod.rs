@@ -3,12 +3,12 @@ mod input;
 mod window;
 
 use crate::{args::PublishArgs, context::Context, failure::Failure, progress, signal::Stop, text};
-pub(super) use chunk::{Chunk, Encoder};
+pub(super) use chunk::{Chunk, Encoded, Encoder};
 use indicatif::ProgressBar;
 use input::Input;
 use serde_json::json;
 use std::time::{Duration, Instant};
-use window::{Outcome, Window};
+pub(super) use window::{Outcome, Source, Window};
 
 pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
@@ -22,8 +22,9 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
     };
     // Nothing is pushed to a publisher.
     let (client, _) = connection;
-    let mut window = Window::new(client, encoder, args.retry, progress_bar());
-    let outcome = window.run(context, input, &mut stop).await;
+    let mut window = Window::new(client, args.retry, progress_bar());
+    let mut payloads = Payloads { input, encoder };
+    let outcome = window.run(context, &mut payloads, &mut stop).await;
     let Outcome {
         confirmed,
         sent,
@@ -54,6 +55,21 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
         eprintln!("{verdict} in {time} ({rate})");
     }
     Ok(())
+}
+
+/// Payloads as they are read, and what they have in common.
+struct Payloads {
+    input: Input,
+    encoder: Encoder,
+}
+
+impl Source for Payloads {
+    async fn next(&mut self) -> Option<Result<Encoded, Failure>> {
+        Some(match self.input.next().await? {
+            Ok(chunk) => self.encoder.encode(&chunk),
+            Err(error) => Err(Failure::failed(format!("can't read stdin: {error}"))),
+        })
+    }
 }
 
 /// Shown on a terminal only, and only if it takes a moment.

@@ -1,7 +1,4 @@
-use super::{
-    chunk::{Encoded, Encoder},
-    input::Input,
-};
+use super::chunk::Encoded;
 use crate::{commands::again, context::Context, failure::Failure, signal::Stop};
 use indicatif::ProgressBar;
 use serde::Deserialize;
@@ -15,10 +12,15 @@ const REQUESTS_MAX: usize = 16;
 /// Ids that are kept to be printed.
 const IDS_MAX: usize = 10_000;
 
-/// Publishes in flight, in the order of the input.
-pub(super) struct Window {
+/// What is to be published.
+pub(in crate::commands) trait Source {
+    /// The next request; `None` at the end. Nothing is lost if it isn't waited for to its end.
+    async fn next(&mut self) -> Option<Result<Encoded, Failure>>;
+}
+
+/// Publishes in flight, in the order of the source.
+pub(in crate::commands) struct Window {
     client: Connection,
-    encoder: Encoder,
     retry: bool,
     bar: ProgressBar,
     flying: VecDeque<Flight>,
@@ -33,17 +35,17 @@ struct Flight {
 
 /// What came of it.
 #[derive(Default)]
-pub(super) struct Outcome {
-    /// Messages read from the input and sent.
-    pub(super) sent: u64,
+pub(in crate::commands) struct Outcome {
+    /// Messages that were sent.
+    pub(in crate::commands) sent: u64,
     /// Messages confirmed without a gap from the first one on.
-    pub(super) confirmed: u64,
+    pub(in crate::commands) confirmed: u64,
     pub(super) ids: Ids,
 }
 
 /// Ids of confirmed messages.
 #[derive(Default)]
-pub(super) struct Ids {
+pub(in crate::commands) struct Ids {
     pub(super) first: Option<String>,
     pub(super) last: Option<String>,
     /// The first ones, all of them if there are not too many.
@@ -51,10 +53,9 @@ pub(super) struct Ids {
 }
 
 impl Window {
-    pub(super) fn new(client: Connection, encoder: Encoder, retry: bool, bar: ProgressBar) -> Self {
+    pub(in crate::commands) fn new(client: Connection, retry: bool, bar: ProgressBar) -> Self {
         Self {
             client,
-            encoder,
             retry,
             bar,
             flying: VecDeque::new(),
@@ -62,12 +63,17 @@ impl Window {
         }
     }
 
+    /// The connection of now.
+    pub(in crate::commands) fn client(&self) -> &Connection {
+        &self.client
+    }
+
     /// Publishes everything; ends once it is confirmed. What can't be read or encoded ends it
     /// too, after everything before it is confirmed.
-    pub(super) async fn run(
+    pub(in crate::commands) async fn run(
         &mut self,
         context: &Context,
-        mut input: Input,
+        source: &mut impl Source,
         stop: &mut Stop,
     ) -> Result<(), Failure> {
         let mut end = None;
@@ -80,16 +86,11 @@ impl Window {
                         self.recover(context, stop, error).await?;
                     }
                 }
-                chunk = input.next(), if end.is_none() && self.flying.len() < REQUESTS_MAX => {
-                    let encoded = match chunk {
-                        Some(Ok(chunk)) => self.encoder.encode(&chunk).map(Some),
-                        Some(Err(error)) => Err(Failure::failed(format!("can't read stdin: {error}"))),
-                        None => Ok(None),
-                    };
-                    match encoded {
-                        Ok(Some(encoded)) => self.send(encoded).await,
-                        Ok(None) => end = Some(Ok(())),
-                        Err(failure) => end = Some(Err(failure)),
+                next = source.next(), if end.is_none() && self.flying.len() < REQUESTS_MAX => {
+                    match next {
+                        Some(Ok(encoded)) => self.send(encoded).await,
+                        Some(Err(failure)) => end = Some(Err(failure)),
+                        None => end = Some(Ok(())),
                     }
                 }
                 () = stop.asked() => return Err(Failure::failed("interrupted")),
@@ -98,7 +99,7 @@ impl Window {
         end.unwrap_or(Ok(()))
     }
 
-    pub(super) fn finish(self) -> Outcome {
+    pub(in crate::commands) fn finish(self) -> Outcome {
         self.bar.finish_and_clear();
         self.outcome
     }
@@ -129,7 +130,7 @@ impl Window {
     }
 
     /// Connects again and sends again what is not confirmed, if that was asked for and can help.
-    async fn recover(
+    pub(in crate::commands) async fn recover(
         &mut self,
         context: &Context,
         stop: &mut Stop,
