@@ -57,6 +57,7 @@ mod schedule;
 mod segments;
 mod snapshot;
 mod tail;
+mod unsynced;
 mod walk;
 mod writer;
 

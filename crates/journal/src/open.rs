@@ -1,7 +1,7 @@
 //! Opening: lock, look, recover, and only then touch anything.
 
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -9,12 +9,12 @@ use crate::checkpoint::{self, Recover};
 use crate::commit::CommitSide;
 use crate::config::Config;
 use crate::directory::{Directory, io_error};
-use crate::disk::{Disk, LockGuard, is_full};
+use crate::disk::{Disk, DiskFile, LockGuard, is_full};
 use crate::error::{OpenError, Refused, ReplayError};
 use crate::format::{FileName, LOCK_FILE, SEGMENT_DATA};
 use crate::journal::{Journal, group_bytes_max};
 use crate::lsn::{Lsn, Place};
-use crate::pages::{Pages, page_start};
+use crate::pages::{Aligned, Pages, page_end, page_start};
 use crate::poison::PoisonCell;
 use crate::progress::Progress;
 use crate::reader::Chunks;
@@ -24,6 +24,9 @@ use crate::segments::{FreeFile, Segment, Segments};
 use crate::tail::{Ready, Tail};
 
 pub(crate) type Replay<'a> = &'a mut dyn FnMut(Replayed<'_>) -> Result<(), ReplayError>;
+
+/// Most that is written again at once, in bytes.
+const AGAIN_BYTES: usize = 1 << 20;
 
 struct RecoverVisit<'a>(&'a mut dyn Recover);
 
@@ -171,11 +174,30 @@ fn create(
         journal_id,
         Recovered {
             end,
+            unsynced_from: end,
             next_lsn: Lsn(1),
             generation: 1,
             report,
         },
     ))
+}
+
+/// Writes the end of the log once more, the same bytes.
+fn write_again(file: &dyn DiskFile, recovered: &Recovered) -> io::Result<()> {
+    let (from, end) = (recovered.unsynced_from, recovered.end);
+    if from >= end {
+        return Ok(());
+    }
+    let (mut at, end) = (page_start(from.offset()), page_end(end.offset()));
+    let mut memory = Aligned::new(((end - at) as usize).min(AGAIN_BYTES));
+    while at < end {
+        let len = ((end - at) as usize).min(memory.len());
+        let bytes = &mut memory.bytes_mut()[..len];
+        file.read_at(at.into(), bytes)?;
+        file.write_at(at.into(), &[IoSlice::new(bytes)])?;
+        at += len as u32;
+    }
+    Ok(())
 }
 
 fn assemble(
@@ -195,7 +217,9 @@ fn assemble(
         .and_then(|file| file.ok_or_else(gone))
         .map_err(io)?;
     let active = segments.get(number).ok_or_else(gone).map_err(io)?;
-    // What was replayed was perhaps only in the page cache: see the format document, "Recovery".
+    // What was replayed was perhaps only in the page cache, and a sync that failed may have left it there as if it were
+    // on the disk: see the format document, "Recovery".
+    write_again(&*file, recovered).map_err(io)?;
     file.sync_data().map_err(io)?;
     let end = recovered.end.offset();
     let mut head = vec![0; (end - page_start(end)) as usize];

@@ -19,6 +19,7 @@ use crate::format::{
 };
 use crate::lsn::{Lsn, Place, RecordKind};
 use crate::pages::Aligned;
+use crate::unsynced::Unsynced;
 use crate::walk::{SegmentWalk, WINDOW, Window};
 
 /// A record that recovery hands out, in the order of the log.
@@ -78,6 +79,8 @@ pub struct RecoveryReport {
 #[derive(Debug)]
 pub(crate) struct Recovered {
     pub(crate) end: Place,
+    /// Where what isn't known to be durable starts.
+    pub(crate) unsynced_from: Place,
     pub(crate) next_lsn: Lsn,
     /// Above everything seen.
     pub(crate) generation: u32,
@@ -178,6 +181,7 @@ pub(crate) fn recover(
         pieces,
         chain: start.chain,
         end: start.end,
+        unsynced: Unsynced::default(),
         sealed: start.sealed,
         verified: Vec::new(),
         stopped_by: BatchFault::Blank,
@@ -295,6 +299,7 @@ struct Recovery<'a> {
     pieces: SyncSender<Piece>,
     chain: Chain,
     end: Place,
+    unsynced: Unsynced,
     /// See [`Start::sealed`].
     sealed: Option<u32>,
     /// Batches of the window of now that are not handed over yet.
@@ -363,6 +368,7 @@ impl Recovery<'_> {
             let mut walk = self.open(number, header)?;
             if number != self.end.segment() {
                 self.end = Place::new(number, SEGMENT_DATA);
+                self.unsynced.enter_segment();
             }
             let walked = self.walk_segment(&mut walk);
             // What is before a fault is the log all the same.
@@ -410,6 +416,7 @@ impl Recovery<'_> {
                 return Err(self.damaged(batch.first_lsn, what).into());
             }
             self.verified.push((offset, batch));
+            self.unsynced.add(self.end, &batch);
             self.chain.advance(&batch);
             if self.report.first_lsn == Lsn::ZERO && batch.count > 0 {
                 self.report.first_lsn = batch.first_lsn;
@@ -484,6 +491,7 @@ impl Recovery<'_> {
         self.report.last_now = self.chain.last_now();
         Ok(Recovered {
             end: self.end,
+            unsynced_from: self.unsynced.start().unwrap_or(self.end),
             next_lsn,
             generation: fresh.saturating_add(1),
             report: self.report,

@@ -268,3 +268,31 @@ fn what_was_replayed_is_durable_even_if_its_writer_never_synced_it() {
     assert_eq!(opened.journal.watermarks().synced, Lsn(1));
     assert_eq!(open(&disk.survivor(0)).unwrap().payloads(), [b"written"]);
 }
+
+/// A sync fails, and the process is started again on the same machine: it reads what it wrote, from the page cache, and the disk
+/// doesn't have it. A second sync said that all was well, and the next power loss left a hole in the log.
+#[test]
+fn what_a_failed_sync_left_in_the_page_cache_is_written_again() {
+    let disk = FaultDisk::new();
+    let opened = open(&disk).unwrap();
+    let append = |journal: &Journal, text: &str, urgency| {
+        journal.append(&group(&[text]), 0, urgency).unwrap();
+        journal.commit()
+    };
+    append(&opened.journal, "durable", Urgency::Commit).unwrap();
+    append(&opened.journal, "written", Urgency::Interval).unwrap();
+    disk.set_plan(Plan {
+        fail_sync: Some(disk.syncs() + 1),
+        ..Plan::default()
+    });
+    assert!(append(&opened.journal, "failed", Urgency::Commit).is_err());
+    drop(opened);
+    let opened = open(&disk).unwrap();
+    let all: [&[u8]; 3] = [b"durable", b"written", b"failed"];
+    assert_eq!(opened.payloads(), all);
+    assert_eq!(open(&disk.survivor(0)).unwrap().payloads(), all);
+    append(&opened.journal, "later", Urgency::Commit).unwrap();
+    let after = open(&disk.survivor(0)).unwrap();
+    assert_eq!(after.payloads()[..3], all);
+    assert_eq!(after.payloads()[3], b"later");
+}
