@@ -166,14 +166,20 @@ impl Topic {
     /// Whether the journal must be told that sequences are taken, if so many more are. It
     /// is told long before, so that nobody has to wait for it.
     pub(crate) fn needs_advance(&self, more: u64) -> bool {
-        let tells_itself = self.logs() && !self.drops();
+        let tells_itself = self.logs() && !self.drops() && !self.may_forget();
         let wanted = self.next_sequence + more + SEQUENCES_RESERVED / 2;
         self.is_durable() && !tells_itself && wanted > self.reserved
     }
 
-    /// Reserves the first sequences of a topic whose messages are never logged.
+    /// Whether messages may be confirmed and delivered that a power loss takes back: their
+    /// sequences must be reserved, so that no other message ever gets them.
+    pub(crate) fn may_forget(&self) -> bool {
+        self.options.durability != Durability::Commit
+    }
+
+    /// Reserves the first sequences of a topic that may forget messages.
     pub(crate) fn reserve_sequences(&mut self) {
-        if self.options.durability == Durability::Memory {
+        if self.may_forget() {
             self.reserved = self.next_sequence.saturating_add(SEQUENCES_RESERVED);
         }
     }

@@ -14,7 +14,7 @@ use crate::{
     work::{NewMessage, Work},
 };
 use std::time::Duration;
-use trunkline_model::{Dedupe, Durability, Span, Timestamp, TopicOptions};
+use trunkline_model::{Dedupe, Span, Timestamp, TopicOptions};
 
 impl Core {
     /// Repeats what a record says; `body` is where a put's body is. Records come in the
@@ -191,8 +191,9 @@ impl Core {
     /// their attempts counted, and what expired meanwhile is gone. What this frees is not
     /// among [`Core::bodies`] afterwards.
     ///
-    /// A topic whose messages are in memory only reserves its next sequences here, with a
-    /// record of kind [`KIND_ADVANCE`](crate::KIND_ADVANCE): nothing may be published before
+    /// A topic that may forget messages (all but `durability: commit`) reserves its next
+    /// sequences here, with a record of kind [`KIND_ADVANCE`](crate::KIND_ADVANCE): nothing may
+    /// be published before
     /// that is durable, or the next run would give the same sequences again.
     pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {
         let topics: Vec<u32> = self.topics.iter().map(|(index, _)| index).collect();
@@ -208,7 +209,7 @@ impl Core {
         for index in names {
             let mut work = self.work(index, out);
             work.serve_in_order();
-            if work.topic.options.durability == Durability::Memory {
+            if work.topic.may_forget() {
                 work.log_advance();
             }
         }
