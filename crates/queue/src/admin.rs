@@ -57,6 +57,9 @@ impl Core {
             Admin::Delete { topic } => {
                 let index = self.require(topic)?;
                 self.cost_of_removal(index, 0, &mut cost);
+                for subscription in self.topics[index].subscriptions.values() {
+                    self.cost_of_ending(subscription.desk, &mut cost);
+                }
             }
             Admin::Subscribe {
                 topic,
@@ -88,8 +91,10 @@ impl Core {
                 subscription,
             } => {
                 let index = self.require(topic)?;
-                self.require_subscription(index, subscription)?;
+                let number = self.require_subscription(index, subscription)?;
                 self.cost_of_removal(index, 0, &mut cost);
+                let desk = self.topics[index].subscription(number).desk;
+                self.cost_of_ending(desk, &mut cost);
             }
             Admin::Purge {
                 topic,
@@ -108,6 +113,18 @@ impl Core {
             Admin::Inspect { .. } | Admin::List { .. } | Admin::Peek { .. } => {}
         }
         Ok(cost)
+    }
+
+    /// The consumers at a desk end, and what they hold goes back, wherever it is from.
+    fn cost_of_ending(&self, desk: u32, cost: &mut Cost) {
+        for index in &self.traffic.desks[desk].attached {
+            let consumer = &self.traffic.consumers[*index];
+            let held = consumer.unsettled as usize;
+            if held > 0 {
+                cost.settle_bytes += consumer.sources.len() * (FRAME_BYTES + 24) + held * 10;
+                cost.logs = true;
+            }
+        }
     }
 
     fn cost_of_removal(&self, index: u32, listed: usize, cost: &mut Cost) {
