@@ -7,8 +7,23 @@ use crate::{
     moves::{Move, Moves},
 };
 use trunkline_model::{
-    ConsumeSpec, ConsumerId, Consuming, Error, SubscriptionSettings, Timestamp, limits,
+    ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, SubscriptionSettings, Timestamp, limits,
 };
+
+/// The deliveries that a consumer holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Holdings<'a> {
+    /// None if they are settled at hand-over.
+    held: Option<&'a HeldTags>,
+}
+
+impl Holdings<'_> {
+    /// Whether a delivery that was decided still stands: since then it may have been replaced,
+    /// have expired or timed out.
+    pub fn stands(self, tag: DeliveryTag) -> bool {
+        self.held.is_none_or(|held| held.get(tag.0).is_some())
+    }
+}
 
 impl Core {
     /// Whether [`Core::attach`] can attach a consumer, and what the definitions it makes may
@@ -117,6 +132,15 @@ impl Core {
             consumer.parked.push(source as u32);
         }
         self.traffic.unpark(index);
+    }
+
+    /// The deliveries that a consumer holds; `None` if there is no such consumer.
+    pub fn holdings(&self, consumer: ConsumerId) -> Option<Holdings<'_>> {
+        let index = self.traffic.consumer_ids.get(&consumer)?;
+        let consumer = &self.traffic.consumers[*index];
+        Some(Holdings {
+            held: (!consumer.auto_ack).then_some(&consumer.held),
+        })
     }
 
     /// Sets the most unsettled deliveries of a consumer (absolute).

@@ -193,8 +193,8 @@ impl Core {
     ///
     /// A topic that may forget messages (all but `durability: commit`) reserves its next
     /// sequences here, with a record of kind [`KIND_ADVANCE`](crate::KIND_ADVANCE): nothing may
-    /// be published before
-    /// that is durable, or the next run would give the same sequences again.
+    /// be published before that is durable, or the next run would give the same sequences
+    /// again.
     pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {
         let topics: Vec<u32> = self.topics.iter().map(|(index, _)| index).collect();
         let mut returned = Moves::default();

@@ -2,7 +2,7 @@
 
 use crate::{
     consumer::Consumer,
-    log::Needs,
+    log::{Log, Needs},
     outbox::Outbox,
     outgoing::Outgoing,
     shared::Shared,
@@ -62,13 +62,11 @@ impl State {
             return Ok(());
         };
         if let (Some(log), Some(appended)) = (&mut self.log, &appended) {
-            log.note_growth(appended, false);
+            log.note_definition(appended);
         }
         // Also when it made nothing: what it found may have been made a moment ago.
-        let needs = match &self.log {
-            Some(log) => log.needs_of_growth(cost.durability),
-            None => Needs::Nothing,
-        };
+        let log = self.log.as_ref();
+        let needs = log.map_or(Needs::Nothing, Log::needs_of_definitions);
         let marks = self.marks();
         let waiting = Waiting::Start(id, consuming);
         if let Some(waiting) = self.waits.add(needs, marks, waiting) {

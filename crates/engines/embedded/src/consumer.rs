@@ -1,7 +1,7 @@
 use crate::{log::Needs, outbox::Outbox};
 use std::{collections::VecDeque, sync::Arc};
 use trunkline_journal::{Place, Watermarks};
-use trunkline_model::{Delivery, Error, StoredMessage};
+use trunkline_model::{Delivery, DeliveryTag, Error, StoredMessage, Timestamp};
 use trunkline_queue::Deliver;
 
 /// Most bodies that one trip to the disk fetches for a consumer.
@@ -48,6 +48,9 @@ pub(crate) struct Consumer {
     pub(crate) reading: bool,
     /// It is among those to be looked at when the journal has come further.
     pub(crate) listed: bool,
+    /// What deliveries took of the window that never left, since they were replaced, expired or
+    /// timed out while they waited for the disk; in bytes.
+    pub(crate) over: u64,
 }
 
 impl Consumer {
@@ -57,6 +60,7 @@ impl Consumer {
             pending: VecDeque::new(),
             reading: false,
             listed: false,
+            over: 0,
         }
     }
 
@@ -69,10 +73,13 @@ impl Consumer {
     }
 
     /// Takes what can leave, in order, into `ready`. `fetch` gets a body from memory, if it
-    /// is there.
+    /// is there. What doesn't stand any more, or is over by now, doesn't leave: it is counted
+    /// in [`Consumer::over`].
     pub(crate) fn take_ready(
         &mut self,
         marks: Watermarks,
+        now: Timestamp,
+        stands: impl Fn(DeliveryTag) -> bool,
         mut fetch: impl FnMut(Place) -> Option<Body>,
         ready: &mut Vec<Delivery>,
     ) -> Stop {
@@ -93,6 +100,12 @@ impl Consumer {
                 break;
             };
             match front.body {
+                Body::Held(message)
+                    if message.expires_at.is_some_and(|at| at < now)
+                        || !stands(front.deliver.tag) =>
+                {
+                    self.over += Delivery::weight_of(message.payload.len() as u64);
+                }
                 Body::Held(message) => ready.push(delivery(front.deliver, message)),
                 Body::Broken(error) => return Stop::Broken(error),
                 Body::At(_) => debug_assert!(false, "it was fetched"),

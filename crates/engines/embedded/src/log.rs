@@ -78,6 +78,8 @@ pub(crate) struct Log {
     /// The last record that somebody may have to wait for though he logged nothing himself:
     /// who repeats a publish waits for the first one.
     last_growth: Lsn,
+    /// The last record of a definition: who finds what somebody else has just made waits for it.
+    last_definition: Lsn,
     group: Group,
     slots: Vec<Slot>,
     recent_puts: VecDeque<RecentPuts>,
@@ -110,6 +112,7 @@ impl Log {
             wakes: None,
             admitted: 0,
             last_growth: Lsn::ZERO,
+            last_definition: Lsn::ZERO,
             group: Group::new(),
             slots: Vec::new(),
             recent_puts: VecDeque::new(),
@@ -237,6 +240,18 @@ impl Log {
                 last: appended.last_lsn,
             });
         }
+    }
+
+    /// The group that was just appended makes, changes or removes something.
+    pub(crate) fn note_definition(&mut self, appended: &Appended) {
+        self.note_growth(appended, false);
+        self.last_definition = appended.last_lsn;
+    }
+
+    /// What must hold before somebody is told that something is there, or gone: definitions
+    /// are as durable as anything gets, whoever made them.
+    pub(crate) fn needs_of_definitions(&self) -> Needs {
+        Needs::Synced(self.last_definition)
     }
 
     /// What must hold before what was decided so far is confirmed.

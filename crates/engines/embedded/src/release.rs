@@ -36,7 +36,7 @@ impl State {
         if self.listed.is_empty() {
             self.listed = listed;
         }
-        if started {
+        if started || self.has_room {
             self.pump(now, out);
         }
         self.free_segments(now, out);

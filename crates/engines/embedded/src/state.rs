@@ -42,6 +42,8 @@ pub(crate) struct State {
     /// Consumers whose front delivery is not durable yet.
     pub(crate) listed: Vec<ConsumerId>,
     pub(crate) last_consumer: u64,
+    /// A window has room again, and nobody has looked who can use it.
+    pub(crate) has_room: bool,
     /// Reused by every command; boxed, since it changes hands twice in each.
     effects: Option<Box<Effects>>,
     ready: Vec<Delivery>,
@@ -60,6 +62,7 @@ impl State {
             read_only: None,
             listed: Vec::new(),
             last_consumer: 0,
+            has_room: false,
             effects: None,
             ready: Vec::new(),
             touched: Vec::new(),
@@ -204,8 +207,20 @@ impl State {
         }
     }
 
-    /// Decides deliveries for all that changed, and sends off those that can leave.
+    /// Decides deliveries for all that changed, and sends off those that can leave. After a
+    /// failure of the journal there is nobody to send to.
     pub(crate) fn pump(&mut self, now: Timestamp, out: &mut Outgoing) {
+        if !matches!(self.phase, Phase::Open) {
+            return;
+        }
+        self.pump_once(now, out);
+        // Deliveries that expired on the way made room for others.
+        while mem::take(&mut self.has_room) && matches!(self.phase, Phase::Open) {
+            self.pump_once(now, out);
+        }
+    }
+
+    fn pump_once(&mut self, now: Timestamp, out: &mut Outgoing) {
         let mut effects = self.effects();
         self.core.pump(now, &mut effects);
         self.queue_deliveries(&mut effects);
@@ -256,7 +271,16 @@ impl State {
             log.live.remove(place);
             Some(reader::body(record))
         };
-        let stop = consumer.take_ready(marks, fetch, &mut self.ready);
+        let holdings = self.core.holdings(id);
+        let stands = |tag| holdings.is_some_and(|holdings| holdings.stands(tag));
+        let stop = consumer.take_ready(marks, now, stands, fetch, &mut self.ready);
+        match mem::take(&mut consumer.over) {
+            0 => {}
+            bytes => {
+                self.core.taken(id, bytes);
+                self.has_room = true;
+            }
+        }
         if !self.ready.is_empty() {
             consumer.outbox.leave(self.ready.drain(..));
             out.flush(&consumer.outbox);
@@ -315,6 +339,9 @@ impl State {
             self.unpin(place);
         }
         self.advance(id, now, out);
+        if self.has_room {
+            self.pump(now, out);
+        }
     }
 
     /// Forgets a consumer and what was on its way to it.

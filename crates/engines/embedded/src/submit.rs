@@ -3,11 +3,11 @@
 use crate::{
     bodies::BodyAt,
     error::refusal,
-    log::Needs,
+    log::{Log, Needs},
     look::{Look, READ_MAX, Shown, Wanted, peeked_message},
     outgoing::Outgoing,
     reader::Job,
-    state::{Phase, State},
+    state::State,
     waits::Waiting,
 };
 use std::iter;
@@ -62,8 +62,7 @@ impl State {
                 break;
             }
         }
-        // Not after a failure of the journal: the consumers have ended.
-        if changed && matches!(self.phase, Phase::Open) {
+        if changed {
             self.pump(now, out);
         }
         given_back
@@ -198,13 +197,12 @@ impl State {
         match appended {
             Ok(appended) => {
                 if let (Some(log), Some(appended)) = (&mut self.log, &appended) {
-                    log.note_growth(appended, false);
+                    log.note_definition(appended);
                 }
                 self.pump(now, out);
-                let needs = match &self.log {
-                    Some(log) => log.needs_of_growth(cost.durability),
-                    None => Needs::Nothing,
-                };
+                // Also when it made nothing: what it found may have been made a moment ago.
+                let log = self.log.as_ref();
+                let needs = log.map_or(Needs::Nothing, Log::needs_of_definitions);
                 self.answer(needs, completion, outcome, out);
             }
             Err(error) => out.answer(completion, Err(error)),

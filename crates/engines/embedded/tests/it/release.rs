@@ -2,10 +2,12 @@
 //! later than it must.
 
 use crate::support::{Bench, ack, publish, tags};
+use std::time::Duration;
 use trunkline_engine_embedded::EmbeddedConfig;
 use trunkline_journal::fault::FaultDisk;
 use trunkline_model::{
-    Admin, Durability, Engine, ErrorCode, Health, MessageFilter, Outcome, PeekFrom, TopicSettings,
+    Admin, Command, Dedupe, Durability, Engine, ErrorCode, Health, Message, MessageFilter, Outcome,
+    PeekFrom, Span, SubscriptionSettings, TopicName, TopicSettings, When,
 };
 
 #[test]
@@ -169,4 +171,103 @@ fn closing_answers_what_it_took() {
     let taker = again.consume(&topic, "s");
     again.settle();
     assert_eq!(taker.texts(), ["1"]);
+}
+
+/// Who finds what somebody else has just made is told as late as that one: it could be gone after
+/// a power loss otherwise. And nobody waits for messages that are in no hurry.
+#[test]
+fn what_was_made_a_moment_ago_is_there_for_all_at_the_same_time() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let topic: TopicName = "t".parse().unwrap();
+    let define = || Admin::Define {
+        topic: topic.clone(),
+        settings: TopicSettings {
+            durability: Some(Durability::Interval),
+            ..TopicSettings::default()
+        },
+    };
+    let subscribe = || Admin::Subscribe {
+        topic: topic.clone(),
+        subscription: "s".parse().unwrap(),
+        from: None,
+        settings: SubscriptionSettings::default(),
+    };
+    let tokens = [define(), define(), subscribe(), subscribe()].map(|command| bench.admin(command));
+    let taker = bench.consume(&topic, "s");
+    assert!(tokens.iter().all(|token| bench.result(*token).is_none()));
+    assert!(!taker.has_started());
+    bench.engine.step();
+    assert!(tokens.iter().all(|token| bench.result(*token).is_some()));
+    assert!(taker.has_started());
+    // Written, and not synced for a while.
+    bench.submit(publish(&topic, &["1"]));
+    bench.engine.step();
+    let again = bench.admin(define());
+    assert!(bench.result(again).is_some());
+}
+
+/// Deliveries that waited for the disk while their message expired, timed out or was replaced
+/// used to leave all the same.
+#[test]
+fn what_does_not_stand_any_more_does_not_leave() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let settings = TopicSettings {
+        dedupe: Some(Dedupe::Latest),
+        ack_timeout: Some(Span(Duration::from_secs(60))),
+        ..TopicSettings::default()
+    };
+    let topic = bench.define("t", settings);
+    let (first, second) = (bench.consume(&topic, "s"), bench.consume(&topic, "s"));
+    bench.settle();
+    let message = |text: &'static str, key: Option<&str>, ttl: Option<u64>| Message {
+        payload: text.into(),
+        key: key.map(Into::into),
+        expires: ttl.map(|ms| When::After(Duration::from_millis(ms))),
+        ..Message::default()
+    };
+    let send = |message: Message| {
+        bench.submit(Command::Publish {
+            topic: topic.clone(),
+            messages: [message].into_iter().collect(),
+        });
+    };
+    let taken = || [first.texts(), second.texts()].concat();
+    send(message("old", Some("k"), None));
+    send(message("new", Some("k"), None));
+    send(message("over", None, Some(5)));
+    bench.clock.advance(Duration::from_millis(6));
+    bench.settle();
+    assert_eq!(taken(), ["new"]);
+    send(message("late", None, None));
+    bench.clock.advance(Duration::from_secs(61));
+    bench.engine.tick();
+    bench.settle();
+    let mut taken = taken();
+    taken.sort_unstable();
+    assert_eq!(taken, ["late", "new"], "each once");
+}
+
+/// Room in a window that an expired delivery had is used at once.
+#[test]
+fn what_did_not_leave_takes_no_room() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let topic = bench.define("t", TopicSettings::default());
+    let taker = bench.consume_within(&topic, "s", 1);
+    bench.settle();
+    let brief = Message {
+        payload: "over".into(),
+        expires: Some(When::After(Duration::from_millis(5))),
+        ..Message::default()
+    };
+    bench.submit(Command::Publish {
+        topic: topic.clone(),
+        messages: [brief].into_iter().collect(),
+    });
+    bench.submit(publish(&topic, &["next"]));
+    bench.clock.advance(Duration::from_millis(6));
+    bench.settle();
+    assert_eq!(taker.texts(), ["next"]);
 }

@@ -244,3 +244,54 @@ fn identities_in_memory_are_new_after_every_power_loss() {
         disk = disk.survivor(run);
     }
 }
+
+/// After a power loss, other messages got the identities of those that it took, which had been
+/// confirmed and delivered.
+#[test]
+fn identities_that_a_power_loss_took_are_not_given_again() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let topic = bench.define_with("t", Durability::Interval);
+    let id = |bench: &Bench| {
+        let token = bench.submit(publish(&topic, &["1"]));
+        match bench.finish(token) {
+            Ok(Outcome::Done(receipt)) => receipt.ids[0],
+            other => panic!("{other:?}"),
+        }
+    };
+    let mut last = id(&bench);
+    let mut disk = disk.survivor(0);
+    for _ in 0..3 {
+        let bench = Bench::open(&disk);
+        let next = id(&bench);
+        assert!(last < next, "{last}, {next}");
+        last = next;
+        disk = disk.survivor(0);
+    }
+}
+
+/// What a consumer of two topics holds goes back when the subscription of one of them goes: the
+/// records of that were not among what the command was admitted with.
+#[test]
+fn a_subscription_can_go_whatever_its_consumers_hold_elsewhere() {
+    let disk = FaultDisk::new();
+    let bench = Bench::open(&disk);
+    let (one, other) = (
+        bench.define("one", TopicSettings::default()),
+        bench.define("other", TopicSettings::default()),
+    );
+    let taker = bench.consume_all(&[&one, &other], "s");
+    bench.settle();
+    bench.submit(publish(&one, &["1"; 100]));
+    bench.settle();
+    assert_eq!(taker.take().len(), 100);
+    let token = bench.admin(Admin::Unsubscribe {
+        topic: other,
+        subscription: "s".parse().unwrap(),
+    });
+    assert!(bench.finish(token).is_ok());
+    assert!(taker.ended().is_some());
+    let taker = bench.consume(&one, "s");
+    bench.settle();
+    assert_eq!(taker.take().len(), 100);
+}

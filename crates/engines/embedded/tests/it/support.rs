@@ -133,8 +133,22 @@ impl Bench {
         self.consume_all(&[topic], subscription)
     }
 
+    /// A consumer with a window of so many bytes.
+    pub(crate) fn consume_within(
+        &self,
+        topic: &TopicName,
+        subscription: &str,
+        window: u64,
+    ) -> Taker {
+        self.attach(&[topic], subscription, window)
+    }
+
     /// A consumer of the subscription of that name of several topics.
     pub(crate) fn consume_all(&self, topics: &[&TopicName], subscription: &str) -> Taker {
+        self.attach(topics, subscription, u64::MAX)
+    }
+
+    fn attach(&self, topics: &[&TopicName], subscription: &str, window_bytes: u64) -> Taker {
         let sink = Arc::new(Sink::default());
         let source = |topic: &&TopicName| Source {
             topic: (*topic).clone(),
@@ -144,7 +158,7 @@ impl Bench {
         let spec = ConsumeSpec {
             sources: topics.iter().map(source).collect(),
             credit: 1_000_000,
-            window_bytes: u64::MAX,
+            window_bytes,
             auto_ack: false,
         };
         let handle = self.engine.consume(&Caller::system(), spec, sink.clone());
