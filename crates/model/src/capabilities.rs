@@ -36,6 +36,8 @@ pub struct Capabilities {
     pub delay: bool,
     /// Nack with a delay.
     pub nack_delay: bool,
+    /// Waits between the deliveries of a message that fails (`retry`).
+    pub retry: bool,
     /// Expiry of messages.
     pub ttl: bool,
     /// Ack time-outs.

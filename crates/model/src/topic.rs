@@ -1,6 +1,9 @@
-use crate::{ByteSize, OptionChange, Priority, Span, Timestamp, TopicName, limits};
-use serde::{Deserialize, Serialize};
-use std::time::Duration;
+use crate::{Backoff, ByteSize, OptionChange, Priority, Span, Timestamp, TopicName, limits};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{self, Visitor, value::MapAccessDeserializer},
+};
+use std::{fmt, time::Duration};
 
 /// When a publish is confirmed, and what a confirmed message survives.
 #[derive(
@@ -75,14 +78,71 @@ pub enum StartFrom {
     New,
 }
 
-/// How long a returned message waits before it is available again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// How long a message waits whose delivery failed: by nack without a delay of its own, or by ack
+/// time-out. Reads also from one duration, which is then every wait.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Retry {
     /// Wait after the first failure; doubles with each further one.
     pub min: Span,
     /// Longest wait.
     pub max: Span,
+}
+
+impl Retry {
+    /// The wait after a message's delivery `attempt` (from 1) has failed.
+    pub fn wait(&self, attempt: u32) -> Duration {
+        let backoff = Backoff {
+            min: self.min.0,
+            max: self.max.0,
+        };
+        backoff.bound(attempt.saturating_sub(1))
+    }
+}
+
+impl<'de> Deserialize<'de> for Retry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Both {
+            min: Span,
+            max: Span,
+        }
+        struct Form;
+        impl Form {
+            fn fixed<E>(span: Result<Span, E>) -> Result<Retry, E> {
+                span.map(|span| Retry {
+                    min: span,
+                    max: span,
+                })
+            }
+        }
+        impl<'de> Visitor<'de> for Form {
+            type Value = Retry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration like 5s, or an object with the durations min and max")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Retry, E> {
+                Self::fixed(text.parse().map_err(E::custom))
+            }
+
+            fn visit_u64<E: de::Error>(self, millis: u64) -> Result<Retry, E> {
+                Self::fixed(Ok(Span(Duration::from_millis(millis))))
+            }
+
+            fn visit_i64<E: de::Error>(self, millis: i64) -> Result<Retry, E> {
+                let millis = u64::try_from(millis);
+                self.visit_u64(millis.map_err(|_| E::custom("a duration is not negative"))?)
+            }
+
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Retry, A::Error> {
+                let Both { min, max } = Both::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Retry { min, max })
+            }
+        }
+        deserializer.deserialize_any(Form)
+    }
 }
 
 /// The options of a topic as somebody asks for them: what is absent is not asked for.
@@ -632,6 +692,32 @@ mod tests {
                 "max_messages 5 null"
             ]
         );
+    }
+
+    #[test]
+    fn retry_is_one_wait_or_grows() {
+        let retry = |json: &str| serde_json::from_str::<Retry>(json);
+        let waits = |json: &str| {
+            let retry = retry(json).unwrap();
+            [1, 2, 3, 4, 99].map(|attempt| retry.wait(attempt).as_millis())
+        };
+        assert_eq!(waits(r#""5s""#), [5_000; 5]);
+        assert_eq!(waits("250"), [250; 5]);
+        let grows = r#"{"min":"1s","max":"5s"}"#;
+        assert_eq!(waits(grows), [1_000, 2_000, 4_000, 5_000, 5_000]);
+        assert_eq!(
+            serde_json::to_string(&retry(grows).unwrap()).unwrap(),
+            grows
+        );
+        for bad in [
+            r#""5 apples""#,
+            "-1",
+            "true",
+            r#"{"min":"1s"}"#,
+            r#"{"mix":1}"#,
+        ] {
+            assert!(retry(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

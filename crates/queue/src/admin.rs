@@ -105,7 +105,9 @@ impl Core {
                     self.require_subscription(index, name)?;
                 }
                 let subscriptions = self.topics[index].subscriptions.values();
-                let in_flight = subscriptions.map(|s| s.flights.len()).sum();
+                let in_flight = subscriptions
+                    .map(|s| s.flights.len() + s.leaving.len())
+                    .sum();
                 self.cost_of_removal(index, in_flight, &mut cost);
             }
             Admin::Redrive { .. } => return Err(refusal::not_offered("dead_letter", "redrive")),
@@ -274,8 +276,12 @@ impl Core {
 
     fn purge_subscription(&mut self, index: u32, number: u32, out: &mut Effects) -> u64 {
         let topic = &self.topics[index];
-        let flights = topic.subscription(number).flights.keys();
-        let mut in_flight: Vec<u64> = flights.copied().collect();
+        let subscription = topic.subscription(number);
+        let flights = subscription.flights.keys().copied();
+        // Dead letters are on their way; those that can't be stored have no other end.
+        let leaving = subscription.leaving.iter();
+        let leaving = leaving.filter(|(_, l)| !l.is_parked).map(|(s, _)| *s);
+        let mut in_flight: Vec<u64> = flights.chain(leaving).collect();
         in_flight.sort_unstable();
         if topic.logs() {
             let parts = Parts::of(topic.number, number);

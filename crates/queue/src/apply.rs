@@ -3,7 +3,10 @@
 use crate::{
     Core, Effects,
     consumer::Source,
-    moves::{Move, Moves},
+    leaving::Wait,
+    moves::{Endings, Move, Moves},
+    record::Reason,
+    work::Work,
 };
 use std::time::Duration;
 use trunkline_model::{Batch, Command, ConsumerId, DeliveryTag, Receipt, Timestamp};
@@ -13,7 +16,7 @@ use trunkline_model::{Batch, Command, ConsumerId, DeliveryTag, Receipt, Timestam
 enum Verdict {
     Ack,
     Reject,
-    Requeue { until: Option<Timestamp> },
+    Requeue(Wait),
     Extend { deadline: Timestamp },
 }
 
@@ -43,9 +46,12 @@ impl Core {
                     requeue,
                     delay,
                 } => {
-                    let until = (delay > Duration::ZERO).then(|| now.after(delay));
+                    let wait = match delay {
+                        Duration::ZERO => Wait::Retry,
+                        delay => Wait::Until(now.after(delay)),
+                    };
                     let verdict = match requeue {
-                        true => Verdict::Requeue { until },
+                        true => Verdict::Requeue(wait),
                         false => Verdict::Reject,
                     };
                     let done = self.judge(now, consumer, &tags, verdict, out);
@@ -72,57 +78,33 @@ impl Core {
         verdict: Verdict,
         out: &mut Effects,
     ) -> u64 {
-        let (mut done, mut moves) = (0, Moves::default());
+        let (mut done, mut acked, mut ends) = (0, Moves::default(), Endings::default());
         for tag in tags {
             match self.held(now, consumer, *tag) {
                 Some((source, sequence)) => {
-                    self.judge_one(source, sequence, verdict, &mut moves, out);
+                    let mut work = self.work(source.topic, out);
+                    match verdict {
+                        Verdict::Ack => work.ack(source, sequence, &mut acked),
+                        Verdict::Reject => {
+                            let number = source.subscription;
+                            work.give_up(now, sequence, number, Reason::Rejected, &mut ends);
+                        }
+                        Verdict::Requeue(wait) => {
+                            let number = source.subscription;
+                            work.end_attempt(now, sequence, number, wait, &mut ends);
+                        }
+                        Verdict::Extend { deadline } => {
+                            work.extend(sequence, source.subscription, deadline);
+                        }
+                    }
                     done += 1;
                 }
                 None => self.count_late(consumer, *tag),
             }
         }
-        match verdict {
-            Verdict::Ack => moves.log_acks(out),
-            Verdict::Reject => moves.log_rejects(out),
-            Verdict::Requeue { until } => moves.log_returns(until, out),
-            Verdict::Extend { .. } => {}
-        }
+        acked.log_acks(out);
+        ends.log(now, out);
         done
-    }
-
-    fn judge_one(
-        &mut self,
-        source: Source,
-        sequence: u64,
-        verdict: Verdict,
-        moves: &mut Moves,
-        out: &mut Effects,
-    ) {
-        let number = source.subscription;
-        let mut work = self.work(source.topic, out);
-        if work.topic.logs() {
-            moves.push(Move {
-                topic: work.topic.number,
-                subscription: number,
-                sequence,
-                attempt: 0,
-            });
-        }
-        match verdict {
-            Verdict::Ack => {
-                work.settle(sequence, number);
-                work.topic.subscription_mut(number).counts.acked += 1;
-            }
-            Verdict::Reject => {
-                work.settle(sequence, number);
-                work.topic.counts.dropped += 1;
-            }
-            Verdict::Requeue { until } => {
-                work.put_back(sequence, number, until);
-            }
-            Verdict::Extend { deadline } => work.extend(sequence, number, deadline),
-        }
     }
 
     /// The message behind a tag, if the consumer still holds it at `now`: neither settled
@@ -154,5 +136,16 @@ impl Core {
             let topic = &mut self.topics[source.topic];
             topic.subscription_mut(source.subscription).counts.late += 1;
         }
+    }
+}
+
+impl Work<'_> {
+    fn ack(&mut self, source: Source, sequence: u64, acked: &mut Moves) {
+        let number = source.subscription;
+        if self.topic.logs() {
+            acked.push(Move::of(self.topic.number, number, sequence));
+        }
+        self.settle(sequence, number);
+        self.topic.subscription_mut(number).counts.acked += 1;
     }
 }

@@ -4,7 +4,8 @@ use crate::{
     Core, Cost, Effects,
     consumer::{Consumer, Source},
     held::HeldTags,
-    moves::{Move, Moves},
+    leaving::Wait,
+    moves::Endings,
 };
 use trunkline_model::{
     ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, SubscriptionSettings, Timestamp, limits,
@@ -160,10 +161,9 @@ impl Core {
         }
     }
 
-    /// Ends a consumer: what it has not settled returns to its place. Returns how many
-    /// deliveries that were.
+    /// Ends a consumer: what it has not settled returns to its place, or is given up after
+    /// its last attempt. Returns how many deliveries that were.
     pub fn detach(&mut self, now: Timestamp, consumer: ConsumerId, out: &mut Effects) -> u64 {
-        let _ = now;
         let Some(index) = self.traffic.consumer_ids.remove(&consumer) else {
             return 0;
         };
@@ -177,22 +177,14 @@ impl Core {
             desk.attached.remove(&index);
             desk.ready.remove(&(source.served, index));
         }
-        let mut moves = Moves::default();
+        let mut ends = Endings::default();
         for held in &held {
             let source = sources[held.source as usize];
-            let work = &mut self.work(source.topic, out);
-            if work.topic.logs() {
-                moves.push(Move {
-                    topic: work.topic.number,
-                    subscription: source.subscription,
-                    sequence: held.sequence,
-                    attempt: 0,
-                });
-            }
-            let was_held = work.put_back(held.sequence, source.subscription, None);
-            debug_assert!(was_held, "a held delivery is in flight");
+            let mut work = self.work(source.topic, out);
+            let (sequence, number) = (held.sequence, source.subscription);
+            work.end_attempt(now, sequence, number, Wait::Nothing, &mut ends);
         }
-        moves.log_returns(None, out);
+        ends.log(now, out);
         self.traffic.consumers.remove(index);
         held.len() as u64
     }

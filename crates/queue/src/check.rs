@@ -1,6 +1,6 @@
 //! Whether a batch can run, and what it may cost. Changes nothing.
 
-use crate::{Core, Cost, record::encoded_bytes_max, refusal};
+use crate::{Core, Cost, publish::times, record::encoded_bytes_max, refusal};
 use hashbrown::HashMap;
 use trunkline_model::{
     Batch, Command, ConsumerId, DeliveryTag, Durability, Error, Message, Timestamp, TopicOptions,
@@ -10,11 +10,20 @@ use trunkline_model::{
 /// What a record costs beside its fields: kind, length and checksum in the journal.
 pub(crate) const FRAME_BYTES: usize = 16;
 /// At most, of an ack or its like for one message, without the frame.
-const SETTLE_BYTES: usize = 40;
+const SETTLE_BYTES: usize = 64;
 /// At most, of each further message in it.
 const SETTLE_BYTES_MORE: usize = 10;
 /// At most, of the definition of a topic without its name.
 pub(crate) const DEFINE_BYTES: usize = 1024;
+
+/// How tags of a command are looked at.
+#[derive(Clone, Copy)]
+struct Tags {
+    /// One that is not held fails the batch.
+    strict: bool,
+    /// One record tells of all in a subscription.
+    alike: bool,
+}
 
 /// What publishes of the batch add to bounded topics.
 type Growth<'a> = HashMap<&'a str, (u64, u64)>;
@@ -40,9 +49,12 @@ impl Core {
                 Command::Ack { consumer, tags }
                 | Command::Nack { consumer, tags, .. }
                 | Command::Extend { consumer, tags, .. } => {
-                    let strict = batch.strict;
-                    self.check_tags(now, *consumer, tags, strict, &mut cost)?;
-                    let ends = strict && !matches!(command, Command::Extend { .. });
+                    let how = Tags {
+                        strict: batch.strict,
+                        alike: !matches!(command, Command::Nack { .. }),
+                    };
+                    self.check_tags(now, *consumer, tags, how, &mut cost)?;
+                    let ends = batch.strict && !matches!(command, Command::Extend { .. });
                     settled.extend(tags.iter().filter(|_| ends).map(|tag| (*consumer, *tag)));
                 }
             }
@@ -72,7 +84,7 @@ impl Core {
         let logs = options.durability != Durability::Memory && !options.transient;
         let advances = topic.is_some_and(|topic| topic.needs_advance(messages.len() as u64));
         for message in messages {
-            check_message(name, message, options)?;
+            check_message(now, name, message, options)?;
             if logs {
                 cost.growth_bytes += encoded_bytes_max(message, subscriptions) + 2 * FRAME_BYTES;
                 // An expired message with the same key is dropped on the way.
@@ -151,13 +163,13 @@ impl Core {
         now: Timestamp,
         consumer: ConsumerId,
         tags: &[DeliveryTag],
-        strict: bool,
+        how: Tags,
         cost: &mut Cost,
     ) -> Result<(), Error> {
         let mut before = None;
         for tag in tags {
             let Some((source, _)) = self.held(now, consumer, *tag) else {
-                if strict {
+                if how.strict {
                     return Err(refusal::not_held(tag.0, consumer));
                 }
                 continue;
@@ -169,7 +181,8 @@ impl Core {
             cost.logs = true;
             cost.durability = cost.durability.max(topic.options.durability);
             let queue = (source.topic, source.subscription);
-            cost.settle_bytes += match before.replace(queue) == Some(queue) {
+            let alike = before.replace(queue) == Some(queue) && how.alike;
+            cost.settle_bytes += match alike {
                 true => SETTLE_BYTES_MORE,
                 false => SETTLE_BYTES + FRAME_BYTES,
             };
@@ -178,9 +191,19 @@ impl Core {
     }
 }
 
-fn check_message(topic: &str, message: &Message, options: &TopicOptions) -> Result<(), Error> {
+fn check_message(
+    now: Timestamp,
+    topic: &str,
+    message: &Message,
+    options: &TopicOptions,
+) -> Result<(), Error> {
     message.check_bounds()?;
     refusal::supported_message(message)?;
+    if let (Some(expires_at), Some(deliver_at)) = times(now, message, options)
+        && deliver_at >= expires_at
+    {
+        return Err(refusal::delayed_beyond(topic, deliver_at, expires_at));
+    }
     match message.priority {
         Some(priority) if u16::from(priority.0) >= options.priorities => {
             Err(refusal::bad_priority(topic, priority.0, options.priorities))

@@ -8,8 +8,9 @@
 use crate::{
     BodyRef, Core, Effects, Record, RecordError, ReplayError,
     lane::Placed,
+    leaving::Leaving,
     messages::{Messages, NO_KEY},
-    record::{Reader, varint},
+    record::{Reader, Reason, varint},
     subscription::{Delayed, Flight, Subscription},
     topic::Topic,
     traffic::Due,
@@ -17,11 +18,12 @@ use crate::{
     work::Work,
 };
 use compact_str::CompactString;
+use std::collections::BTreeMap;
 use trunkline_model::Timestamp;
 
 /// The version that is written, and the only one that is read: who doesn't know a
 /// checkpoint's version replays the log instead.
-const VERSION: u64 = 1;
+const VERSION: u64 = 2;
 
 /// Why a checkpoint is of no use. What it would have saved is to be had from the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -113,18 +115,33 @@ fn save_topic(topic: &Topic, out: &mut Vec<u8>) {
     }
     varint(out, topic.subscriptions.len() as u64);
     for subscription in topic.subscriptions.values() {
-        save_subscription(subscription, out);
+        save_subscription(subscription, &topic.messages, out);
     }
 }
 
-fn save_subscription(subscription: &Subscription, out: &mut Vec<u8>) {
+fn save_subscription(subscription: &Subscription, messages: &Messages, out: &mut Vec<u8>) {
     varint(out, subscription.number.into());
     subscription.waiting.save(out);
     varint(out, subscription.delayed.len() as u64);
-    for delayed in subscription.delayed.values() {
+    for delayed in subscription.delayed.iter(messages) {
         varint(out, delayed.until.as_micros());
         varint(out, delayed.lane.into());
         delayed.placed.save(out);
+    }
+    varint(out, subscription.leaving.len() as u64);
+    let mut leaving: Vec<&Leaving> = subscription.leaving.values().collect();
+    leaving.sort_unstable_by_key(|leaving| leaving.stamp);
+    for leaving in leaving {
+        varint(out, leaving.at.as_micros());
+        varint(out, leaving.lane.into());
+        leaving.placed.save(out);
+        varint(out, leaving.failed_at.as_micros());
+        varint(out, leaving.reason as u64);
+    }
+    varint(out, subscription.failed.len() as u64);
+    for (sequence, at) in &subscription.failed {
+        varint(out, *sequence);
+        varint(out, at.as_micros());
     }
     let mut flights: Vec<&Flight> = subscription.flights.values().collect();
     flights.sort_unstable_by_key(|flight| flight.order);
@@ -202,6 +219,26 @@ impl Work<'_> {
         for _ in 0..reader.varint()? {
             delayed.push(away(reader, messages)?);
         }
+        let mut leaving = Vec::new();
+        for _ in 0..reader.varint()? {
+            let (at, lane, placed) = away(reader, messages)?;
+            let failed_at = Timestamp::from_micros(reader.varint()?);
+            let reason = Reason::of(reader.small()?)?;
+            leaving.push(Leaving {
+                lane,
+                placed,
+                reason,
+                failed_at,
+                at,
+                stamp: self.traffic.stamp(),
+                is_parked: false,
+            });
+        }
+        let mut failed = BTreeMap::new();
+        for _ in 0..reader.varint()? {
+            let (sequence, at) = (reader.varint()?, reader.varint()?);
+            failed.insert(sequence, Timestamp::from_micros(at));
+        }
         let mut flights = Vec::new();
         for _ in 0..reader.varint()? {
             flights.push(away(reader, messages)?);
@@ -211,22 +248,27 @@ impl Work<'_> {
             return None;
         }
         subscription.waiting = waiting;
-        count += (delayed.len() + flights.len()) as u64;
+        subscription.failed = failed;
+        count += (delayed.len() + flights.len() + leaving.len()) as u64;
         for (until, lane, placed) in delayed {
-            let (topic, sequence) = (self.index, placed.sequence);
+            let usual = messages.usual_place(placed.sequence)?;
+            if subscription.delayed.get(placed.sequence, usual).is_some() {
+                return None;
+            }
             let delayed = Delayed {
                 until,
                 lane,
                 placed,
             };
-            let earlier = subscription.delayed.insert(sequence, delayed);
-            earlier.is_none().then_some(())?;
-            let due = Due::Delay {
-                topic,
-                subscription: number,
-                sequence,
-            };
-            self.traffic.timers.insert(until, due);
+            subscription.delayed.insert(delayed, usual);
+        }
+        self.traffic.retime(self.index, subscription, None);
+        for leaving in leaving {
+            let known = &self.topic.subscription(number).leaving;
+            if known.contains_key(&leaving.placed.sequence) {
+                return None;
+            }
+            self.add_leaving(number, leaving);
         }
         for (deadline, lane, placed) in flights {
             let known = &self.topic.subscription(number).flights;

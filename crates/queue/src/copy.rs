@@ -48,7 +48,7 @@ impl Core {
     /// they win over all before them. The put is listed in [`Effects::puts`], so that
     /// [`Core::set_body`] can say where the body is now. Returns whether anything was logged.
     ///
-    /// What is logged is longer than `record` by at most 64 bytes and 64 for each
+    /// What is logged is longer than `record` by at most 64 bytes and 128 for each
     /// subscription, without framing.
     pub fn copy(
         &self,
@@ -148,18 +148,38 @@ fn log_absence(
     out: &mut Effects,
 ) {
     let parts = Parts::of(topic.number, number);
+    let one = std::iter::once(sequence);
+    let subscription = topic.subscription(number);
+    let failed_at = match was {
+        Whereabouts::Leaving(leaving) => Some(leaving.failed_at),
+        _ => subscription.failed.get(&sequence).copied(),
+    };
     match was {
-        Whereabouts::Waiting(..) => {}
         Whereabouts::Delayed(delayed) => {
-            let parts = parts.at(Some(delayed.until));
-            out.log.push(kind::RETURN, |bytes| {
-                parts.encode(bytes, std::iter::once(sequence));
+            let parts = parts.at(Some(delayed.until)).failed(failed_at);
+            out.log.push(kind::RETURN, |bytes| parts.encode(bytes, one));
+            return;
+        }
+        _ if failed_at.is_some() => {
+            let parts = Parts::of(topic.number, number).failed(failed_at);
+            out.log.push(kind::RETURN, |bytes| parts.encode(bytes, one));
+        }
+        _ => {}
+    }
+    match was {
+        Whereabouts::Waiting(..) | Whereabouts::Delayed(..) => {}
+        Whereabouts::Leaving(leaving) => {
+            let attempt = leaving.placed.attempts;
+            let parts = parts.at(Some(leaving.at)).because(leaving.reason);
+            out.log.push(kind::LEAVE, |bytes| {
+                let attempts = std::iter::once(Attempt { sequence, attempt });
+                parts.encode(bytes, attempts);
             });
         }
         Whereabouts::Flight(Flight {
             placed, deadline, ..
         }) => {
-            let timeout = topic.subscription(number).options.ack_timeout.0;
+            let timeout = subscription.options.ack_timeout.0;
             let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
             let at = match *deadline {
                 Timestamp::MAX => published_at,

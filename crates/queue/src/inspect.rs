@@ -40,12 +40,12 @@ impl Core {
                 delayed,
                 by_priority: subscription.waiting.by_priority(),
                 oldest_at: oldest_of(topic, subscription),
-                in_flight: subscription.flights.len() as u64,
+                in_flight: (subscription.flights.len() + subscription.leaving.len()) as u64,
                 consumers: self.traffic.desks[subscription.desk].attached.len() as u32,
                 acked: subscription.counts.acked,
                 redelivered: subscription.counts.redelivered,
                 late: subscription.counts.late,
-                dead: 0,
+                dead: subscription.counts.dead,
             }
         });
         TopicInfo {
@@ -60,7 +60,7 @@ impl Core {
             dropped: topic.counts.dropped,
             replaced: topic.counts.replaced,
             duplicates: topic.counts.duplicates,
-            dead: 0,
+            dead: topic.counts.dead,
             subscriptions: subscriptions.collect(),
         }
     }
@@ -91,8 +91,10 @@ impl Core {
 /// be told without going through all of them.
 fn oldest_of(topic: &Topic, subscription: &Subscription) -> Option<Timestamp> {
     let waiting = subscription.waiting.fronts().map(|placed| placed.sequence);
-    let delayed = subscription.delayed.keys().next().copied();
+    let delayed = subscription.delayed.sequences().next();
     let in_flight = subscription.flights.keys().next().copied();
-    let oldest = waiting.chain(delayed).chain(in_flight).min()?;
+    let leaving = subscription.leaving.keys().next().copied();
+    let others = delayed.into_iter().chain(in_flight).chain(leaving);
+    let oldest = waiting.chain(others).min()?;
     Some(topic.messages.at(oldest).published_at)
 }

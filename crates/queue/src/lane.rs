@@ -99,6 +99,15 @@ impl Lane {
         is_fresh || self.returned.contains_key(&position)
     }
 
+    /// Which message stands at a position.
+    pub(crate) fn sequence_at(&self, position: u64) -> Option<u64> {
+        let (number, bit) = split(position);
+        match self.fresh.get(number) {
+            Some(bits) if bits & bit != 0 => Some(position),
+            _ => self.returned.get(&position).map(|(sequence, _)| *sequence),
+        }
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.len == 0
     }

@@ -23,11 +23,13 @@ mod checkpoint;
 mod consumer;
 mod copy;
 mod core;
+mod delays;
 mod effects;
 mod held;
 mod inspect;
 mod keys;
 mod lane;
+mod leaving;
 mod messages;
 mod moves;
 mod peek;
@@ -52,7 +54,7 @@ pub use copy::Defined;
 pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
 pub use peek::{Look, PeekPage, Peeked};
 pub use record::{
-    Attempt, Backlog, Define, Delivered, Dropped, Item, List, Placement, Purged, Put, Reason,
+    Attempt, Backlog, Define, Delivered, Dropped, Item, Left, List, Placement, Purged, Put, Reason,
     Record, RecordError, Remember, RememberedId, ReplayError, Returned, Run, Settled, Subscribe,
     SubscriptionCounts, TopicCounts, decode_message,
     kind::{

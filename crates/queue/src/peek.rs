@@ -191,9 +191,8 @@ impl Subscription {
             });
         let behind = |state| here(state).map_or(Unbounded, |c| Excluded(c.position));
         let delayed = self.delayed.range((behind(Delayed), Unbounded));
-        let delayed = delayed.map(|(sequence, delayed)| {
-            let cursor = PeekCursor::sequence(Delayed, *sequence);
-            (cursor, *sequence, delayed.placed.attempts)
+        let delayed = delayed.map(|(sequence, attempts)| {
+            (PeekCursor::sequence(Delayed, sequence), sequence, attempts)
         });
         let in_flight = self.flights.range((behind(InFlight), Unbounded));
         let in_flight = in_flight.map(|(sequence, flight)| {
@@ -214,9 +213,9 @@ impl Subscription {
             let cursor = PeekCursor::sequence(MessageState::InFlight, sequence);
             return Some((cursor, sequence, flight.placed.attempts));
         }
-        if let Some(delayed) = self.delayed.get(&sequence) {
+        if let Some(attempts) = self.delayed.attempts_of(sequence) {
             let cursor = PeekCursor::sequence(MessageState::Delayed, sequence);
-            return Some((cursor, sequence, delayed.placed.attempts));
+            return Some((cursor, sequence, attempts));
         }
         let usual = topic.messages.usual_place(sequence)?;
         let (lane, position) = self.waiting.place_of(sequence, usual);

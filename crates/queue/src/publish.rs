@@ -3,10 +3,11 @@
 use crate::{
     BodyRef, PutHandle,
     core::SEQUENCES_RESERVED,
-    moves::{Move, Moves},
+    lane::Placed,
+    moves::Endings,
     publish_ids::Seen,
     record::{Placement, PutPlace, RUN_MAX, Run, encode_pair, encode_put, kind},
-    topic::{BACKLOG, Topic},
+    topic::Topic,
     work::{NewMessage, Work},
 };
 use smallvec::SmallVec;
@@ -66,7 +67,8 @@ impl Work<'_> {
             priority: message.priority,
             unsettled: self.topic.subscriptions.len() as u32,
         });
-        self.stand_everywhere((message.priority.0, sequence), &places);
+        let usual = (message.priority.0, sequence);
+        self.stand_everywhere(usual, &places, message.deliver_at);
         let put = PutHandle {
             topic: self.index,
             sequence,
@@ -100,9 +102,9 @@ impl Work<'_> {
         };
         let older = self.topic.messages.at(sequence);
         if older.is_expired(now) {
-            let mut moves = Moves::default();
-            self.expire(sequence, &mut moves);
-            moves.log_expiries(self.out);
+            let mut ends = Endings::default();
+            self.expire(now, sequence, &mut ends);
+            ends.log(now, self.out);
             return (Places::new(), None);
         }
         let usual = older.usual_place();
@@ -122,29 +124,25 @@ impl Work<'_> {
     }
 
     /// A new message waits in every subscription: where it took over a place, there.
-    fn stand_everywhere(&mut self, (lane, sequence): (u8, u64), places: &Places) {
+    fn stand_everywhere(
+        &mut self,
+        (lane, sequence): (u8, u64),
+        places: &Places,
+        until: Option<Timestamp>,
+    ) {
         let numbers: SmallVec<[u32; 16]> = self.topic.subscriptions.keys().copied().collect();
         let mut places = places.iter().peekable();
+        let fresh = |position| Placed {
+            position,
+            sequence,
+            attempts: 0,
+        };
         for number in numbers {
             match places.next_if(|place| place.subscription == number) {
-                Some(kept) => self.stand(sequence, number, kept.lane, kept.position, 0),
-                None => self.stand(sequence, number, lane, sequence, 0),
+                Some(kept) => self.stand(number, kept.lane, fresh(kept.position), until),
+                None => self.stand(number, lane, fresh(sequence), until),
             }
         }
-    }
-
-    /// A message's time is over: it leaves all subscriptions.
-    pub(crate) fn expire(&mut self, sequence: u64, moves: &mut Moves) {
-        if self.topic.logs() {
-            moves.push(Move {
-                topic: self.topic.number,
-                subscription: BACKLOG,
-                sequence,
-                attempt: 0,
-            });
-        }
-        self.discard(sequence);
-        self.topic.counts.expired += 1;
     }
 
     /// Reserves more sequences, and says so in the log.
@@ -185,8 +183,23 @@ impl Topic {
     }
 }
 
-fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMessage {
+/// When a message of a topic expires, and until when it is held back.
+pub(crate) fn times(
+    now: Timestamp,
+    message: &Message,
+    options: &TopicOptions,
+) -> (Option<Timestamp>, Option<Timestamp>) {
     let expires_at = message.expires.map(|when| when.resolve(now));
+    let deliver_at = message.deliver.map(|when| when.resolve(now));
+    (
+        expires_at.or_else(|| options.default_expiry(now)),
+        // What is over is no delay.
+        deliver_at.filter(|at| *at > now),
+    )
+}
+
+fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMessage {
+    let (expires_at, deliver_at) = times(now, &message, options);
     StoredMessage {
         payload: message.payload,
         content_type: message.content_type,
@@ -195,8 +208,8 @@ fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMes
         publish_id: message.publish_id,
         priority: message.priority.unwrap_or(options.default_priority),
         published_at: now,
-        expires_at: expires_at.or_else(|| options.default_expiry(now)),
-        deliver_at: None,
+        expires_at,
+        deliver_at,
         headers: message.headers,
         traceparent: message.traceparent,
     }

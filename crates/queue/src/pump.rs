@@ -4,7 +4,8 @@
 use crate::{
     Core, Deliver, Effects,
     held::Held,
-    moves::{Move, Moves},
+    moves::{Endings, Move, Moves},
+    record::Reason,
     subscription::{Flight, Holder},
 };
 use smallvec::SmallVec;
@@ -15,7 +16,7 @@ use trunkline_model::{Delivery, DeliveryMode, DeliveryTag, Timestamp};
 struct Pumped {
     delivered: Moves,
     acked: Moves,
-    expired: Moves,
+    ends: Endings,
     /// Consumers and sources whose batch is being filled.
     filling: SmallVec<[(u32, u32); 4]>,
 }
@@ -37,7 +38,7 @@ impl Core {
         for (consumer, source) in pumped.filling {
             self.traffic.consumers[consumer].sources[source as usize].is_filling = false;
         }
-        pumped.expired.log_expiries(out);
+        pumped.ends.log(now, out);
         pumped.delivered.log_deliveries(now, out);
         pumped.acked.log_acks(out);
     }
@@ -64,7 +65,15 @@ impl Core {
             let stored = topic.messages.at(placed.sequence);
             if stored.is_expired(now) {
                 let mut work = self.work(topic_index, out);
-                work.expire(placed.sequence, &mut pumped.expired);
+                work.expire(now, placed.sequence, &mut pumped.ends);
+                continue;
+            }
+            let max = subscription.options.max_attempts;
+            if max > 0 && placed.attempts >= max {
+                // The bound was set lower meanwhile, or a return was not logged.
+                let (sequence, ends) = (placed.sequence, &mut pumped.ends);
+                let mut work = self.work(topic_index, out);
+                work.give_up(now, sequence, number, Reason::Exhausted, ends);
                 continue;
             }
             let (bytes, mode) = (stored.bytes, subscription.options.delivery);
@@ -133,10 +142,8 @@ impl Core {
             durability: topic.options.durability,
         });
         let step = Move {
-            topic: index,
-            subscription: number,
-            sequence: stored.sequence,
             attempt: placed.attempts,
+            ..Move::of(index, number, stored.sequence)
         };
         let source_entry = &mut consumer.sources[source as usize];
         source_entry.served = stamp;

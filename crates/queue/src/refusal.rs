@@ -3,7 +3,7 @@
 
 use trunkline_model::{
     Dedupe, Error, ErrorCode, Message, OptionConflict, Overflow, SubscriptionOptions,
-    SubscriptionSettings, TopicOptions, TopicSettings,
+    SubscriptionSettings, Timestamp, TopicOptions, TopicSettings,
 };
 
 pub(crate) fn no_topic(name: &str) -> Error {
@@ -60,6 +60,16 @@ pub(crate) fn bad_priority(topic: &str, priority: u8, priorities: u16) -> Error 
     ))
     .with("topic", topic)
     .with("max", max)
+}
+
+pub(crate) fn delayed_beyond(topic: &str, deliver_at: Timestamp, expires_at: Timestamp) -> Error {
+    Error::invalid_params(format!(
+        "a message for topic {topic} would be delivered from {deliver_at} on and expire at \
+         {expires_at}; deliver_at must be before expires_at"
+    ))
+    .with("topic", topic)
+    .with("deliver_at", deliver_at.to_string())
+    .with("expires_at", expires_at.to_string())
 }
 
 pub(crate) fn conflict(what: &str, conflicts: &[OptionConflict]) -> Error {
@@ -123,13 +133,11 @@ fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
         "dead_letter_expired",
     )?;
     let bounded = options.max_messages.is_some() || options.max_bytes.is_some();
-    refuse_if(bounded, "limits", "a bound of a subscription")?;
-    refuse_if(options.retry.is_some(), "retry", "retry")
+    refuse_if(bounded, "limits", "a bound of a subscription")
 }
 
 /// Whether a message asks only for what the queue offers.
 pub(crate) fn supported_message(message: &Message) -> Result<(), Error> {
-    refuse_if(message.deliver.is_some(), "delay", "deliver_at (delay)")?;
     refuse_if(message.group.is_some(), "groups", "group")
 }
 

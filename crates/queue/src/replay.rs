@@ -6,9 +6,13 @@
 
 use crate::{
     BodyRef, Core, Effects, ReplayError,
-    moves::Moves,
+    lane::Placed,
+    leaving::Wait,
+    moves::Endings,
     publish_ids::Seen,
-    record::{Attempt, Define, Delivered, Put, Record, RememberedId, Returned, Subscribe},
+    record::{
+        Attempt, Define, Delivered, Left, Put, Reason, Record, RememberedId, Returned, Subscribe,
+    },
     subscription::Flight,
     topic::Topic,
     work::{NewMessage, Work},
@@ -95,7 +99,12 @@ impl Core {
                 for sequence in dropped.messages.iter() {
                     if work.topic.messages.contains(sequence) {
                         work.discard(sequence);
-                        work.topic.counts.expired += 1;
+                        let counts = &mut work.topic.counts;
+                        match dropped.reason {
+                            Reason::Expired => counts.expired += 1,
+                            Reason::Redriven => {}
+                            Reason::Rejected | Reason::Exhausted => counts.dropped += 1,
+                        }
                     }
                 }
             }
@@ -106,6 +115,20 @@ impl Core {
                 let mut work = self.replayed(purged.topic, out);
                 if work.topic.subscriptions.contains_key(&purged.subscription) {
                     work.purge(purged.subscription, stays);
+                }
+            }
+            Record::Leave(left) => {
+                let mut work = self.replayed(left.topic, out);
+                for Attempt { sequence, attempt } in left.messages.iter() {
+                    work.replay_leave(&left, sequence, attempt);
+                }
+            }
+            Record::Bury(settled) => {
+                let mut work = self.replayed(settled.topic, out);
+                for sequence in settled.messages.iter() {
+                    if work.replay_settle(sequence, settled.subscription) {
+                        work.count_dead(settled.subscription);
+                    }
                 }
             }
         }
@@ -197,12 +220,12 @@ impl Core {
     /// again.
     pub fn recovered(&mut self, now: Timestamp, out: &mut Effects) {
         let topics: Vec<u32> = self.topics.iter().map(|(index, _)| index).collect();
-        let mut returned = Moves::default();
+        let mut ends = Endings::default();
         for index in topics {
             if self.topics[index].name.is_none() {
                 self.remove_topic(index, out);
             } else {
-                self.work(index, out).recover(&mut returned);
+                self.work(index, out).recover(now, &mut ends);
             }
         }
         let names: Vec<u32> = self.by_number.values().copied().collect();
@@ -213,7 +236,7 @@ impl Core {
                 work.log_advance();
             }
         }
-        returned.log_returns(None, out);
+        ends.log(now, out);
         while self.next_deadline().is_some_and(|due| due <= now) {
             self.tick(now, out);
         }
@@ -253,10 +276,14 @@ impl Work<'_> {
         // A copy further on in the log wins.
         let is_new = sequence >= self.topic.next_sequence && sequence < u64::MAX;
         let again = (!is_new).then_some(sequence);
-        for older in [put.replaces, again].into_iter().flatten() {
-            if self.topic.messages.contains(older) {
-                self.discard(older);
-            }
+        if let Some(older) = put
+            .replaces
+            .filter(|older| self.topic.messages.contains(*older))
+        {
+            self.discard(older);
+        }
+        if let Some(older) = again {
+            self.forget(older);
         }
         let topic = &mut *self.topic;
         if topic.next_sequence <= put.sequence {
@@ -275,6 +302,12 @@ impl Work<'_> {
                 .remember(Seen { id, at, sequence }, window);
         }
         let key = put.key.filter(|_| topic.dedupes());
+        // A message that only leaves has lost its key, though no record says so.
+        if let Some(holder) = key.and_then(|key| self.topic.keys.find(key))
+            && self.topic.only_leaves(holder)
+        {
+            self.strip(holder);
+        }
         self.store(NewMessage {
             sequence,
             body,
@@ -291,12 +324,21 @@ impl Work<'_> {
         let usual = (put.priority.0, put.sequence);
         for number in put.subscriptions.iter().flat_map(|run| run.numbers()) {
             self.open(number);
-            self.place(sequence, number, usual.0, usual.1, 0);
+            let placed = Placed {
+                position: usual.1,
+                sequence,
+                attempts: 0,
+            };
+            self.place(number, usual.0, placed, put.deliver_at);
         }
         for place in put.placements.iter() {
             self.open(place.subscription);
-            let (number, lane, position) = (place.subscription, place.lane, place.position);
-            self.place(sequence, number, lane, position, place.attempts);
+            let placed = Placed {
+                position: place.position,
+                sequence,
+                attempts: place.attempts,
+            };
+            self.place(place.subscription, place.lane, placed, put.deliver_at);
         }
     }
 
@@ -320,7 +362,10 @@ impl Work<'_> {
         let Some(subscription) = self.topic.subscriptions.get_mut(&number) else {
             return;
         };
-        let Some(was) = subscription.withdraw(sequence, usual) else {
+        let taken = self
+            .traffic
+            .withdraw(self.index, subscription, sequence, usual);
+        let Some(was) = taken else {
             return;
         };
         let (lane, mut placed) = was.place();
@@ -331,7 +376,6 @@ impl Work<'_> {
             subscription.counts.redelivered += u64::from(attempt > 1 && is_new);
         }
         let timeout = subscription.options.ack_timeout.0;
-        self.traffic.forget(self.index, number, sequence, was);
         let flight = Flight {
             lane,
             placed,
@@ -356,6 +400,29 @@ impl Work<'_> {
                 && self.topic.subscriptions.contains_key(&number)
             {
                 self.put_back(sequence, number, returned.until);
+                self.note_failure(sequence, number, returned.failed_at);
+            }
+        }
+    }
+
+    fn note_failure(&mut self, sequence: u64, number: u32, failed_at: Option<Timestamp>) {
+        let usual = self.topic.messages.usual_place(sequence);
+        let subscription = self.topic.subscription_mut(number);
+        if let (Some(at), Some(usual)) = (failed_at, usual)
+            && subscription.has(sequence, usual)
+        {
+            subscription.failed.entry(sequence).or_insert(at);
+        }
+    }
+
+    fn replay_leave(&mut self, left: &Left<'_>, sequence: u64, attempts: u32) {
+        if self
+            .leave(left.at, sequence, left.subscription, left.reason)
+            .is_some()
+        {
+            let subscription = self.topic.subscription_mut(left.subscription);
+            if let Some(leaving) = subscription.leaving.get_mut(&sequence) {
+                leaving.placed.attempts = attempts;
             }
         }
     }
@@ -383,7 +450,7 @@ impl Work<'_> {
         }
     }
 
-    fn recover(&mut self, returned: &mut Moves) {
+    fn recover(&mut self, now: Timestamp, ends: &mut Endings) {
         let numbers: Vec<u32> = self.topic.subscriptions.keys().copied().collect();
         for number in numbers {
             if self.topic.subscription(number).is_orphan() {
@@ -393,7 +460,7 @@ impl Work<'_> {
             let flights = self.topic.subscription(number).flights.keys();
             let sequences: Vec<u64> = flights.copied().collect();
             for sequence in sequences {
-                self.time_out(sequence, number, returned);
+                self.end_attempt(now, sequence, number, Wait::Nothing, ends);
             }
         }
         debug_assert!(!self.has_backlog() || self.topic.names.is_empty());

@@ -1,6 +1,9 @@
 //! Subscriptions come and go.
 
 use crate::{
+    delays::Delays,
+    lane::Placed,
+    leaving::Leaving,
     record::{Backlog, Subscribe, SubscriptionCounts, encode_pair, kind},
     subscription::Subscription,
     topic::BACKLOG,
@@ -91,8 +94,10 @@ impl Work<'_> {
             options: settings.resolve(&self.topic.options),
             settings,
             waiting: Waiting::default(),
-            delayed: BTreeMap::new(),
+            delayed: Delays::default(),
             flights: BTreeMap::new(),
+            leaving: BTreeMap::new(),
+            failed: BTreeMap::new(),
             desk: self.traffic.open_desk(self.index, number),
             counts: SubscriptionCounts::default(),
         };
@@ -104,13 +109,41 @@ impl Work<'_> {
     fn take_stored(&mut self, number: u32) {
         if let Some(backlog) = self.topic.subscriptions.remove(&BACKLOG) {
             self.traffic.close_desk(backlog.desk);
-            self.topic.subscription_mut(number).waiting = backlog.waiting;
+            self.take_backlog(number, backlog);
             return;
         }
         let sequences: Vec<u64> = self.topic.messages.sequences().collect();
         for sequence in sequences {
             let (lane, position) = self.topic.messages.at(sequence).usual_place();
-            self.place(sequence, number, lane, position, 0);
+            let placed = Placed {
+                position,
+                sequence,
+                attempts: 0,
+            };
+            if self.topic.only_leaves(sequence) {
+                continue;
+            }
+            // Where it was never delivered, it is held back for everybody.
+            let others = self.topic.subscriptions.values();
+            let until = others.filter_map(|s| s.delayed.fresh(sequence)).next();
+            self.place(number, lane, placed, until);
+        }
+    }
+
+    fn take_backlog(&mut self, number: u32, mut backlog: Subscription) {
+        let delays = std::mem::take(&mut backlog.delayed);
+        let first = delays.first();
+        let subscription = self.topic.subscription_mut(number);
+        subscription.waiting = std::mem::take(&mut backlog.waiting);
+        subscription.delayed = delays;
+        self.traffic.retime(self.index, &backlog, first);
+        self.traffic
+            .retime(self.index, self.topic.subscription(number), None);
+        // Kept messages that expired, and leave: asked for anew, in this name.
+        for leaving in backlog.leaving.into_values() {
+            let stamp = self.traffic.stamp();
+            self.traffic.leaving.remove(&leaving.stamp);
+            self.add_leaving(number, Leaving { stamp, ..leaving });
         }
     }
 

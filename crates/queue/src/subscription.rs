@@ -1,9 +1,9 @@
-use crate::{SubscriptionCounts, lane::Placed, waiting::Waiting};
+use crate::{SubscriptionCounts, delays::Delays, lane::Placed, leaving::Leaving, waiting::Waiting};
 use std::collections::BTreeMap;
 use trunkline_model::{SubscriptionName, SubscriptionOptions, SubscriptionSettings, Timestamp};
 
 /// A named durable queue on a topic. Each of its messages is in exactly one of `waiting`,
-/// `delayed` and `flights`.
+/// `delayed`, `flights` and `leaving`.
 #[derive(Clone, Debug)]
 pub(crate) struct Subscription {
     pub(crate) number: u32,
@@ -12,10 +12,15 @@ pub(crate) struct Subscription {
     pub(crate) settings: SubscriptionSettings,
     pub(crate) options: SubscriptionOptions,
     pub(crate) waiting: Waiting,
-    /// Returned with a delay, by sequence.
-    pub(crate) delayed: BTreeMap<u64, Delayed>,
+    /// Held back until their time.
+    pub(crate) delayed: Delays,
     /// Delivered and not settled, by sequence.
     pub(crate) flights: BTreeMap<u64, Flight>,
+    /// Given up and on their way to the dead-letter topic, by sequence.
+    pub(crate) leaving: BTreeMap<u64, Leaving>,
+    /// When deliveries first failed, of messages that are still here: only where there is a
+    /// topic for dead letters, which tell it.
+    pub(crate) failed: BTreeMap<u64, Timestamp>,
     /// Where its consumers queue: see [`Traffic`](crate::traffic::Traffic).
     pub(crate) desk: u32,
     pub(crate) counts: SubscriptionCounts,
@@ -57,6 +62,8 @@ pub(crate) enum Whereabouts {
     Waiting(u8, Placed),
     Delayed(Delayed),
     Flight(Flight),
+    /// Only of one that is looked for: what leaves doesn't go anywhere else.
+    Leaving(Leaving),
 }
 
 impl Whereabouts {
@@ -66,22 +73,30 @@ impl Whereabouts {
             Self::Waiting(lane, placed) => (*lane, *placed),
             Self::Delayed(delayed) => (delayed.lane, delayed.placed),
             Self::Flight(flight) => (flight.lane, flight.placed),
+            Self::Leaving(leaving) => (leaving.lane, leaving.placed),
         }
     }
 }
 
 impl Subscription {
-    /// Takes a message out; `usual` is its [`Stored::usual_place`](crate::messages::Stored).
+    /// Whether a message is here and doesn't leave.
+    pub(crate) fn has(&self, sequence: u64, usual: (u8, u64)) -> bool {
+        self.flights.contains_key(&sequence) || self.queued_place(sequence, usual).is_some()
+    }
+
+    /// Takes a message out that doesn't leave; `usual` is its [`Stored::usual_place`](crate::messages::Stored).
     pub(crate) fn withdraw(&mut self, sequence: u64, usual: (u8, u64)) -> Option<Whereabouts> {
         if let Some(flight) = self.flights.remove(&sequence) {
             return Some(Whereabouts::Flight(flight));
         }
-        if let Some(delayed) = self.delayed.remove(&sequence) {
+        if let Some(delayed) = self.delayed.remove(sequence, usual) {
             return Some(Whereabouts::Delayed(delayed));
         }
         let (lane, position) = self.waiting.place_of(sequence, usual);
+        if !self.waiting.holds((lane, position), sequence) {
+            return None;
+        }
         let placed = self.waiting.remove(lane, position)?;
-        debug_assert_eq!(placed.sequence, sequence);
         Some(Whereabouts::Waiting(lane, placed))
     }
 
@@ -90,8 +105,11 @@ impl Subscription {
         if let Some(flight) = self.flights.get(&sequence) {
             return Some(Whereabouts::Flight(*flight));
         }
-        if let Some(delayed) = self.delayed.get(&sequence) {
-            return Some(Whereabouts::Delayed(*delayed));
+        if let Some(leaving) = self.leaving.get(&sequence) {
+            return Some(Whereabouts::Leaving(*leaving));
+        }
+        if let Some(delayed) = self.delayed.get(sequence, usual) {
+            return Some(Whereabouts::Delayed(delayed));
         }
         let (lane, position) = self.waiting.place_of(sequence, usual);
         let placed = self.waiting.get((lane, position))?;
@@ -100,11 +118,11 @@ impl Subscription {
 
     /// Priority and position of a message that is not in flight here.
     pub(crate) fn queued_place(&self, sequence: u64, usual: (u8, u64)) -> Option<(u8, u64)> {
-        match self.delayed.get(&sequence) {
+        match self.delayed.get(sequence, usual) {
             Some(delayed) => Some((delayed.lane, delayed.placed.position)),
             None => {
                 let place = self.waiting.place_of(sequence, usual);
-                self.waiting.contains(place).then_some(place)
+                self.waiting.holds(place, sequence).then_some(place)
             }
         }
     }
@@ -114,13 +132,14 @@ impl Subscription {
         self.name.is_none() && self.number != crate::topic::BACKLOG
     }
 
-    /// All its messages: waiting in the order of delivery, delayed, in flight.
+    /// All its messages: waiting in the order of delivery, delayed, in flight, leaving.
     pub(crate) fn sequences(&self) -> Vec<u64> {
         let waiting = self.waiting.iter().map(|(_, placed)| placed.sequence);
-        let delayed = self.delayed.keys().copied();
+        let delayed = self.delayed.sequences();
         waiting
             .chain(delayed)
             .chain(self.flights.keys().copied())
+            .chain(self.leaving.keys().copied())
             .collect()
     }
 }

@@ -1,11 +1,6 @@
 //! What happens by itself as time passes.
 
-use crate::{
-    Core, Effects,
-    moves::{Move, Moves},
-    traffic::Due,
-    work::Work,
-};
+use crate::{Core, Effects, leaving::Wait, moves::Endings, traffic::Due, work::Work};
 use std::time::Duration;
 use trunkline_model::Timestamp;
 
@@ -24,49 +19,34 @@ impl Core {
     /// over return, delays end. One call serves at most ten thousand; more may be left while
     /// [`Core::next_deadline`] is not later than `now`.
     pub fn tick(&mut self, now: Timestamp, out: &mut Effects) {
-        let (mut expired, mut returned) = (Moves::default(), Moves::default());
+        let mut ends = Endings::default();
         for _ in 0..TICK_MAX {
             let Some((_, due)) = self.traffic.timers.pop_due(now) else {
                 break;
             };
             match due {
                 Due::Expiry { topic, sequence } => {
-                    self.work(topic, out).expire(sequence, &mut expired)
+                    self.work(topic, out).expire(now, sequence, &mut ends);
                 }
                 Due::AckTimeout {
                     topic,
                     subscription,
                     sequence,
-                } => self
-                    .work(topic, out)
-                    .time_out(sequence, subscription, &mut returned),
+                } => {
+                    let mut work = self.work(topic, out);
+                    work.end_attempt(now, sequence, subscription, Wait::Retry, &mut ends);
+                }
                 Due::Delay {
                     topic,
                     subscription,
-                    sequence,
-                } => self.work(topic, out).end_delay(sequence, subscription),
+                } => self.work(topic, out).end_delay(subscription),
             }
         }
-        expired.log_expiries(out);
-        returned.log_returns(None, out);
+        ends.log(now, out);
     }
 }
 
 impl Work<'_> {
-    /// A delivery ends because nobody acknowledged it.
-    pub(crate) fn time_out(&mut self, sequence: u64, number: u32, returned: &mut Moves) {
-        if self.topic.logs() {
-            returned.push(Move {
-                topic: self.topic.number,
-                subscription: number,
-                sequence,
-                attempt: 0,
-            });
-        }
-        let was_due = self.put_back(sequence, number, None);
-        debug_assert!(was_due, "the message was in flight");
-    }
-
     /// Starts the ack time-out of a delivery anew, if it has one.
     pub(crate) fn extend(&mut self, sequence: u64, number: u32, deadline: Timestamp) {
         let topic = self.index;

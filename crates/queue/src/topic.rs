@@ -73,6 +73,21 @@ impl Topic {
         }
     }
 
+    /// Whether a subscription's dead letters have a topic: another one than this.
+    pub(crate) fn buries(&self, number: u32) -> bool {
+        let dead_letter = &self.subscription(number).options.dead_letter;
+        dead_letter.is_some() && *dead_letter != self.name
+    }
+
+    /// Whether all that is still to happen to a stored message is that its dead letters are
+    /// stored.
+    pub(crate) fn only_leaves(&self, sequence: u64) -> bool {
+        let leaves = |s: &&Subscription| s.leaving.contains_key(&sequence);
+        let leaving = self.subscriptions.values().filter(leaves).count();
+        let stored = self.messages.get(sequence);
+        leaving > 0 && stored.is_some_and(|stored| stored.unsettled as usize == leaving)
+    }
+
     /// The name, or what stands for it in texts.
     pub(crate) fn label(&self) -> &str {
         self.name.as_deref().unwrap_or("(undefined)")

@@ -2,11 +2,12 @@
 
 use crate::{
     consumer::Consumer,
+    leaving::Leaver,
     slab::Slab,
-    subscription::{Flight, Whereabouts},
+    subscription::{Flight, Subscription, Whereabouts},
 };
 use hashbrown::HashMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use trunkline_model::{ConsumerId, DeadlineQueue, Timestamp};
 
 /// What happens at a deadline.
@@ -20,12 +21,8 @@ pub(crate) enum Due {
         subscription: u32,
         sequence: u64,
     },
-    /// A delayed message is available.
-    Delay {
-        topic: u32,
-        subscription: u32,
-        sequence: u64,
-    },
+    /// The first delayed message of a subscription is available.
+    Delay { topic: u32, subscription: u32 },
 }
 
 /// Where the consumers of one subscription queue for its messages.
@@ -50,6 +47,8 @@ pub(crate) struct Traffic {
     /// Desks where something may have become possible, least recently served first.
     pub(crate) turns: BTreeSet<(u64, u32)>,
     pub(crate) timers: DeadlineQueue<Due>,
+    /// Messages that leave and whose bodies were not asked for yet, by stamp.
+    pub(crate) leaving: BTreeMap<u64, Leaver>,
     /// Logged messages × subscriptions that have not settled them.
     pub(crate) units: u64,
     last_stamp: u64,
@@ -123,24 +122,50 @@ impl Traffic {
         self.unpark(holder.consumer);
     }
 
-    /// A message left a subscription: nothing waits for it there any more.
-    pub(crate) fn forget(
+    /// Takes a message out of a subscription and sees to what waited for it there; `usual` is
+    /// its [`usual_place`](crate::messages::Stored::usual_place).
+    pub(crate) fn withdraw(
         &mut self,
         topic: u32,
-        subscription: u32,
+        subscription: &mut Subscription,
         sequence: u64,
-        was: Whereabouts,
+        usual: (u8, u64),
+    ) -> Option<Whereabouts> {
+        let before = subscription.delayed.first();
+        let was = subscription.withdraw(sequence, usual)?;
+        self.retime(topic, subscription, before);
+        self.forget(topic, subscription.number, sequence, was);
+        Some(was)
+    }
+
+    /// Delays of a subscription have changed, of which `before` was the first.
+    pub(crate) fn retime(
+        &mut self,
+        topic: u32,
+        subscription: &Subscription,
+        before: Option<(Timestamp, u64)>,
     ) {
+        let time = |first: Option<(Timestamp, u64)>| first.map(|(until, _)| until);
+        let (before, after) = (time(before), time(subscription.delayed.first()));
+        if before == after {
+            return;
+        }
+        let due = Due::Delay {
+            topic,
+            subscription: subscription.number,
+        };
+        if let Some(until) = before {
+            self.timers.remove(until, due);
+        }
+        if let Some(until) = after {
+            self.timers.insert(until, due);
+        }
+    }
+
+    /// A message left a subscription: nothing waits for it there any more.
+    fn forget(&mut self, topic: u32, subscription: u32, sequence: u64, was: Whereabouts) {
         match was {
-            Whereabouts::Waiting(..) => {}
-            Whereabouts::Delayed(delayed) => {
-                let due = Due::Delay {
-                    topic,
-                    subscription,
-                    sequence,
-                };
-                self.timers.remove(delayed.until, due);
-            }
+            Whereabouts::Waiting(..) | Whereabouts::Delayed(..) | Whereabouts::Leaving(..) => {}
             Whereabouts::Flight(flight) => {
                 self.unset_deadline(topic, subscription, sequence, flight.deadline);
                 self.release(&flight);

@@ -45,9 +45,10 @@ impl Waiting {
         self.places.get(&sequence).copied().unwrap_or(usual)
     }
 
-    pub(crate) fn contains(&self, (lane, position): (u8, u64)) -> bool {
+    /// Whether it is this message that stands there.
+    pub(crate) fn holds(&self, (lane, position): (u8, u64), sequence: u64) -> bool {
         let lane = self.lanes.get(usize::from(lane));
-        lane.is_some_and(|lane| lane.contains(position))
+        lane.is_some_and(|lane| lane.sequence_at(position) == Some(sequence))
     }
 
     pub(crate) fn get(&self, (lane, position): (u8, u64)) -> Option<Placed> {

@@ -2,7 +2,7 @@ use crate::{
     BodyRef, Effects, PutHandle,
     lane::Placed,
     messages::{NO_KEY, Stored},
-    subscription::{Delayed, Flight, Whereabouts},
+    subscription::{Delayed, Flight},
     topic::{BACKLOG, Topic},
     traffic::{Due, Traffic},
 };
@@ -61,38 +61,53 @@ impl Work<'_> {
         self.topic.bytes += u64::from(message.bytes);
     }
 
-    /// Lets a stored message wait in a subscription.
+    /// Lets a stored message wait in a subscription, from `until` on.
     pub(crate) fn place(
         &mut self,
-        sequence: u64,
         number: u32,
         lane: u8,
-        position: u64,
-        attempts: u32,
+        placed: Placed,
+        until: Option<Timestamp>,
     ) {
+        let sequence = placed.sequence;
         let counted = self.topic.messages.change(sequence, |m| m.unsettled += 1);
         debug_assert!(counted.is_some(), "only stored messages wait");
-        self.stand(sequence, number, lane, position, attempts);
+        self.stand(number, lane, placed, until);
     }
 
     /// The same for a message that was stored with this subscription counted.
     pub(crate) fn stand(
         &mut self,
-        sequence: u64,
         number: u32,
         lane: u8,
-        position: u64,
-        attempts: u32,
+        placed: Placed,
+        until: Option<Timestamp>,
     ) {
         self.traffic.units += u64::from(self.topic.logs());
-        let placed = Placed {
-            position,
-            sequence,
-            attempts,
+        self.queue(number, lane, placed, until);
+    }
+
+    /// Lets a message that is counted in a subscription wait there, from `until` on.
+    fn queue(&mut self, number: u32, lane: u8, placed: Placed, until: Option<Timestamp>) {
+        let Some(until) = until else {
+            let subscription = self.topic.subscription_mut(number);
+            subscription.waiting.insert(lane, placed);
+            self.traffic.wake(subscription.desk);
+            return;
+        };
+        let usual = self.topic.messages.usual_place(placed.sequence);
+        let delayed = Delayed {
+            until,
+            lane,
+            placed,
         };
         let subscription = self.topic.subscription_mut(number);
-        subscription.waiting.insert(lane, placed);
-        self.traffic.wake(subscription.desk);
+        let before = subscription.delayed.first();
+        debug_assert!(usual.is_some(), "only stored messages wait");
+        subscription
+            .delayed
+            .insert(delayed, usual.unwrap_or_default());
+        self.traffic.retime(self.index, subscription, before);
     }
 
     /// Takes a message out of one subscription; frees it if that was the last. False if it
@@ -101,27 +116,46 @@ impl Work<'_> {
         let Some(usual) = self.topic.messages.usual_place(sequence) else {
             return false;
         };
-        let subscription = self.topic.subscription_mut(number);
-        let Some(was) = subscription.withdraw(sequence, usual) else {
-            return false;
-        };
-        self.traffic.forget(self.index, number, sequence, was);
+        if !self.end_leaving(sequence, number) {
+            let subscription = self.topic.subscription_mut(number);
+            subscription.failed.remove(&sequence);
+            let taken = self
+                .traffic
+                .withdraw(self.index, subscription, sequence, usual);
+            if taken.is_none() {
+                return false;
+            }
+        }
         self.unref(sequence, 1);
         true
     }
 
-    /// Takes a message out of all subscriptions and frees it.
-    pub(crate) fn discard(&mut self, sequence: u64) {
+    /// Takes a message out of all subscriptions in which it doesn't leave, and frees it if that
+    /// are all; returns how many they were.
+    pub(crate) fn discard(&mut self, sequence: u64) -> u32 {
         let usual = self.topic.messages.at(sequence).usual_place();
         let mut left = 0;
-        for (number, subscription) in &mut self.topic.subscriptions {
-            if let Some(was) = subscription.withdraw(sequence, usual) {
-                self.traffic.forget(self.index, *number, sequence, was);
+        for subscription in self.topic.subscriptions.values_mut() {
+            let was = self
+                .traffic
+                .withdraw(self.index, subscription, sequence, usual);
+            if was.is_some() {
+                subscription.failed.remove(&sequence);
                 left += 1;
             }
         }
-        debug_assert_eq!(left, self.topic.messages.at(sequence).unsettled);
         self.unref(sequence, left);
+        self.strip(sequence);
+        left
+    }
+
+    /// Takes a message out of all subscriptions, also those in which it leaves.
+    pub(crate) fn forget(&mut self, sequence: u64) {
+        let numbers: Vec<u32> = self.topic.subscriptions.keys().copied().collect();
+        for number in numbers {
+            self.settle(sequence, number);
+        }
+        debug_assert!(!self.topic.messages.contains(sequence));
     }
 
     fn unref(&mut self, sequence: u64, count: u32) {
@@ -184,41 +218,31 @@ impl Work<'_> {
         number: u32,
         until: Option<Timestamp>,
     ) -> bool {
-        let topic = self.index;
         let subscription = self.topic.subscription_mut(number);
-        let Some(flight) = subscription.flights.remove(&sequence) else {
+        let Some(flight) = subscription.flights.get(&sequence).copied() else {
             return false;
         };
-        let Flight { lane, placed, .. } = flight;
-        let desk = subscription.desk;
-        match until {
-            None => subscription.waiting.insert(lane, placed),
-            Some(until) => {
-                let delayed = Delayed {
-                    until,
-                    lane,
-                    placed,
-                };
-                subscription.delayed.insert(sequence, delayed);
-                let due = Due::Delay {
-                    topic,
-                    subscription: number,
-                    sequence,
-                };
-                self.traffic.timers.insert(until, due);
-            }
-        }
+        // Of a delivery no place is asked.
         self.traffic
-            .forget(topic, number, sequence, Whereabouts::Flight(flight));
-        self.traffic.wake(desk);
+            .withdraw(self.index, subscription, sequence, (0, sequence));
+        self.queue(number, flight.lane, flight.placed, until);
+        self.traffic.wake(self.topic.subscription(number).desk);
         true
     }
 
-    /// A delayed message is available.
-    pub(crate) fn end_delay(&mut self, sequence: u64, number: u32) {
+    /// The timer of the first delayed message of a subscription has gone off.
+    pub(crate) fn end_delay(&mut self, number: u32) {
         let subscription = self.topic.subscription_mut(number);
-        if let Some(Delayed { lane, placed, .. }) = subscription.delayed.remove(&sequence) {
+        let Some((_, sequence)) = subscription.delayed.first() else {
+            return;
+        };
+        let Some(usual) = self.topic.messages.usual_place(sequence) else {
+            return;
+        };
+        let subscription = self.topic.subscription_mut(number);
+        if let Some(Delayed { lane, placed, .. }) = subscription.delayed.remove(sequence, usual) {
             subscription.waiting.insert(lane, placed);
+            self.traffic.retime(self.index, subscription, None);
             self.traffic.wake(subscription.desk);
         }
     }

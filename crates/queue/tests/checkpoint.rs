@@ -136,14 +136,14 @@ fn what_runs_is_what_is_loaded() {
 #[test]
 fn another_version_is_refused_by_name() {
     let mut bytes = saved(&full().core);
-    bytes[0] = 2;
+    bytes[0] = 3;
     let refused = Core::new(CoreConfig::default()).load(&bytes).unwrap_err();
-    assert_eq!(refused, CheckpointError::Version(2));
+    assert_eq!(refused, CheckpointError::Version(3));
     assert_eq!(
         refused.to_string(),
-        "it has version 2; this program reads version 1"
+        "it has version 3; this program reads version 2"
     );
-    bytes[0] = 1;
+    bytes[0] = 2;
     bytes.push(0);
     let refused = Core::new(CoreConfig::default()).load(&bytes).unwrap_err();
     assert_eq!(refused, CheckpointError::Invalid("last bytes"));

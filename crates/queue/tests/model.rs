@@ -13,7 +13,9 @@ use proptest::{
 };
 use std::{collections::BTreeMap, fmt, time::Duration};
 use support::World;
-use trunkline_model::{Admin, ConsumerId, Message, Outcome, Priority, TopicSettings, When};
+use trunkline_model::{
+    Admin, ConsumerId, ErrorCode, Message, Outcome, Priority, TopicSettings, When,
+};
 use trunkline_queue::{Core, Deliver};
 
 const TOPIC: &str = "t";
@@ -26,6 +28,7 @@ struct Published {
     priority: u8,
     bytes: u8,
     ttl: Option<u64>,
+    delay: u64,
 }
 
 /// A step; what it names (consumers, tags) may or may not be there.
@@ -61,6 +64,9 @@ impl fmt::Display for Published {
             false => f.write_str("-")?,
         }
         write!(f, "^{}*{}", self.priority, self.bytes)?;
+        if self.delay > 0 {
+            write!(f, "@{}s", self.delay)?;
+        }
         self.ttl.map_or(Ok(()), |ttl| write!(f, "+{ttl}s"))
     }
 }
@@ -127,13 +133,15 @@ fn step() -> impl Strategy<Value = Step> {
         0u8..3,
         0u8..40,
         prop::option::weighted(0.3, 0u64..8),
+        prop_oneof![5 => Just(0), 1 => 1..6u64],
     )
-        .prop_map(|(key, has_key, priority, bytes, ttl)| Published {
+        .prop_map(|(key, has_key, priority, bytes, ttl, delay)| Published {
             key,
             has_key,
             priority,
             bytes,
             ttl,
+            delay,
         });
     let sources = prop::sample::subsequence(SUBSCRIPTIONS.collect::<Vec<_>>(), 1..=3);
     prop_oneof![
@@ -298,15 +306,24 @@ impl Pair {
             key: message.has_key.then(|| message.key.to_string().into()),
             priority: Some(Priority(message.priority)),
             expires: message.ttl.map(|ttl| When::After(Duration::from_secs(ttl))),
+            deliver: (message.delay > 0).then(|| When::After(Duration::from_secs(message.delay))),
             ..Message::default()
         });
-        let ids = self.world.publish(TOPIC, batch.collect()).unwrap();
+        let published = self.world.publish(TOPIC, batch.collect());
+        let in_vain = |m: &Published| m.delay > 0 && m.ttl.is_some_and(|ttl| ttl <= m.delay);
+        if messages.iter().any(in_vain) {
+            let code = published.unwrap_err().code();
+            prop_assert_eq!(code, ErrorCode::InvalidParams);
+            return Ok(());
+        }
+        let ids = published.unwrap();
         for message in messages {
             self.model.publish(&naive::Message {
                 key: message.has_key.then_some(message.key),
                 priority: message.priority,
                 bytes: message.bytes.into(),
                 expires: message.ttl.map(|ttl| now + ttl),
+                deliver: (message.delay > 0).then_some(now + message.delay),
             });
         }
         let sequences: Vec<_> = ids.iter().map(|id| id.sequence).collect();
@@ -423,7 +440,11 @@ fn check(history: &History) -> Result<(), TestCaseError> {
         support::assert_same_from(&pair.world.log, cut);
     }
     // That a delay is over is no fact to be logged: recovery sees it from the time.
-    let delays = |step: &Step| matches!(step, Step::Nack(_, _, 1..));
+    let delays = |step: &Step| match step {
+        Step::Nack(_, _, delay) => *delay > 0,
+        Step::Publish(messages) => messages.iter().any(|message| message.delay > 0),
+        _ => false,
+    };
     if !history.steps.iter().any(delays) {
         let replayed = pair.world.replayed();
         pair.compare_state(&replayed)

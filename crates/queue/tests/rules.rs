@@ -4,12 +4,11 @@
 
 mod support;
 
-use std::time::Duration;
-use support::{World, keyed, settings, spec, text, texts};
+use support::{World, keyed, message_of, settings, spec, text, texts, waiting};
 use trunkline_model::{
-    Admin, Batch, Command, ConsumeSpec, ConsumerId, Delivery, DeliveryTag, Durability, Error,
-    ErrorCode, Message, MessageId, Outcome, Priority, StartFrom, SubscriptionSettings, Timestamp,
-    TopicSettings, When,
+    Admin, Batch, Command, ConsumeSpec, ConsumerId, Delivery, DeliveryTag, Durability, ErrorCode,
+    Message, MessageId, Outcome, Priority, StartFrom, SubscriptionSettings, Timestamp,
+    TopicSettings,
 };
 use trunkline_queue::{Core, CoreConfig, Effects, KIND_PUT};
 
@@ -31,17 +30,6 @@ fn subscribe_from(world: &mut World, name: &str, from: Option<StartFrom>) -> (bo
         Ok(Outcome::Subscribed { created, released }) => (created, released),
         other => panic!("{other:?}"),
     }
-}
-
-fn waiting(world: &World, subscription: &str) -> String {
-    let peeked = support::waiting_in(&world.core, world.now, "t", subscription);
-    let payloads = peeked.unwrap().into_iter().map(|p| world.payload(p.body));
-    payloads.collect::<Vec<_>>().join(" ")
-}
-
-fn message_of(error: Result<impl std::fmt::Debug, Error>) -> (ErrorCode, String) {
-    let error = error.expect_err("it must be refused");
-    (error.code(), error.message().to_owned())
 }
 
 #[test]
@@ -316,7 +304,6 @@ fn what_is_not_offered_yet_is_refused_by_name() {
         (r#"{"overflow": "drop-oldest"}"#, "overflow: drop-oldest"),
         (r#"{"max_attempts": 3}"#, "max_attempts"),
         (r#"{"dead_letter": "d"}"#, "dead_letter"),
-        (r#"{"retry": {"min": "1s", "max": "2s"}}"#, "retry"),
     ] {
         let (code, message) = message_of(world.define("t", settings(options)));
         assert_eq!(code, ErrorCode::Unsupported);
@@ -325,22 +312,14 @@ fn what_is_not_offered_yet_is_refused_by_name() {
             format!("{says} is not offered by this version; leave it out")
         );
     }
-    let later = Some(When::After(Duration::from_secs(1)));
-    for message in [
-        Message {
-            group: Some("g".into()),
-            ..text("a")
-        },
-        Message {
-            deliver: later,
-            ..text("a")
-        },
-    ] {
-        assert_eq!(
-            message_of(world.publish("t", vec![message])).0,
-            ErrorCode::Unsupported
-        );
-    }
+    let grouped = Message {
+        group: Some("g".into()),
+        ..text("a")
+    };
+    assert_eq!(
+        message_of(world.publish("t", vec![grouped])).0,
+        ErrorCode::Unsupported
+    );
 }
 
 #[test]
@@ -556,86 +535,6 @@ fn purging_leaves_what_is_in_flight() {
     assert!(matches!(outcome, Ok(Outcome::Removed { messages: 2 })));
     assert_eq!(world.ack(consumer, &[1]).acked, 1);
     assert!(world.live.is_empty());
-}
-
-#[test]
-fn acks_time_out_just_after_their_deadline() {
-    let mut world = World::new();
-    world
-        .define("t", settings(r#"{"ack_timeout": "5s"}"#))
-        .unwrap();
-    let consumer = world.consume("t", &["s"], 2);
-    world.publish("t", texts("a b")).unwrap();
-    world.pump();
-    assert_eq!(
-        world.core.next_deadline(),
-        Some(Timestamp::from_micros(5_000_001))
-    );
-    world.advance(5);
-    world.tick();
-    assert_eq!(world.extend(consumer, &[2, 9], 3).extended, 1);
-    world.now = Timestamp::from_micros(5_000_001);
-    assert_eq!(
-        world.ack(consumer, &[1]).skipped,
-        1,
-        "too late, though nobody has ticked"
-    );
-    world.tick();
-    assert_eq!(world.pump_text(), "3:a!2");
-    assert_eq!(world.ack(consumer, &[2]).acked, 1, "it was extended");
-    let info = world.core.info("t").unwrap().subscriptions.remove(0);
-    assert_eq!((info.redelivered, info.late, info.acked), (1, 1, 1));
-}
-
-#[test]
-fn a_nack_can_wait_and_can_give_up() {
-    let mut world = World::new();
-    let consumer = world.consume("t", &["s"], 2);
-    world.publish("t", texts("a b c")).unwrap();
-    assert_eq!(world.pump_text(), "1:a 2:b");
-    world.nack(consumer, &[1], true, 5);
-    world.nack(consumer, &[2], false, 0);
-    assert_eq!(world.pump_text(), "3:c");
-    let info = world.core.info("t").unwrap();
-    assert_eq!((info.dropped, info.subscriptions[0].delayed), (1, 1));
-    world.now = world.core.next_deadline().unwrap();
-    world.tick();
-    assert_eq!(world.pump_text(), "4:a!2");
-}
-
-#[test]
-fn a_delay_survives_a_restart() {
-    let mut world = World::new();
-    let consumer = world.consume("t", &["s"], 1);
-    world.publish("t", texts("a")).unwrap();
-    world.pump();
-    world.nack(consumer, &[1], true, 5);
-    world.restart();
-    world.consume("t", &["s"], 1);
-    assert_eq!(world.pump_text(), "");
-    world.advance(6);
-    world.tick();
-    assert_eq!(world.pump_text(), "1:a!2");
-}
-
-#[test]
-fn an_expired_delivery_is_forgotten() {
-    let mut world = World::new();
-    world.define("t", settings(r#"{"ttl": "5s"}"#)).unwrap();
-    let consumer = world.consume("t", &["s"], 1);
-    world.publish("t", texts("a b")).unwrap();
-    assert_eq!(world.pump_text(), "1:a");
-    world.advance(3);
-    world.publish("t", texts("c")).unwrap();
-    world.advance(3);
-    assert_eq!(world.ack(consumer, &[1]).skipped, 1);
-    world.tick();
-    assert_eq!(
-        world.pump_text(),
-        "2:c",
-        "its credit is free, b is gone, too"
-    );
-    assert_eq!(world.core.info("t").unwrap().expired, 2);
 }
 
 #[test]

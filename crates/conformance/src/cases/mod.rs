@@ -7,6 +7,7 @@ mod batches;
 mod bounds;
 mod channels;
 mod dedupe;
+mod delays;
 mod flow;
 mod lifecycle;
 mod looking;
@@ -21,6 +22,7 @@ pub(crate) const GROUPS: &[(&str, &[Case])] = &[
     ("order", order::CASES),
     ("acks", acks::CASES),
     ("timing", timing::CASES),
+    ("delays", delays::CASES),
     ("dedupe", dedupe::CASES),
     ("subscriptions", subscriptions::CASES),
     ("flow", flow::CASES),
@@ -56,6 +58,7 @@ needs! {
     ATOMIC = "atomic", |c, _| c.atomic == trunkline_model::Atomicity::All;
     ATTEMPTS = "attempts", |c, _| c.attempts;
     DEDUPE_LATEST = "dedupe_latest", |c, _| c.dedupe_latest;
+    DELAY = "delay", |c, _| c.delay;
     EXTEND = "extend", |c, _| c.extend;
     FROM_ALL = "from_all", |c, _| c.from_all;
     FRONT = "front_redelivery", |c, _| c.front_redelivery;
@@ -69,5 +72,6 @@ needs! {
     PURGE = "purge", |c, _| c.purge;
     RECEIVER_COUNTS = "receiver_counts", |c, _| c.receiver_counts;
     RESTART = "a restart", |_, factory| factory.restarts();
+    RETRY = "retry", |c, _| c.retry;
     TTL = "ttl", |c, _| c.ttl;
 }

@@ -1,6 +1,6 @@
 use trunkline_model::{Atomicity, Capabilities, Durability};
 
-/// What this engine can do. Delay of messages, groups, dead letters and `dedupe: first`
+/// What this engine can do. Groups, dead letters and `dedupe: first`
 /// have their place in the formats and are refused until the state machine has them.
 pub(crate) const fn capabilities(durable: bool) -> Capabilities {
     Capabilities {
@@ -11,8 +11,9 @@ pub(crate) const fn capabilities(durable: bool) -> Capabilities {
         dedupe_latest: true,
         dedupe_first: false,
         publish_id: true,
-        delay: false,
+        delay: true,
         nack_delay: true,
+        retry: true,
         ttl: true,
         ack_timeout: true,
         extend: true,

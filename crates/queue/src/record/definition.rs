@@ -18,6 +18,8 @@ pub struct TopicCounts {
     pub dropped: u64,
     /// Messages replaced by a newer one with the same key.
     pub replaced: u64,
+    /// Messages moved to a dead-letter topic, once for each subscription.
+    pub dead: u64,
     /// Publishes that stored nothing, since their key or publish id was seen before.
     pub duplicates: u64,
 }
@@ -31,6 +33,8 @@ pub struct SubscriptionCounts {
     pub redelivered: u64,
     /// Acks, nacks and extends that named a delivery no longer held.
     pub late: u64,
+    /// Messages moved to a dead-letter topic.
+    pub dead: u64,
 }
 
 /// A topic is there, with these options from now on.
@@ -59,6 +63,7 @@ const PUBLISHED: Tag = Tag::optional(6);
 const EXPIRED: Tag = Tag::optional(7);
 const DROPPED: Tag = Tag::optional(8);
 const REPLACED: Tag = Tag::optional(9);
+const DEAD: Tag = Tag::optional(10);
 const DUPLICATES: Tag = Tag::optional(11);
 
 impl Define {
@@ -72,6 +77,7 @@ impl Define {
         EXPIRED.int(out, self.counts.expired);
         DROPPED.int(out, self.counts.dropped);
         REPLACED.int(out, self.counts.replaced);
+        DEAD.int_if(out, counted(self.counts.dead));
         DUPLICATES.int(out, self.counts.duplicates);
     }
 
@@ -86,6 +92,7 @@ impl Define {
             EXPIRED,
             DROPPED,
             REPLACED,
+            DEAD,
             DUPLICATES,
         ];
         let mut fields = Fields::new("define", bytes);
@@ -104,6 +111,7 @@ impl Define {
                 EXPIRED => counts.expired = count,
                 DROPPED => counts.dropped = count,
                 REPLACED => counts.replaced = count,
+                DEAD => counts.dead = count,
                 _ => counts.duplicates = count,
             }
         }
@@ -155,6 +163,7 @@ const BACKLOG: Tag = Tag::required(5);
 const ACKED: Tag = Tag::optional(6);
 const REDELIVERED: Tag = Tag::optional(7);
 const LATE: Tag = Tag::optional(8);
+const GIVEN_UP: Tag = Tag::optional(9);
 
 impl Subscribe {
     pub(crate) fn encode(&self, out: &mut Vec<u8>) {
@@ -166,6 +175,7 @@ impl Subscribe {
         ACKED.int(out, self.counts.acked);
         REDELIVERED.int(out, self.counts.redelivered);
         LATE.int(out, self.counts.late);
+        GIVEN_UP.int_if(out, counted(self.counts.dead));
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
@@ -178,6 +188,7 @@ impl Subscribe {
             ACKED,
             REDELIVERED,
             LATE,
+            GIVEN_UP,
         ];
         let mut fields = Fields::new("subscribe", bytes);
         let (mut topic, mut subscription, mut name) = (None, None, None);
@@ -200,7 +211,8 @@ impl Subscribe {
                 }
                 ACKED => counts.acked = count,
                 REDELIVERED => counts.redelivered = count,
-                _ => counts.late = count,
+                LATE => counts.late = count,
+                _ => counts.dead = count,
             }
         }
         Ok(Self {
@@ -249,6 +261,11 @@ impl<'a> Remember<'a> {
             ids: ids.ok_or(fields.invalid("ids"))?,
         })
     }
+}
+
+/// Counters that came later are written only once they count.
+fn counted(count: u64) -> Option<u64> {
+    (count > 0).then_some(count)
 }
 
 fn json(value: &impl serde::Serialize) -> Vec<u8> {

@@ -79,13 +79,16 @@ impl Record<'_> {
                 settled.subscription
             ),
             Self::Return(returned) => format!(
-                "return {}-{} in subscription {}{}",
+                "return {}-{} in subscription {}{}{}",
                 returned.topic,
                 plain(returned.messages),
                 returned.subscription,
                 returned
                     .until
-                    .map_or(String::new(), |until| format!(" until {until}"))
+                    .map_or(String::new(), |until| format!(" until {until}")),
+                returned
+                    .failed_at
+                    .map_or(String::new(), |at| format!(", failed at {at}"))
             ),
             Self::Settle(settled, reason) => format!(
                 "settle {}-{} in subscription {}: {}",
@@ -105,6 +108,22 @@ impl Record<'_> {
                 purged.subscription,
                 purged.topic,
                 plain(purged.except)
+            ),
+            Self::Leave(left) => format!(
+                "leave {}-{} in subscription {} at {}: {}",
+                left.topic,
+                Short(left.messages, |f, item| {
+                    write!(f, "{}(attempts {})", item.sequence, item.attempt)
+                }),
+                left.subscription,
+                left.at,
+                left.reason.text()
+            ),
+            Self::Bury(settled) => format!(
+                "bury {}-{} of subscription {}",
+                settled.topic,
+                plain(settled.messages),
+                settled.subscription
             ),
         }
     }
@@ -137,6 +156,9 @@ fn describe_put(put: &super::Put<'_>) -> String {
     if let Some(at) = put.expires_at {
         line += &format!(", expires {at}");
     }
+    if let Some(at) = put.deliver_at {
+        line += &format!(", not before {at}");
+    }
     if put.copy {
         line += ", a copy";
     }
@@ -148,6 +170,8 @@ impl Reason {
         match self {
             Self::Expired => "expired",
             Self::Rejected => "given up by a consumer",
+            Self::Exhausted => "delivered as often as it may be",
+            Self::Redriven => "driven back",
         }
     }
 }

@@ -18,3 +18,5 @@ pub const RETURN: u8 = 19;
 pub(crate) const SETTLE: u8 = 20;
 pub(crate) const DROP: u8 = 21;
 pub(crate) const PURGE: u8 = 22;
+pub(crate) const LEAVE: u8 = 23;
+pub(crate) const BURY: u8 = 24;

@@ -16,7 +16,7 @@ pub use error::{RecordError, ReplayError};
 pub(crate) use list::RUN_MAX;
 pub use list::{Attempt, Item, List, Placement, RememberedId, Run};
 pub(crate) use progress::Parts;
-pub use progress::{Delivered, Dropped, Purged, Reason, Returned, Settled};
+pub use progress::{Delivered, Dropped, Left, Purged, Reason, Returned, Settled};
 pub use put::{Put, decode_message};
 pub(crate) use put::{PutPlace, encode as encode_put, encode_copy, encoded_bytes_max};
 
@@ -74,6 +74,10 @@ pub enum Record<'a> {
     Drop(Dropped<'a>),
     /// A subscription was emptied.
     Purge(Purged<'a>),
+    /// A subscription gave messages up, and their dead letters are still to be stored.
+    Leave(Left<'a>),
+    /// A subscription is done with messages, since their dead letters are stored.
+    Bury(Settled<'a>),
 }
 
 const NUMBER: Tag = Tag::required(1);
@@ -150,6 +154,8 @@ impl<'a> Record<'a> {
             }
             kind::DROP => Self::Drop(found("drop")?.dropped()?),
             kind::PURGE => Self::Purge(found("purge")?.purged()?),
+            kind::LEAVE => Self::Leave(found("leave")?.left()?),
+            kind::BURY => Self::Bury(found("bury")?.settled()?),
             _ => return Err(RecordError::UnknownKind(kind)),
         })
     }

@@ -13,6 +13,7 @@ const SUBSCRIPTION: Tag = Tag::required(2);
 const MESSAGES: Tag = Tag::required(3);
 const AT: Tag = Tag::required(4);
 const REASON: Tag = Tag::required(5);
+const FAILED_AT: Tag = Tag::optional(6);
 
 /// Messages were handed to a consumer of a subscription.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,23 @@ pub struct Returned<'a> {
     pub messages: List<'a, u64>,
     /// Not delivered again before this is past.
     pub until: Option<Timestamp>,
+    /// When the deliveries failed, where dead letters will tell.
+    pub failed_at: Option<Timestamp>,
+}
+
+/// A subscription gave messages up: they wait to be moved to its dead-letter topic.
+#[derive(Clone, Copy, Debug)]
+pub struct Left<'a> {
+    /// Number of the topic.
+    pub topic: u32,
+    /// Number of the subscription; 0 is the backlog of a topic without subscriptions.
+    pub subscription: u32,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
+    /// Which, each with its deliveries so far.
+    pub messages: List<'a, Attempt>,
 }
 
 /// Why messages left unconsumed.
@@ -59,6 +77,22 @@ pub enum Reason {
     Expired,
     /// A consumer gave them up.
     Rejected,
+    /// They were delivered as often as they may be.
+    Exhausted,
+    /// They are in another topic again: of dead letters.
+    Redriven,
+}
+
+impl Reason {
+    pub(crate) const fn of(number: u8) -> Option<Self> {
+        match number {
+            0 => Some(Self::Expired),
+            1 => Some(Self::Rejected),
+            2 => Some(Self::Exhausted),
+            3 => Some(Self::Redriven),
+            _ => None,
+        }
+    }
 }
 
 /// Messages left all subscriptions.
@@ -90,6 +124,7 @@ pub(crate) struct Parts {
     pub(crate) subscription: Option<u32>,
     pub(crate) at: Option<Timestamp>,
     pub(crate) reason: Option<Reason>,
+    pub(crate) failed_at: Option<Timestamp>,
 }
 
 impl Parts {
@@ -99,11 +134,16 @@ impl Parts {
             subscription: Some(subscription),
             at: None,
             reason: None,
+            failed_at: None,
         }
     }
 
     pub(crate) const fn at(self, at: Option<Timestamp>) -> Self {
         Self { at, ..self }
+    }
+
+    pub(crate) const fn failed(self, failed_at: Option<Timestamp>) -> Self {
+        Self { failed_at, ..self }
     }
 
     pub(crate) const fn because(self, reason: Reason) -> Self {
@@ -119,6 +159,7 @@ impl Parts {
             subscription: None,
             at: None,
             reason: Some(reason),
+            failed_at: None,
         }
     }
 
@@ -131,6 +172,7 @@ impl Parts {
         SUBSCRIPTION.int_if(out, self.subscription.map(u64::from));
         AT.int_if(out, self.at.map(Timestamp::as_micros));
         REASON.int_if(out, self.reason.map(|reason| reason as u64));
+        FAILED_AT.int_if(out, self.failed_at.map(Timestamp::as_micros));
         write_list(MESSAGES, out, messages);
     }
 }
@@ -142,12 +184,13 @@ pub(super) struct Found<'a> {
     subscription: Option<u32>,
     at: Option<Timestamp>,
     reason: Option<Reason>,
+    failed_at: Option<Timestamp>,
     messages: &'a [u8],
 }
 
 impl<'a> Found<'a> {
     pub(super) fn decode(record: &'static str, bytes: &'a [u8]) -> Result<Self, RecordError> {
-        let known = [TOPIC, SUBSCRIPTION, MESSAGES, AT, REASON];
+        let known = [TOPIC, SUBSCRIPTION, MESSAGES, AT, REASON, FAILED_AT];
         let mut fields = Fields::new(record, bytes);
         let mut found = Self {
             record,
@@ -155,6 +198,7 @@ impl<'a> Found<'a> {
             subscription: None,
             at: None,
             reason: None,
+            failed_at: None,
             messages: &[],
         };
         while let Some((tag, value)) = fields.next(&known)? {
@@ -163,12 +207,9 @@ impl<'a> Found<'a> {
                 SUBSCRIPTION => found.subscription = value.int(),
                 AT => found.at = value.int().map(Timestamp::from_micros),
                 REASON => {
-                    found.reason = match value.int::<u8>() {
-                        Some(0) => Some(Reason::Expired),
-                        Some(1) => Some(Reason::Rejected),
-                        _ => None,
-                    };
+                    found.reason = value.int().and_then(Reason::of);
                 }
+                FAILED_AT => found.failed_at = value.int().map(Timestamp::from_micros),
                 _ => found.messages = value.bytes().ok_or(fields.invalid("messages"))?,
             }
         }
@@ -217,6 +258,17 @@ impl<'a> Found<'a> {
             subscription: self.subscription()?,
             messages: self.messages()?,
             until: self.at,
+            failed_at: self.failed_at,
+        })
+    }
+
+    pub(super) fn left(&self) -> Result<Left<'a>, RecordError> {
+        Ok(Left {
+            topic: self.topic()?,
+            subscription: self.subscription()?,
+            at: self.at.ok_or(self.invalid("time"))?,
+            reason: self.reason()?,
+            messages: self.messages()?,
         })
     }
 

@@ -70,6 +70,8 @@ pub struct Put<'a> {
     pub published_at: Timestamp,
     /// Never delivered after this time.
     pub expires_at: Option<Timestamp>,
+    /// Not delivered before this time.
+    pub deliver_at: Option<Timestamp>,
     /// Identity for deduplication.
     pub key: Option<&'a str>,
     /// Client-chosen id of the publish.
@@ -169,6 +171,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Put<'_>, RecordError> {
         priority: Priority(0),
         published_at: Timestamp::ZERO,
         expires_at: None,
+        deliver_at: None,
         key: None,
         publish_id: None,
         payload_bytes: 0,
@@ -196,6 +199,9 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Put<'_>, RecordError> {
             PUBLISHED_AT => published_at = value.int(),
             EXPIRES_AT => {
                 put.expires_at = Some(Timestamp::from_micros(int("expiry")?));
+            }
+            DELIVER_AT => {
+                put.deliver_at = Some(Timestamp::from_micros(int("delivery time")?));
             }
             KEY => put.key = Some(text("key")?),
             PUBLISH_ID => put.publish_id = Some(text("publish_id")?),
@@ -229,7 +235,7 @@ pub fn decode_message(put_record: Bytes) -> Result<StoredMessage, RecordError> {
         priority: put.priority,
         published_at: put.published_at,
         expires_at: put.expires_at,
-        deliver_at: None,
+        deliver_at: put.deliver_at,
         headers: Headers::new(),
         traceparent: None,
     };
@@ -241,10 +247,6 @@ pub fn decode_message(put_record: Bytes) -> Result<StoredMessage, RecordError> {
             CONTENT_TYPE => message.content_type = text("content type")?.into(),
             TRACEPARENT => {
                 message.traceparent = Some(text("traceparent")?.into());
-            }
-            DELIVER_AT => {
-                let at = value.int().ok_or(fields.invalid("delivery time"))?;
-                message.deliver_at = Some(Timestamp::from_micros(at));
             }
             HEADERS => {
                 let headers = value.bytes().and_then(List::<Header<'_>>::decode);

@@ -65,6 +65,7 @@ pub struct Message {
     pub priority: u8,
     pub bytes: u64,
     pub expires: Option<u64>,
+    pub deliver: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +172,7 @@ impl Model {
                 lane,
                 position,
                 attempts: 0,
-                state: State::Waiting,
+                state: message.deliver.map_or(State::Waiting, State::Delayed),
             });
         }
     }

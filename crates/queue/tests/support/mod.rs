@@ -7,9 +7,9 @@
 
 use std::{collections::BTreeMap, time::Duration};
 use trunkline_model::{
-    Admin, Batch, Command, ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, Message,
-    MessageFilter, MessageId, MessageState, Outcome, PeekFrom, Receipt, Source, StoredMessage,
-    Timestamp, TopicSettings,
+    Admin, Batch, Command, ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, ErrorCode,
+    Message, MessageFilter, MessageId, MessageState, Outcome, PeekFrom, Receipt, Source,
+    StoredMessage, Timestamp, TopicSettings,
 };
 use trunkline_queue::{
     BodyRef, Core, CoreConfig, Cost, Deliver, Effects, KIND_PUT, Look, Peeked, PutHandle, Record,
@@ -450,4 +450,17 @@ pub fn keyed(key: &str, payload: &str) -> Message {
 
 pub fn settings(json: &str) -> TopicSettings {
     serde_json::from_str(json).unwrap()
+}
+
+/// What a subscription of topic `t` would be sent, in that order.
+pub fn waiting(world: &World, subscription: &str) -> String {
+    let peeked = waiting_in(&world.core, world.now, "t", subscription);
+    let payloads = peeked.unwrap().into_iter().map(|p| world.payload(p.body));
+    payloads.collect::<Vec<_>>().join(" ")
+}
+
+/// Code and text of a refusal.
+pub fn message_of(error: Result<impl std::fmt::Debug, Error>) -> (ErrorCode, String) {
+    let error = error.expect_err("it must be refused");
+    (error.code(), error.message().to_owned())
 }
