@@ -3,6 +3,7 @@
 
 mod bench;
 mod process;
+mod sim;
 mod soak;
 mod tally;
 mod test;
@@ -44,6 +45,12 @@ enum Task {
     },
     /// Kill a server under load again and again, and compare it with independent ledgers
     Soak(soak::Soak),
+    /// Run the durable store through seeded histories of crashes and disk failures
+    Sim {
+        /// Handed on to the simulator; `--release` first builds it for release
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Run what CI runs: .ci/run
     Ci,
 }
@@ -65,6 +72,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Tidy => tidy::run(&workspace),
         Task::Bench { arguments } => bench::run(&workspace, &arguments),
         Task::Soak(soak) => soak::run(&workspace, &soak),
+        Task::Sim { arguments } => sim::run(&workspace, &arguments),
         Task::Ci => process::exit_code(&mut Command::new(workspace.root.join(".ci/run"))),
     }
 }

@@ -1,0 +1,265 @@
+//! Deliveries are acknowledged, returned, given up, extended; consumers come and go.
+
+use super::{
+    Ledger,
+    facts::{Consumer, Held, Owed, Place, Promise, Why},
+    publish::latest,
+};
+use crate::rule::{Checked, hold};
+use std::time::Duration;
+use trunkline_model::{Durability, Timestamp};
+
+/// What is to become of deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// They are done with.
+    Settle,
+    /// They go back, perhaps after a delay.
+    Return(Option<Duration>),
+    /// Their time-out starts anew.
+    Extend(Duration),
+}
+
+/// Whether a delivery is held at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum IsHeld {
+    Yes,
+    Perhaps,
+    No,
+}
+
+impl Ledger {
+    /// A consumer is attached.
+    pub(crate) fn attached(&mut self, slot: u8, sources: &[(u8, u8)], credit: u32, is_auto: bool) {
+        for (topic, sub) in sources {
+            let topic = self.topics.get_mut(topic);
+            if let Some(sub) = topic.and_then(|topic| topic.subs.get_mut(sub)) {
+                sub.is_auto |= is_auto;
+            }
+        }
+        let consumer = Consumer {
+            sources: sources.to_vec(),
+            credit,
+            is_auto,
+            ..Consumer::default()
+        };
+        self.consumers.insert(slot, consumer);
+    }
+
+    /// A consumer may hold so many.
+    pub(crate) fn credited(&mut self, slot: u8, credit: u32) {
+        if let Some(consumer) = self.consumers.get_mut(&slot) {
+            consumer.credit = consumer.credit.max(credit);
+        }
+    }
+
+    /// A consumer is gone: what it held goes back. `returned` is what the engine says of it.
+    pub(crate) fn detached(&mut self, slot: u8, returned: Option<u64>) -> Checked {
+        let Some(consumer) = self.consumers.remove(&slot) else {
+            return Ok(());
+        };
+        let (mut least, mut most) = (0, 0);
+        for held in &consumer.held {
+            // What is over counts until somebody notices.
+            let is_over = self.messages[held.message].is_over(self.now);
+            least += u64::from(!held.is_forgotten && !held.is_doubtful && !is_over);
+            most += u64::from(!held.is_forgotten);
+            let moment = self.moment;
+            if held.is_forgotten {
+                continue;
+            }
+            if let Some(standing) = self.standing_mut(held.topic, held.sub, held.message) {
+                let is_elsewhere =
+                    matches!(standing.place, Place::Held { slot: holder } if holder != slot);
+                if !is_elsewhere && !standing.is_gone() {
+                    standing.place = Place::Waiting { since: moment };
+                }
+            }
+        }
+        // What was on its way was counted as an attempt, and nobody saw it.
+        if !self.is_calm {
+            self.is_blurred = true;
+            for (topic, sub) in &consumer.sources {
+                let topic = self.topics.get_mut(topic);
+                let Some(sub) = topic.and_then(|topic| topic.subs.get_mut(sub)) else {
+                    continue;
+                };
+                for standing in sub.standings.values_mut() {
+                    standing.is_exact = false;
+                    if consumer.is_auto && standing.owed == Owed::Certainly {
+                        (standing.owed, standing.place) = (Owed::Perhaps, Place::Unsure);
+                    }
+                }
+            }
+        }
+        if let (Some(returned), true) = (returned, self.is_calm) {
+            hold!(
+                (least..=most).contains(&returned),
+                Answers,
+                "c{slot} held {least} to {most} deliveries and {returned} went back"
+            );
+        }
+        Ok(())
+    }
+
+    /// A command about deliveries was taken.
+    pub(crate) fn judged(&mut self, token: Option<u64>, slot: u8, tags: &[u64], verdict: Verdict) {
+        let Some(mut consumer) = self.consumers.remove(&slot) else {
+            return;
+        };
+        let (mut least, mut most) = (0, 0);
+        for tag in tags {
+            let index = consumer.held.iter().position(|held| held.tag == *tag);
+            let Some(index) = index else { continue };
+            let held = &mut consumer.held[index];
+            let is_held = self.is_held(held);
+            least += u64::from(is_held == IsHeld::Yes);
+            most += u64::from(is_held != IsHeld::No);
+            self.judge(slot, held, is_held, verdict);
+            match verdict {
+                Verdict::Extend(_) => {}
+                // Too late, but nobody took it away yet.
+                _ if is_held != IsHeld::Yes && !held.is_forgotten => held.is_doubtful = true,
+                _ => {
+                    consumer.held.remove(index);
+                    consumer.settled.push(*tag);
+                }
+            }
+        }
+        let durability = consumer.sources.iter().filter_map(|(topic, _)| {
+            let topic = self.topics.get(topic)?;
+            Some(topic.options.durability)
+        });
+        let durability = durability.min().filter(|class| *class > Durability::Memory);
+        self.consumers.insert(slot, consumer);
+        if let Some(token) = token {
+            let promise = Promise::Settle {
+                moment: self.moment,
+                durability,
+                held: (least, most),
+            };
+            self.promises.insert(token, promise);
+        }
+    }
+
+    fn is_held(&self, held: &Held) -> IsHeld {
+        if held.is_forgotten || self.messages[held.message].is_over(self.now) {
+            return IsHeld::No;
+        }
+        match held.deadline {
+            Some((_, latest)) if latest < self.now => IsHeld::No,
+            Some((earliest, _)) if earliest < self.now => IsHeld::Perhaps,
+            _ if held.is_doubtful => IsHeld::Perhaps,
+            _ => IsHeld::Yes,
+        }
+    }
+
+    fn judge(&mut self, slot: u8, held: &mut Held, is_held: IsHeld, verdict: Verdict) {
+        let (now, moment, forgets) = (self.now, self.moment, self.forgets_acks);
+        let has_timeout = held.deadline.is_some();
+        let Some(standing) = self.standing_mut(held.topic, held.sub, held.message) else {
+            return;
+        };
+        match (is_held, verdict) {
+            (IsHeld::No, _) => {}
+            (_, Verdict::Extend(by)) => {
+                if has_timeout {
+                    let until = now.after(by);
+                    held.deadline = match (is_held, held.deadline) {
+                        (IsHeld::Perhaps, Some((from, to))) => {
+                            Some((from.min(until), to.max(until)))
+                        }
+                        _ => Some((until, until)),
+                    };
+                }
+            }
+            (IsHeld::Yes, Verdict::Settle) => {
+                if forgets {
+                    standing.place = Place::Unsure;
+                } else {
+                    standing.leave(moment, Why::Settled);
+                }
+            }
+            (IsHeld::Yes, Verdict::Return(None)) => {
+                standing.place = Place::Waiting { since: moment };
+            }
+            (IsHeld::Yes, Verdict::Return(Some(delay))) => {
+                let until = now.after(delay);
+                standing.place = Place::Delayed { until };
+                standing.delay = latest(standing.delay, until);
+            }
+            (IsHeld::Perhaps, Verdict::Settle) => {
+                standing.owed = Owed::Perhaps;
+                standing.place = unless_elsewhere(standing.place, slot);
+            }
+            (IsHeld::Perhaps, Verdict::Return(delay)) => {
+                if let Some(delay) = delay {
+                    standing.delay = latest(standing.delay, now.after(delay));
+                }
+                standing.place = unless_elsewhere(standing.place, slot);
+            }
+        }
+    }
+
+    /// Time has passed, and the engine has noticed.
+    pub(crate) fn ticked(&mut self) {
+        let (now, moment) = (self.now, self.moment);
+        let mut consumers = std::mem::take(&mut self.consumers);
+        for (slot, consumer) in &mut consumers {
+            for held in consumer.held.iter_mut().filter(|held| !held.is_forgotten) {
+                if self.messages[held.message].is_over(now) {
+                    held.is_forgotten = true;
+                    continue;
+                }
+                let Some((earliest, latest)) = held.deadline else {
+                    continue;
+                };
+                let Some(standing) = self.standing_mut(held.topic, held.sub, held.message) else {
+                    continue;
+                };
+                if latest < now {
+                    held.is_forgotten = true;
+                    if unless_elsewhere(standing.place, *slot) == Place::Unsure {
+                        standing.place = Place::Waiting { since: moment };
+                    }
+                } else if earliest < now {
+                    held.is_doubtful = true;
+                    standing.place = unless_elsewhere(standing.place, *slot);
+                }
+            }
+        }
+        self.consumers = consumers;
+        let was_calm = self.is_calm;
+        for topic in self.topics.values_mut() {
+            // What was on its way may have timed out before anybody saw it.
+            let times_out = !topic.options.ack_timeout.0.is_zero() && !was_calm;
+            for standing in topic
+                .subs
+                .values_mut()
+                .flat_map(|s| s.standings.values_mut())
+            {
+                standing.is_exact &= !times_out;
+                if matches!(standing.place, Place::Delayed { until } if until < now) {
+                    standing.place = Place::Waiting { since: moment };
+                }
+            }
+        }
+    }
+}
+
+/// Unsure, unless another consumer certainly has it.
+fn unless_elsewhere(place: Place, slot: u8) -> Place {
+    match place {
+        Place::Held { slot: holder } if holder != slot => place,
+        _ => Place::Unsure,
+    }
+}
+
+/// The bounds of a time-out that began at a time between two.
+pub(crate) fn deadline(
+    timeout: Duration,
+    earliest: Timestamp,
+    latest: Timestamp,
+) -> Option<(Timestamp, Timestamp)> {
+    (!timeout.is_zero()).then(|| (earliest.after(timeout), latest.after(timeout)))
+}

@@ -1,0 +1,68 @@
+//! A few hundred seeds, and the proof that the checks can fail.
+
+use trunkline_sim::{Flaw, Rule, Transcript, history, read_history, run, run_seed, shrink};
+
+const SEEDS: u64 = 300;
+
+/// Every seed whose number leaves this remainder, so that two cores share them.
+fn seeds_keep_every_promise(remainder: u64) {
+    for seed in (0..SEEDS).filter(|seed| seed % 2 == remainder) {
+        if let Err(failure) = run_seed(seed) {
+            let shortest = shrink(&failure, Flaw::None);
+            panic!(
+                "seed {seed}: {}\n{}\nagain: cargo xtask sim --seed {seed}",
+                shortest.violation,
+                shortest.transcript.lines().join("\n")
+            );
+        }
+    }
+}
+
+#[test]
+fn even_seeds_keep_every_promise() {
+    seeds_keep_every_promise(0);
+}
+
+#[test]
+fn odd_seeds_keep_every_promise() {
+    seeds_keep_every_promise(1);
+}
+
+#[test]
+fn a_seed_is_one_history_and_one_transcript() {
+    for seed in [3, 71, 1_000_003] {
+        let ops = history(seed);
+        let transcript = || {
+            let (_, transcript) = run(&ops, Flaw::None, Transcript::kept()).unwrap();
+            transcript.lines().to_vec()
+        };
+        let first = transcript();
+        assert!(first.len() > ops.len());
+        assert_eq!(first, transcript());
+        let text: Vec<String> = ops.iter().map(ToString::to_string).collect();
+        assert_eq!(read_history(&text.join("\n")).unwrap(), ops);
+    }
+}
+
+/// A disk that says that it synced and didn't is found out, and the history gets short.
+#[test]
+fn a_lying_disk_is_found_out() {
+    let failure = (0..50)
+        .find_map(|seed| run(&history(seed), Flaw::LyingDisk, Transcript::default()).err())
+        .expect("a world on a lying disk breaks a promise");
+    let shortest = shrink(&failure, Flaw::LyingDisk);
+    assert_eq!(shortest.violation.rule, failure.violation.rule);
+    assert!(shortest.history.len() < failure.history.len());
+    assert!(shortest.history.len() <= 8, "{:?}", shortest.history);
+}
+
+/// A ledger that forgets that something was acknowledged finds it missing.
+#[test]
+fn a_forgotten_acknowledgement_is_found_out() {
+    let story = "topic t0\nsubscribe t0/s0\npublish t0 1x10\nconsume c0 t0/s0 credit=1\n\
+                 settle\nack c0 1\nsettle\nkill";
+    let history = read_history(story).unwrap();
+    assert!(run(&history, Flaw::None, Transcript::default()).is_ok());
+    let failure = run(&history, Flaw::ForgottenAcks, Transcript::default()).unwrap_err();
+    assert_eq!(failure.violation.rule, Rule::Lost);
+}
