@@ -40,11 +40,12 @@ mod server;
 
 #[cfg(feature = "client")]
 pub use client::{
-    Call, ChannelMessage, Client, ClientBuilder, CloseError, Confirmation, ConnectError,
-    Connection, Consume, Consumer, Delivery, Listen, Listener, ListenerEvent, Message, Payload,
-    PeekOptions, Peeked, Pending, Progress, Push, Pushes, RECONNECT, Received, RequestError,
-    RpcError, RunningCall, ServerInfo, SettleError, State, StoredMessage, Subscribed,
-    SubscriptionInfo, Target, TargetError, Topic, TopicInfo, WorkContext, Worker, WorkerBuilder,
+    Altered, Call, ChannelMessage, Client, ClientBuilder, CloseError, Confirmation, ConnectError,
+    Connection, Consume, Consumer, Delivery, Listen, Listener, ListenerEvent, Message,
+    MessageFilter, OptionChange, Payload, PeekOptions, Peeked, PeekedMessage, Pending, Progress,
+    Published, Push, Pushes, RECONNECT, Received, RedriveOptions, Redriven, RequestError, RpcError,
+    RunningCall, ServerInfo, SettleError, State, StoredMessage, Subscribed, SubscriptionInfo,
+    Target, TargetError, Topic, TopicInfo, WorkContext, Worker, WorkerBuilder,
 };
 #[cfg(feature = "server")]
 pub use config::{
@@ -65,9 +66,9 @@ pub use trunkline_gateway::{BindError, Drained, GatewayLimits, SlowListener};
 pub use trunkline_journal::RecoveryReport;
 #[cfg(any(feature = "client", feature = "server"))]
 pub use trunkline_model::{
-    Backoff, ByteSize, Dedupe, DeliveryMode, Durability, ErrorCode, MessageId, MethodSpec,
-    Overflow, PeekFrom, Priority, Retry, Span, StartFrom, SubscriptionSettings, Timestamp,
-    TopicName, TopicSettings, Unsubscribed,
+    Backoff, ByteSize, Dedupe, DeliveryMode, Durability, ErrorCode, MessageId, MessageState,
+    MethodSpec, Overflow, PeekFrom, Priority, Retry, Span, StartFrom, SubscriptionSettings,
+    Timestamp, TopicName, TopicSettings, Unsubscribed,
 };
 #[cfg(feature = "server")]
 pub use trunkline_rpc::{CallsConfig, Context as HandlerContext, Failure, Handler, Registration};

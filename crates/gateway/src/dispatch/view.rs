@@ -3,6 +3,7 @@
 use super::deliver::{FRAME_BYTES_MAX, write_message, write_message_id, write_text};
 use bytes::BufMut;
 use serde::{Serialize, Serializer};
+use trunkline_jsonrpc::write_string;
 use trunkline_model::{
     Altered, Durability, OptionChange, PeekCursor, PeekedMessage, PeekedPage, Redriven,
     SubscriptionInfo, SubscriptionOptions, Timestamp, TopicInfo, TopicOptions,
@@ -156,6 +157,10 @@ fn write_one(out: &mut Vec<u8>, peeked: &PeekedMessage) {
         write_text(out, peeked.attempts);
     }
     write_message(out, &peeked.message);
+    if let Some(publish_id) = &peeked.message.publish_id {
+        out.put_slice(b",\"publish_id\":");
+        write_string(out, publish_id);
+    }
     for (member, time) in [
         (&b",\"expires_at\":\""[..], peeked.message.expires_at),
         (b",\"deliver_at\":\"", peeked.message.deliver_at),

@@ -1,12 +1,14 @@
 use super::{Client, Message, RequestError, connection::Pending, requests::Again};
 use serde::{Deserialize, Serialize};
 use std::{
+    future::poll_fn,
     marker::PhantomData,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
 };
-use trunkline_model::MessageId;
+use trunkline_jsonrpc::Text;
+use trunkline_model::{Durability, MessageId};
 
 #[derive(Serialize)]
 struct Publish<'a> {
@@ -139,20 +141,47 @@ impl Client {
     }
 }
 
+/// What became of a publish: from [`Confirmation::receipt`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Published {
+    /// The identities of the messages, in order; of one whose `publish_id` the topic had seen,
+    /// the first one's.
+    pub ids: Vec<MessageId>,
+    /// What they survive; `None` if the server does not say.
+    pub durability: Option<Durability>,
+}
+
 impl<T> Confirmation<T> {
-    fn poll_ids(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<MessageId>, RequestError>> {
+    /// Waits for it, and tells what is known besides the ids.
+    ///
+    /// # Errors
+    /// As [`Client::publish`].
+    pub async fn receipt(mut self) -> Result<Published, RequestError> {
+        poll_fn(|cx| self.poll_published(cx)).await
+    }
+
+    fn poll_published(&mut self, cx: &mut Context<'_>) -> Poll<Result<Published, RequestError>> {
         #[derive(Deserialize)]
-        struct Published {
-            ids: Vec<String>,
+        struct Answer<'a> {
+            #[serde(borrow)]
+            ids: Vec<Text<'a>>,
+            #[serde(default)]
+            durability: Option<Durability>,
         }
         let answer = ready!(Pin::new(&mut self.pending).poll(cx))?;
-        let published: Published =
+        let read: Answer<'_> =
             serde_json::from_str(answer.get()).map_err(RequestError::unreadable)?;
-        let ids = published.ids.iter().map(|id| id.parse());
-        Poll::Ready(
-            ids.collect::<Result<_, _>>()
-                .map_err(RequestError::unreadable),
-        )
+        let ids = read.ids.iter().map(|id| id.parse());
+        let ids = ids.collect::<Result<_, _>>();
+        Poll::Ready(Ok(Published {
+            ids: ids.map_err(RequestError::unreadable)?,
+            durability: read.durability,
+        }))
+    }
+
+    fn poll_ids(&mut self, cx: &mut Context<'_>) -> Poll<Result<Vec<MessageId>, RequestError>> {
+        Poll::Ready(ready!(self.poll_published(cx)).map(|published| published.ids))
     }
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap};
 use trunkline_jsonrpc::{Payload, PayloadMembers, Text, present};
-use trunkline_model::{MessageId, Timestamp};
+use trunkline_model::{MessageId, MessageState, Timestamp};
 
 /// A message as the server keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct StoredMessage {
     pub deliver_at: Option<Timestamp>,
     /// W3C trace context.
     pub traceparent: Option<String>,
+    /// The id that its publisher chose; only shown where messages are looked at.
+    pub publish_id: Option<String>,
 }
 
 impl StoredMessage {
@@ -85,6 +87,12 @@ pub(super) struct Wire<'a> {
     deliver_at: Option<Text<'a>>,
     #[serde(default)]
     traceparent: Option<String>,
+    #[serde(default)]
+    publish_id: Option<String>,
+    #[serde(default)]
+    pub(super) state: Option<MessageState>,
+    #[serde(default)]
+    pub(super) attempts: u32,
 }
 
 fn first() -> u32 {
@@ -112,6 +120,7 @@ impl Wire<'_> {
             expires_at: self.expires_at.as_deref().map(time).transpose()?,
             deliver_at: self.deliver_at.as_deref().map(time).transpose()?,
             traceparent: self.traceparent,
+            publish_id: self.publish_id,
         })
     }
 }

@@ -1,20 +1,15 @@
 //! Looking at topics and managing them.
 
-use super::{
-    Client, RequestError, StoredMessage,
-    requests::Again,
-    stored::{Wire, time},
-};
+use super::{Client, RequestError, requests::Again, stored::time};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json, value::RawValue};
 use std::time::Duration;
-use trunkline_jsonrpc::Text;
-use trunkline_model::{PeekFrom, StartFrom, SubscriptionSettings, Timestamp, TopicSettings};
+use trunkline_model::{Durability, StartFrom, SubscriptionSettings, Timestamp, TopicSettings};
 
 /// Topics of one page.
 const PAGE: usize = 1_000;
 /// Asking again changes nothing, however often.
-const ALWAYS: Again = Again::Within(Duration::MAX);
+pub(super) const ALWAYS: Again = Again::Within(Duration::MAX);
 
 /// A topic by its name: from [`Client::topic`].
 #[derive(Clone, Debug)]
@@ -29,6 +24,10 @@ pub struct Topic {
 pub struct TopicInfo {
     /// Its name.
     pub name: String,
+    /// Its number in message ids.
+    pub number: u32,
+    /// When a publish to it is confirmed, and what a confirmed message survives.
+    pub durability: Durability,
     /// The options in effect.
     pub options: TopicSettings,
     /// Messages stored: waiting or delivered in at least one subscription, or kept for the first.
@@ -45,6 +44,10 @@ pub struct TopicInfo {
     pub dropped: u64,
     /// Messages replaced by a newer one with the same key.
     pub replaced: u64,
+    /// Publishes that stored nothing, because their key or publish id was there within the window.
+    pub duplicates: u64,
+    /// Messages given up and moved to a dead-letter topic, once for each subscription.
+    pub dead: u64,
     /// Its subscriptions.
     pub subscriptions: Vec<SubscriptionInfo>,
 }
@@ -61,6 +64,10 @@ pub struct SubscriptionInfo {
     pub waiting: u64,
     /// Of those, held back until their time.
     pub delayed: u64,
+    /// Of `waiting`, how many a priority, the most urgent first; up to the last that has any.
+    pub by_priority: Vec<u64>,
+    /// When the oldest message that it has not settled was published.
+    pub oldest_at: Option<Timestamp>,
     /// Deliveries not yet settled.
     pub in_flight: u64,
     /// Consumers attached.
@@ -71,6 +78,8 @@ pub struct SubscriptionInfo {
     pub redelivered: u64,
     /// Acks, nacks and extends that named a delivery no longer held.
     pub late: u64,
+    /// Messages given up and moved to a dead-letter topic.
+    pub dead: u64,
 }
 
 /// What became of a subscription that was asked for.
@@ -82,27 +91,6 @@ pub struct Subscribed {
     /// Kept messages that nobody waits for because the first subscription starts with new ones.
     #[serde(default)]
     pub released: u64,
-}
-
-/// Messages that were looked at.
-#[derive(Clone, Debug, PartialEq)]
-#[non_exhaustive]
-pub struct Peeked {
-    /// In the order in which they would be delivered.
-    pub messages: Vec<StoredMessage>,
-    /// Where to go on, if there may be more: see [`PeekOptions::from`].
-    pub next: Option<PeekFrom>,
-}
-
-/// What to look at: by default the first ten messages of the topic.
-#[derive(Clone, Debug, Default)]
-pub struct PeekOptions {
-    /// Those that wait in this subscription; else those of the topic.
-    pub subscription: Option<String>,
-    /// At most so many, 1 to 1,000; 10 if absent.
-    pub limit: Option<usize>,
-    /// Where to begin: with a message, or behind what an earlier look has shown.
-    pub from: PeekFrom,
 }
 
 impl Client {
@@ -166,7 +154,7 @@ impl Topic {
         &self.name
     }
 
-    async fn ask<T: for<'de> Deserialize<'de> + 'static>(
+    pub(super) async fn ask<T: for<'de> Deserialize<'de> + 'static>(
         &self,
         verb: &str,
         mut more: Value,
@@ -174,6 +162,17 @@ impl Topic {
     ) -> Result<T, RequestError> {
         more["topic"] = json!(self.name);
         self.client.send_request(verb, &more, again).await
+    }
+
+    /// Asks, and never again once it was sent.
+    pub(super) async fn send<T: for<'de> Deserialize<'de> + 'static>(
+        &self,
+        verb: &str,
+        params: &impl Serialize,
+    ) -> Result<T, RequestError> {
+        self.client
+            .send_request(verb, params, Again::IfUnsent)
+            .await
     }
 
     /// Makes the topic; whether it was not there before. The same options again are fine.
@@ -231,40 +230,6 @@ impl Topic {
         TopicInfo::read(&raw)
     }
 
-    /// Looks at messages without disturbing anything.
-    ///
-    /// # Errors
-    /// [`RequestError`].
-    pub async fn peek(&self, options: &PeekOptions) -> Result<Peeked, RequestError> {
-        #[derive(Deserialize)]
-        struct Page<'a> {
-            #[serde(borrow)]
-            messages: Vec<Wire<'a>>,
-            #[serde(default, borrow)]
-            next: Option<Text<'a>>,
-        }
-        let mut more = json!({});
-        if let Some(subscription) = &options.subscription {
-            more["subscription"] = json!(subscription);
-        }
-        if let Some(limit) = options.limit {
-            more["limit"] = json!(limit);
-        }
-        match options.from {
-            PeekFrom::Front => {}
-            PeekFrom::Id(id) => more["from"] = json!(id.to_string()),
-            PeekFrom::After(cursor) => more["from"] = json!(cursor.to_string()),
-        }
-        let raw: Box<RawValue> = self.ask("rpc.topic.peek", more, ALWAYS).await?;
-        let page: Page<'_> = serde_json::from_str(raw.get()).map_err(RequestError::unreadable)?;
-        let messages = page.messages.into_iter().map(Wire::read);
-        let next = page.next.map(|next| next.parse()).transpose();
-        Ok(Peeked {
-            messages: messages.collect::<Result<_, _>>()?,
-            next: next.map_err(RequestError::unreadable)?,
-        })
-    }
-
     /// Drops all messages that wait; how many.
     ///
     /// # Errors
@@ -306,6 +271,8 @@ impl Topic {
 struct WireTopic {
     topic: String,
     #[serde(default)]
+    number: u32,
+    #[serde(default)]
     options: Map<String, Value>,
     messages: u64,
     bytes: u64,
@@ -319,6 +286,10 @@ struct WireTopic {
     #[serde(default)]
     replaced: u64,
     #[serde(default)]
+    duplicates: u64,
+    #[serde(default)]
+    dead: u64,
+    #[serde(default)]
     subscriptions: Vec<WireSubscription>,
 }
 
@@ -330,6 +301,10 @@ struct WireSubscription {
     waiting: u64,
     #[serde(default)]
     delayed: u64,
+    #[serde(default)]
+    by_priority: Vec<u64>,
+    #[serde(default)]
+    oldest_at: Option<String>,
     in_flight: u64,
     consumers: u64,
     #[serde(default)]
@@ -338,15 +313,20 @@ struct WireSubscription {
     redelivered: u64,
     #[serde(default)]
     late: u64,
+    #[serde(default)]
+    dead: u64,
 }
 
 impl TopicInfo {
     fn read(raw: &RawValue) -> Result<Self, RequestError> {
         let wire: WireTopic = serde_json::from_str(raw.get()).map_err(RequestError::unreadable)?;
         let subscriptions = wire.subscriptions.into_iter().map(SubscriptionInfo::read);
+        let options: TopicSettings = known(wire.options, TopicSettings::MEMBERS)?;
         Ok(Self {
             name: wire.topic,
-            options: known(wire.options, TopicSettings::MEMBERS)?,
+            number: wire.number,
+            durability: options.durability.unwrap_or_default(),
+            options,
             messages: wire.messages,
             bytes: wire.bytes,
             oldest_at: wire.oldest_at.as_deref().map(time).transpose()?,
@@ -354,6 +334,8 @@ impl TopicInfo {
             expired: wire.expired,
             dropped: wire.dropped,
             replaced: wire.replaced,
+            duplicates: wire.duplicates,
+            dead: wire.dead,
             subscriptions: subscriptions.collect::<Result<_, _>>()?,
         })
     }
@@ -366,11 +348,14 @@ impl SubscriptionInfo {
             options: known(wire.options, SubscriptionSettings::MEMBERS)?,
             waiting: wire.waiting,
             delayed: wire.delayed,
+            by_priority: wire.by_priority,
+            oldest_at: wire.oldest_at.as_deref().map(time).transpose()?,
             in_flight: wire.in_flight,
             consumers: wire.consumers,
             acked: wire.acked,
             redelivered: wire.redelivered,
             late: wire.late,
+            dead: wire.dead,
         })
     }
 }

@@ -110,3 +110,65 @@ fn a_follower_shows_what_comes_and_disturbs_nothing() {
     let consumed = server.run(&consume).objects();
     assert!(consumed.iter().all(|delivery| delivery["attempt"] == 1));
 }
+
+#[test]
+fn messages_are_found_by_what_they_are() {
+    let server = setup();
+    for (args, payload) in [
+        (&["--key", "k1", "--header", "kind=a"][..], "one"),
+        (&["--key", "k2", "--header", "kind=b"], "two"),
+        (&["--key", "k1", "--header", "other=a"], "three"),
+    ] {
+        server
+            .run(&[&["publish", "t", payload], args].concat())
+            .ok();
+    }
+    let found = |filter: &[&str]| {
+        let peek = server.run(&[&["--json", "topic", "peek", "t"], filter].concat());
+        let texts = peek.objects().into_iter();
+        let texts = texts.map(|message| message["payload_text"].as_str().unwrap().to_owned());
+        texts.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(found(&["--key", "k1"]), "one three");
+    assert_eq!(found(&["--header", "kind"]), "one two");
+    assert_eq!(found(&["--header", "kind=b"]), "two");
+    assert_eq!(found(&["--key", "k1", "--header", "kind"]), "one");
+    assert_eq!(found(&["--since", "10m"]), "one two three");
+    assert_eq!(found(&["--until", "10m"]), "");
+    assert_eq!(found(&["--from", "1-2", "--limit", "1"]), "two");
+    let state = ["topic", "peek", "t", "-s", "s"];
+    server.run(&["subscription", "add", "t", "s"]).ok();
+    let table = server.run(&state).ok();
+    assert!(
+        table.contains("STATE") && table.contains("waiting"),
+        "{table}"
+    );
+    server
+        .run(&["topic", "peek", "t", "--since", "soon"])
+        .fails(2, "10m");
+}
+
+#[test]
+fn looking_goes_over_many_pages() {
+    let server = setup();
+    server.run(&["subscription", "add", "t", "s"]).ok();
+    server.run(&["topic", "edit", "t", "priorities=2"]).ok();
+    let numbers = crate::setup::seq(2_500);
+    let publish = |priority: &str| {
+        let publish = ["publish", "t", "--lines", "--priority", priority];
+        server.feed(&publish, numbers.as_bytes()).ok();
+    };
+    publish("1");
+    publish("0");
+    for from in [&[][..], &["-s", "s"]] {
+        let peek = [&["--json", "topic", "peek", "t", "--limit", "4000"], from].concat();
+        let shown = server.run(&peek).objects();
+        let urgent = shown
+            .iter()
+            .filter(|message| message["priority"] == 0)
+            .count();
+        assert_eq!(shown.len(), 4_000);
+        // A subscription is looked at in its order, a topic in that of publishing.
+        assert_eq!(urgent, if from.is_empty() { 1_500 } else { 2_500 });
+    }
+}

@@ -9,6 +9,7 @@ mod configuration;
 mod copying;
 mod crash;
 mod demo;
+mod editing;
 mod exit_codes;
 mod full_disk;
 mod looking;

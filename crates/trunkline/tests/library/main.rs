@@ -11,6 +11,7 @@ mod closing;
 mod consuming;
 mod embedding;
 mod listening;
+mod managing;
 mod publishing;
 mod reconnecting;
 mod refusals;

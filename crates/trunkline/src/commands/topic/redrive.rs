@@ -4,7 +4,7 @@ use crate::{
     progress, text,
 };
 use indicatif::ProgressBar;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap};
 use serde_json::{Map, Value, json};
 use std::{collections::BTreeMap, time::Duration};
 use trunkline::{Connection, Payload};
@@ -13,7 +13,7 @@ use trunkline::{Connection, Payload};
 const PAGE: u64 = 250;
 
 pub(super) async fn redrive(context: &Context, args: &RedriveArgs) -> Result<(), Failure> {
-    let set = changes(args)?;
+    let set = Set::of(args)?;
     let (client, _pushes) = context.connect().await?;
     let mut params = json!({"topic": args.topic});
     put_filter(&mut params, &args.filter);
@@ -26,12 +26,9 @@ pub(super) async fn redrive(context: &Context, args: &RedriveArgs) -> Result<(),
     if let Some(to) = &args.to {
         params["to"] = json!(to);
     }
-    if !set.is_empty() {
-        params["set"] = Value::Object(set);
-    }
     let bar = progress_bar(&client, &args.topic).await?;
     let mut moving = Moving::default();
-    let outcome = moving.run(&client, params, args.limit, &bar).await;
+    let outcome = moving.run(&client, params, &set, args.limit, &bar).await;
     bar.finish_and_clear();
     let Moving { moved, left } = moving;
     if let Err(failure) = outcome {
@@ -57,34 +54,56 @@ pub(super) async fn redrive(context: &Context, args: &RedriveArgs) -> Result<(),
     }
 }
 
-/// What changes of the messages, as the wire writes it.
-fn changes(args: &RedriveArgs) -> Result<Map<String, Value>, Failure> {
-    let mut set = Map::new();
-    if let Some(text) = &args.payload {
-        let payload = match args.json_payload {
-            true => Payload::json(text.as_bytes())
+/// The params of a request.
+#[derive(Serialize)]
+struct Params<'a> {
+    #[serde(flatten)]
+    which: Value,
+    set: &'a Set<'a>,
+}
+
+/// What changes of the messages: JSON stays the text that it is.
+#[derive(Default)]
+struct Set<'a> {
+    payload: Option<Payload<'a>>,
+    priority: Option<u8>,
+    headers: Map<String, Value>,
+}
+
+impl<'a> Set<'a> {
+    fn of(args: &'a RedriveArgs) -> Result<Self, Failure> {
+        let payload = args.payload.as_deref().map(|text| match args.json_payload {
+            true => Payload::json(text.as_bytes()),
+            false => Ok(Payload::Text(text)),
+        });
+        let unset = args.unset_header.iter().map(|name| (name, Value::Null));
+        let given = args.set_header.iter();
+        let given = given.map(|header| (&header.key, json!(header.value)));
+        let headers = unset.chain(given);
+        Ok(Self {
+            payload: payload
+                .transpose()
                 .map_err(|error| Failure::usage(format!("--payload: {error}")))?,
-            false => Payload::Text(text),
-        };
-        let members = serde_json::to_value(&payload).map_err(|e| Failure::failed(e.to_string()))?;
-        if let Value::Object(members) = members {
-            set.extend(members);
+            priority: args.priority,
+            headers: headers.map(|(name, value)| (name.clone(), value)).collect(),
+        })
+    }
+}
+
+impl Serialize for Set<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut members = to.serialize_map(None)?;
+        if let Some(payload) = &self.payload {
+            payload.put(&mut members)?;
         }
+        if let Some(priority) = self.priority {
+            members.serialize_entry("priority", &priority)?;
+        }
+        if !self.headers.is_empty() {
+            members.serialize_entry("headers", &self.headers)?;
+        }
+        members.end()
     }
-    if let Some(priority) = args.priority {
-        set.insert("priority".to_owned(), json!(priority));
-    }
-    let unset = args.unset_header.iter().map(|name| (name, Value::Null));
-    let given = args.set_header.iter();
-    let given = given.map(|header| (&header.key, json!(header.value)));
-    let headers: Map<_, _> = unset
-        .chain(given)
-        .map(|(name, value)| (name.clone(), value))
-        .collect();
-    if !headers.is_empty() {
-        set.insert("headers".to_owned(), Value::Object(headers));
-    }
-    Ok(set)
 }
 
 async fn progress_bar(client: &Connection, topic: &str) -> Result<ProgressBar, Failure> {
@@ -111,7 +130,8 @@ impl Moving {
     async fn run(
         &mut self,
         client: &Connection,
-        mut params: Value,
+        mut which: Value,
+        set: &Set<'_>,
         limit: Option<u64>,
         bar: &ProgressBar,
     ) -> Result<(), Failure> {
@@ -124,14 +144,18 @@ impl Moving {
         }
         loop {
             let wanted = limit.map_or(PAGE, |limit| (limit - self.moved).min(PAGE));
-            params["limit"] = json!(wanted);
+            which["limit"] = json!(wanted);
+            let params = Params {
+                which: which.clone(),
+                set,
+            };
             let page: Redriven = client.ask("rpc.topic.redrive", &params).await?;
             self.moved += page.moved;
             self.left += page.left;
             bar.set_position(self.moved);
             match page.next {
                 Some(next) if limit.is_none_or(|limit| self.moved < limit) => {
-                    params["from"] = json!(next);
+                    which["from"] = json!(next);
                 }
                 _ => return Ok(()),
             }
