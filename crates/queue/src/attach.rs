@@ -175,7 +175,7 @@ impl Core {
         for source in &sources {
             let desk = &mut self.traffic.desks[source.desk];
             desk.attached.remove(&index);
-            desk.ready.remove(&(source.served, index));
+            desk.unqueue(source.served, index);
         }
         let mut ends = Endings::default();
         for held in &held {

@@ -1,6 +1,6 @@
 //! Whether a batch can run, and what it may cost. Changes nothing.
 
-use crate::{Core, Cost, publish::times, record::encoded_bytes_max, refusal};
+use crate::{Core, Cost, groups::GROUPS_MAX, publish::times, record::encoded_bytes_max, refusal};
 use hashbrown::HashMap;
 use trunkline_model::{
     Batch, Command, ConsumerId, DeliveryTag, Durability, Error, Message, Timestamp, TopicOptions,
@@ -83,6 +83,10 @@ impl Core {
         }
         let logs = options.durability != Durability::Memory && !options.transient;
         let advances = topic.is_some_and(|topic| topic.needs_advance(messages.len() as u64));
+        let groups = topic.map_or(0, |topic| topic.groups.len());
+        if groups + messages.len() > GROUPS_MAX && messages.iter().any(|m| m.group.is_some()) {
+            return Err(refusal::too_many_groups(name, GROUPS_MAX));
+        }
         for message in messages {
             check_message(now, name, message, options)?;
             if logs {
@@ -198,7 +202,6 @@ fn check_message(
     options: &TopicOptions,
 ) -> Result<(), Error> {
     message.check_bounds()?;
-    refusal::supported_message(message)?;
     if let (Some(expires_at), Some(deliver_at)) = times(now, message, options)
         && deliver_at >= expires_at
     {

@@ -9,15 +9,16 @@ use crate::{
     BodyRef, Core, Effects, Record, RecordError, ReplayError,
     lane::Placed,
     leaving::Leaving,
-    messages::{Messages, NO_KEY},
-    record::{Reader, Reason, varint},
-    subscription::{Delayed, Flight, Subscription},
+    messages::{Messages, NO_GROUP, NO_KEY},
+    record::{Reader, Reason, text, varint},
+    subscription::{Delayed, Flight, Subscription, Whereabouts},
     topic::Topic,
     traffic::Due,
     waiting::Waiting,
     work::Work,
 };
 use compact_str::CompactString;
+use hashbrown::{HashMap, hash_map::Entry};
 use std::collections::BTreeMap;
 use trunkline_model::Timestamp;
 
@@ -113,9 +114,36 @@ fn save_topic(topic: &Topic, out: &mut Vec<u8>) {
         varint(out, key.len() as u64);
         out.extend_from_slice(key.as_bytes());
     }
+    save_groups(topic, out);
     varint(out, topic.subscriptions.len() as u64);
     for subscription in topic.subscriptions.values() {
         save_subscription(subscription, &topic.messages, out);
+    }
+}
+
+/// The names of the groups in the order of their first messages, then each message of one.
+fn save_groups(topic: &Topic, out: &mut Vec<u8>) {
+    varint(out, topic.groups.len() as u64);
+    if topic.groups.is_empty() {
+        return;
+    }
+    let grouped = || topic.messages.iter().filter(|m| m.group != NO_GROUP);
+    let mut numbers: HashMap<u32, u64> = HashMap::with_capacity(topic.groups.len());
+    for stored in grouped() {
+        let number = numbers.len() as u64;
+        if let (Entry::Vacant(entry), Some(name)) =
+            (numbers.entry(stored.group), topic.groups.text(stored.group))
+        {
+            entry.insert(number);
+            text(out, name);
+        }
+    }
+    varint(out, grouped().count() as u64);
+    let mut last = 0;
+    for stored in grouped() {
+        varint(out, stored.sequence - last);
+        varint(out, numbers[&stored.group]);
+        last = stored.sequence;
     }
 }
 
@@ -186,7 +214,34 @@ impl Work<'_> {
                 .messages
                 .change(sequence, |stored| stored.key = id);
         }
+        self.load_groups(reader).ok_or(Invalid("groups"))?;
         Ok(totals.unsettled)
+    }
+
+    fn load_groups(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        let count: usize = reader.small()?;
+        if count == 0 {
+            return Some(());
+        }
+        // No name is shorter than its length.
+        let mut names = Vec::with_capacity(count.min(reader.0.len()));
+        for _ in 0..count {
+            names.push(reader.text()?);
+        }
+        let mut sequence = 0u64;
+        for _ in 0..reader.varint()? {
+            let distance = reader.varint().filter(|distance| *distance > 0)?;
+            sequence = sequence.checked_add(distance)?;
+            let name = names.get(reader.small::<usize>()?)?;
+            if !self.topic.messages.contains(sequence) {
+                return None;
+            }
+            let group = self.topic.groups.join(name);
+            self.topic
+                .messages
+                .change(sequence, |stored| stored.group = group);
+        }
+        (self.topic.groups.len() == count).then_some(())
     }
 
     fn load_subscriptions(
@@ -261,6 +316,9 @@ impl Work<'_> {
                 placed,
             };
             subscription.delayed.insert(delayed, usual);
+            let group = messages.group_of(placed.sequence);
+            let at = Whereabouts::Delayed(delayed);
+            self.traffic.join_line(subscription, group, &at);
         }
         self.traffic.retime(self.index, subscription, None);
         for leaving in leaving {

@@ -3,7 +3,8 @@ use compact_str::CompactString;
 use hashbrown::HashTable;
 use std::hash::{BuildHasher, RandomState};
 
-/// Which stored message has which key, on topics with `dedupe: latest`.
+/// Texts that clients gave messages, each with a number and something noted with it: keys, on
+/// topics with `dedupe: latest`, with the sequence of the stored message that has it.
 ///
 /// Clients choose keys, hence SipHash.
 #[derive(Clone, Debug, Default)]
@@ -16,9 +17,30 @@ pub(crate) struct Keys {
 impl Keys {
     /// The sequence of the message with this key.
     pub(crate) fn find(&self, key: &str) -> Option<u64> {
+        let found = self.id_of(key)?;
+        Some(self.texts[found].1)
+    }
+
+    /// The number under which a text is known.
+    pub(crate) fn id_of(&self, key: &str) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
-        let found = self.table.find(hash, |id| self.texts[*id].0 == key)?;
-        Some(self.texts[*found].1)
+        self.table
+            .find(hash, |id| self.texts[*id].0 == key)
+            .copied()
+    }
+
+    /// What was noted with a text that is there, by its number.
+    pub(crate) fn value_mut(&mut self, id: u32) -> &mut u64 {
+        &mut self.texts[id].1
+    }
+
+    /// The text with a number, if it is there.
+    pub(crate) fn text(&self, id: u32) -> Option<&str> {
+        self.texts.get(id).map(|(text, _)| text.as_str())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.texts.len()
     }
 
     /// Notes the sequence of a key that is not there; returns what [`Keys::remove`] wants.

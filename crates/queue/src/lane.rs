@@ -87,24 +87,10 @@ impl Lane {
     }
 
     pub(crate) fn get(&self, position: u64) -> Option<Placed> {
-        match self.returned.get_key_value(&position) {
-            Some(returned) => Some(placed_of(returned)),
-            None => self.contains(position).then(|| fresh(position)),
-        }
-    }
-
-    pub(crate) fn contains(&self, position: u64) -> bool {
-        let (number, bit) = split(position);
-        let is_fresh = self.fresh.get(number).is_some_and(|bits| bits & bit != 0);
-        is_fresh || self.returned.contains_key(&position)
-    }
-
-    /// Which message stands at a position.
-    pub(crate) fn sequence_at(&self, position: u64) -> Option<u64> {
         let (number, bit) = split(position);
         match self.fresh.get(number) {
-            Some(bits) if bits & bit != 0 => Some(position),
-            _ => self.returned.get(&position).map(|(sequence, _)| *sequence),
+            Some(bits) if bits & bit != 0 => Some(fresh(position)),
+            _ => self.returned.get_key_value(&position).map(placed_of),
         }
     }
 
@@ -175,7 +161,6 @@ mod tests {
                     lane.insert(placed(position, what));
                     map.insert(position, placed(position, what));
                 }
-                prop_assert_eq!(lane.contains(position), map.contains_key(&position));
                 prop_assert_eq!(lane.get(position), map.get(&position).copied());
                 prop_assert_eq!(lane.front(), map.values().next().copied());
                 prop_assert!(lane.iter_from(0).eq(map.values().copied()));

@@ -132,10 +132,11 @@ impl Work<'_> {
         reason: Reason,
     ) -> Option<u32> {
         let usual = self.topic.messages.usual_place(sequence)?;
+        let group = self.topic.group_of(sequence);
         let subscription = self.topic.subscriptions.get_mut(&number)?;
         let was = self
             .traffic
-            .withdraw(self.index, subscription, sequence, usual)?;
+            .withdraw(self.index, subscription, sequence, usual, group)?;
         let (lane, placed) = was.place();
         let leaving = Leaving {
             lane,

@@ -11,6 +11,9 @@ pub(crate) use saved::word;
 /// No key: of a message on a topic that doesn't deduplicate, or without one.
 pub(crate) const NO_KEY: u32 = u32::MAX;
 
+/// No group: of a message without one. Groups have numbers below.
+pub(crate) const NO_GROUP: u32 = (1 << 24) - 1;
+
 /// A stored message: what of it stays in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
@@ -25,6 +28,8 @@ pub(crate) struct Stored {
     pub(crate) unsettled: u32,
     /// In [`Topic::keys`](crate::topic::Topic).
     pub(crate) key: u32,
+    /// In [`Topic::groups`](crate::topic::Topic).
+    pub(crate) group: u32,
     pub(crate) priority: Priority,
 }
 
@@ -83,9 +88,21 @@ impl Messages {
         let priority = match &rows.table {
             _ if rows.live & bit == 0 => return None,
             Table::Narrow { rows, .. } => rows[rank].priority,
-            Table::Wide(rows) => rows[rank].priority,
+            Table::Wide(rows) => rows[rank].rank.priority(),
         };
         Some((priority, sequence))
+    }
+
+    /// The group of a message; [`NO_GROUP`] also if it is not there.
+    pub(crate) fn group_of(&self, sequence: u64) -> u32 {
+        let (number, bit) = split(sequence);
+        match self.blocks.get(number) {
+            Some(rows) if rows.live & bit != 0 => match &rows.table {
+                Table::Narrow { .. } => NO_GROUP,
+                Table::Wide(table) => table[rows.rank(bit)].rank.group(),
+            },
+            _ => NO_GROUP,
+        }
     }
 
     /// Whether a message's time is over; one that is not there has none.
@@ -219,7 +236,7 @@ enum Table {
 /// A half of a [`BodyRef`] that a narrow row can't have.
 const NO_HALF: u32 = u32::MAX;
 
-/// A message that never expires, has no key, not too many subscriptions, and was published
+/// A message that never expires, has no key and no group, not too many subscriptions, and was published
 /// soon after the first one of its block. Packed, because this is what a backlog is made of.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, packed(2))]
@@ -242,7 +259,25 @@ struct Wide {
     bytes: u32,
     unsettled: u32,
     key: u32,
-    priority: u8,
+    rank: Rank,
+}
+
+/// A priority, and a group in the three bytes above it.
+#[derive(Clone, Copy, Debug)]
+struct Rank(u32);
+
+impl Rank {
+    const fn of(priority: u8, group: u32) -> Self {
+        Self(group << 8 | priority as u32)
+    }
+
+    const fn priority(self) -> u8 {
+        self.0 as u8
+    }
+
+    const fn group(self) -> u32 {
+        self.0 >> 8
+    }
 }
 
 // With its share of the block a plain message takes 16 bytes, another one 43.
@@ -401,7 +436,7 @@ impl Narrow {
             bytes: self.bytes,
             unsettled: self.unsettled.into(),
             key: NO_KEY,
-            priority: self.priority,
+            rank: Rank::of(self.priority, NO_GROUP),
         }
     }
 }
@@ -414,7 +449,7 @@ impl Wide {
         bytes: 0,
         unsettled: 0,
         key: NO_KEY,
-        priority: 0,
+        rank: Rank::of(0, NO_GROUP),
     };
 
     fn of(stored: &Stored) -> Self {
@@ -425,7 +460,7 @@ impl Wide {
             bytes: stored.bytes,
             unsettled: stored.unsettled,
             key: stored.key,
-            priority: stored.priority.0,
+            rank: Rank::of(stored.priority.0, stored.group),
         }
     }
 
@@ -438,7 +473,8 @@ impl Wide {
             bytes: self.bytes,
             unsettled: self.unsettled,
             key: self.key,
-            priority: Priority(self.priority),
+            group: self.rank.group(),
+            priority: Priority(self.rank.priority()),
         }
     }
 
@@ -446,7 +482,8 @@ impl Wide {
     /// in front.
     fn narrowed(&self, since: u64, high: &mut u32) -> Option<Narrow> {
         let after = self.published_at.as_micros().checked_sub(since)?;
-        if self.expires_at != Timestamp::MAX || self.key != NO_KEY {
+        let has_more = self.key != NO_KEY || self.rank.group() != NO_GROUP;
+        if self.expires_at != Timestamp::MAX || has_more {
             return None;
         }
         let narrow = Narrow {
@@ -454,7 +491,7 @@ impl Wide {
             after: after.try_into().ok()?,
             bytes: self.bytes,
             unsettled: self.unsettled.try_into().ok()?,
-            priority: self.priority,
+            priority: self.rank.priority(),
         };
         if self.body == BodyRef::UNSET {
             return Some(narrow);
@@ -489,6 +526,7 @@ mod tests {
         ];
         let usually = |usual: u64| prop_oneof![12 => Just(usual), 1 => any::<u64>()];
         let key = prop_oneof![12 => Just(NO_KEY), 1 => any::<u32>()];
+        let group = prop_oneof![12 => Just(NO_GROUP), 1 => 0..NO_GROUP];
         let unsettled = prop_oneof![12 => 0..4u32, 1 => 254..258u32];
         (
             0..300u64,
@@ -497,19 +535,22 @@ mod tests {
             usually(u64::MAX),
             any::<u32>(),
             unsettled,
-            key,
+            (key, group),
             any::<u8>(),
         )
             .prop_map(
-                |(sequence, body, published, expires, bytes, unsettled, key, priority)| Stored {
-                    sequence,
-                    body,
-                    published_at: Timestamp::from_micros(published),
-                    expires_at: Timestamp::from_micros(expires),
-                    bytes,
-                    unsettled,
-                    key,
-                    priority: Priority(priority),
+                |(sequence, body, published, expires, bytes, unsettled, (key, group), priority)| {
+                    Stored {
+                        sequence,
+                        body,
+                        published_at: Timestamp::from_micros(published),
+                        expires_at: Timestamp::from_micros(expires),
+                        bytes,
+                        unsettled,
+                        key,
+                        group,
+                        priority: Priority(priority),
+                    }
                 },
             )
     }
@@ -545,6 +586,8 @@ mod tests {
                 let known = map.get(&sequence);
                 let place = known.map(Stored::usual_place);
                 prop_assert_eq!(messages.usual_place(sequence), place);
+                let group = known.map_or(NO_GROUP, |known| known.group);
+                prop_assert_eq!(messages.group_of(sequence), group);
                 let now = Timestamp::from_micros(1 << 63);
                 let is_over = known.is_some_and(|known| known.is_expired(now));
                 prop_assert_eq!(messages.is_expired(sequence, now), is_over);

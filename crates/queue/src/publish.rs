@@ -64,6 +64,7 @@ impl Work<'_> {
             expires_at: message.expires_at,
             bytes: u32::try_from(message.payload.len()).expect("payloads are bounded far below"),
             key,
+            group: message.group.clone(),
             priority: message.priority,
             unsettled: self.topic.subscriptions.len() as u32,
         });

@@ -4,9 +4,11 @@
 use crate::{
     Core, Deliver, Effects,
     held::Held,
+    lines::Place,
     moves::{Endings, Move, Moves},
     record::Reason,
     subscription::{Flight, Holder},
+    traffic::Due,
 };
 use smallvec::SmallVec;
 use trunkline_model::{Delivery, DeliveryMode, DeliveryTag, Timestamp};
@@ -19,7 +21,12 @@ struct Pumped {
     ends: Endings,
     /// Consumers and sources whose batch is being filled.
     filling: SmallVec<[(u32, u32); 4]>,
+    /// Messages that went behind others.
+    deferred: usize,
 }
+
+/// Most messages that go behind others of their groups in one pump.
+const DEFERRED_MAX: usize = 10_000;
 
 impl Core {
     /// Decides deliveries until no consumer can take any that are there: bounded by credits
@@ -57,11 +64,14 @@ impl Core {
             if self.traffic.desks[desk_index].ready.is_empty() {
                 return false;
             }
-            let topic = &self.topics[topic_index];
-            let subscription = topic.subscription(number);
-            let Some((_, placed)) = subscription.waiting.front() else {
+            let chosen = self.choose(now, desk_index, &mut pumped.deferred, out);
+            let Some((place, owner)) = chosen else {
                 return false;
             };
+            let topic = &self.topics[topic_index];
+            let subscription = topic.subscription(number);
+            let placed = subscription.waiting.get(place);
+            let placed = placed.expect("what is chosen waits");
             let stored = topic.messages.at(placed.sequence);
             if stored.is_expired(now) {
                 let mut work = self.work(topic_index, out);
@@ -77,30 +87,84 @@ impl Core {
                 continue;
             }
             let (bytes, mode) = (stored.bytes, subscription.options.delivery);
-            let ready = &mut self.traffic.desks[desk_index].ready;
-            let Some(&(served, index)) = ready.first() else {
+            let desk = &mut self.traffic.desks[desk_index];
+            let first = desk.ready.first().map(|(_, consumer)| *consumer);
+            let Some(index) = owner.or(first) else {
                 return false;
             };
             let consumer = &mut self.traffic.consumers[index];
             let is_here = |source: &crate::consumer::Source| source.desk == desk_index;
             let source = consumer.sources.iter().position(is_here);
             let source = source.expect("only attached consumers queue at a desk") as u32;
-            ready.remove(&(served, index));
+            let served = consumer.sources[source as usize].served;
             if consumer.can_take(source, bytes, mode) {
-                self.hand_over(now, desk_index, index, source, pumped, out);
+                desk.ready.remove(&(served, index));
+                self.hand_over(now, desk_index, (index, source), place, pumped, out);
                 return true;
             }
+            desk.unqueue(served, index);
             consumer.parked.push(source);
         }
     }
 
-    /// Hands the front of a subscription to a consumer that can take it.
+    /// What is to be delivered next at a desk where consumers queue, and to whom, if not to
+    /// anybody. Looking for it, messages go behind what they must wait for; after many of
+    /// them nobody waits for more, and the look goes on with the next tick.
+    fn choose(
+        &mut self,
+        now: Timestamp,
+        desk_index: u32,
+        deferred: &mut usize,
+        out: &mut Effects,
+    ) -> Option<(Place, Option<u32>)> {
+        let desk = &self.traffic.desks[desk_index];
+        let (topic_index, number) = (desk.topic, desk.subscription);
+        loop {
+            let topic = &self.topics[topic_index];
+            let subscription = topic.subscription(number);
+            let heads = &self.traffic.desks[desk_index].heads;
+            let (free, owned) = (heads.first_free(), heads.first_owned());
+            let open = subscription.waiting.front();
+            let open = open.map(|(lane, placed)| ((lane, placed.position), placed.sequence));
+            let first = match open {
+                Some((place, sequence)) if free.is_none_or(|free| place < free) => {
+                    let group = topic.group_of(sequence);
+                    if subscription.lines.contains_key(&group) {
+                        if *deferred == DEFERRED_MAX {
+                            let (topic, subscription) = (topic_index, number);
+                            let due = Due::Scan {
+                                topic,
+                                subscription,
+                            };
+                            self.traffic.timers.insert(now, due);
+                            return None;
+                        }
+                        *deferred += 1;
+                        let work = self.work(topic_index, out);
+                        let subscription = work.topic.subscription_mut(number);
+                        subscription.waiting.defer(group);
+                        work.traffic.list(subscription, group);
+                        continue;
+                    }
+                    Some(place)
+                }
+                _ => free,
+            };
+            return match (first, owned) {
+                (Some(first), Some((place, _))) if first < place => Some((first, None)),
+                (_, Some((place, owner))) => Some((place, Some(owner))),
+                (first, None) => first.map(|place| (place, None)),
+            };
+        }
+    }
+
+    /// Hands a message that waits to a consumer that can take it.
     fn hand_over(
         &mut self,
         now: Timestamp,
         desk: u32,
-        consumer_index: u32,
-        source: u32,
+        (consumer_index, source): (u32, u32),
+        (lane, position): Place,
         pumped: &mut Pumped,
         out: &mut Effects,
     ) {
@@ -111,12 +175,11 @@ impl Core {
 
         let topic = &mut self.topics[topic_index];
         let (index, logs) = (topic.number, topic.logs());
+        let placed = topic.subscription(number).waiting.get((lane, position));
+        let mut placed = placed.expect("the caller saw a message there");
+        let group = topic.group_of(placed.sequence);
         let subscription = topic.subscription_mut(number);
-        let (lane, mut placed) = subscription
-            .waiting
-            .front()
-            .expect("the caller saw a message at the front");
-        subscription.waiting.remove(lane, placed.position);
+        subscription.waiting.remove(lane, position, group);
         placed.attempts = placed.attempts.saturating_add(1);
         subscription.counts.redelivered += u64::from(placed.attempts > 1);
         let (timeout, mode) = (

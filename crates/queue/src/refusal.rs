@@ -2,8 +2,8 @@
 //! and consumers are refused alike.
 
 use trunkline_model::{
-    Dedupe, Error, ErrorCode, Message, OptionConflict, Overflow, SubscriptionOptions,
-    SubscriptionSettings, Timestamp, TopicOptions, TopicSettings,
+    Dedupe, Error, ErrorCode, OptionConflict, Overflow, SubscriptionOptions, SubscriptionSettings,
+    Timestamp, TopicOptions, TopicSettings,
 };
 
 pub(crate) fn no_topic(name: &str) -> Error {
@@ -42,6 +42,16 @@ pub(crate) fn full(topic: &str, limit: &'static str, max: u64) -> Error {
     )
     .with("topic", topic)
     .with("limit", limit)
+    .with("max", max)
+}
+
+pub(crate) fn too_many_groups(topic: &str, max: usize) -> Error {
+    Error::new(
+        ErrorCode::Overloaded,
+        format!("topic {topic} holds messages of too many groups, at most {max}; consume some"),
+    )
+    .with("topic", topic)
+    .with("limit", "groups")
     .with("max", max)
 }
 
@@ -134,11 +144,6 @@ fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
     )?;
     let bounded = options.max_messages.is_some() || options.max_bytes.is_some();
     refuse_if(bounded, "limits", "a bound of a subscription")
-}
-
-/// Whether a message asks only for what the queue offers.
-pub(crate) fn supported_message(message: &Message) -> Result<(), Error> {
-    refuse_if(message.group.is_some(), "groups", "group")
 }
 
 fn refuse_if(asked: bool, capability: &'static str, option: &'static str) -> Result<(), Error> {

@@ -318,6 +318,7 @@ impl Work<'_> {
             key: key
                 .filter(|key| self.topic.keys.find(key).is_none())
                 .map(Into::into),
+            group: put.group.map(Into::into),
             priority: put.priority,
             unsettled: 0,
         });
@@ -364,7 +365,7 @@ impl Work<'_> {
         };
         let taken = self
             .traffic
-            .withdraw(self.index, subscription, sequence, usual);
+            .withdraw(self.index, subscription, sequence, usual, stored.group);
         let Some(was) = taken else {
             return;
         };

@@ -57,6 +57,10 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
     pub(crate) fn get(&self, index: u32) -> Option<&T> {
         match self.entries.get(index as usize)? {
             Entry::Occupied(value) => Some(value),

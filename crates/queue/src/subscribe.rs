@@ -4,6 +4,7 @@ use crate::{
     delays::Delays,
     lane::Placed,
     leaving::Leaving,
+    lines::Lines,
     record::{Backlog, Subscribe, SubscriptionCounts, encode_pair, kind},
     subscription::Subscription,
     topic::BACKLOG,
@@ -100,6 +101,7 @@ impl Work<'_> {
             failed: BTreeMap::new(),
             desk: self.traffic.open_desk(self.index, number),
             counts: SubscriptionCounts::default(),
+            lines: Lines::default(),
         };
         self.topic.subscriptions.insert(number, subscription);
     }
@@ -136,6 +138,8 @@ impl Work<'_> {
         let subscription = self.topic.subscription_mut(number);
         subscription.waiting = std::mem::take(&mut backlog.waiting);
         subscription.delayed = delays;
+        // Nobody takes from the backlog, so that nothing of it is listed.
+        subscription.lines = std::mem::take(&mut backlog.lines);
         self.traffic.retime(self.index, &backlog, first);
         self.traffic
             .retime(self.index, self.topic.subscription(number), None);

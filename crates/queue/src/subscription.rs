@@ -1,4 +1,7 @@
-use crate::{SubscriptionCounts, delays::Delays, lane::Placed, leaving::Leaving, waiting::Waiting};
+use crate::{
+    SubscriptionCounts, delays::Delays, lane::Placed, leaving::Leaving, lines::Lines,
+    waiting::Waiting,
+};
 use std::collections::BTreeMap;
 use trunkline_model::{SubscriptionName, SubscriptionOptions, SubscriptionSettings, Timestamp};
 
@@ -24,6 +27,8 @@ pub(crate) struct Subscription {
     /// Where its consumers queue: see [`Traffic`](crate::traffic::Traffic).
     pub(crate) desk: u32,
     pub(crate) counts: SubscriptionCounts,
+    /// Its groups in which something must wait for something else.
+    pub(crate) lines: Lines,
 }
 
 /// A message that is not available before a time.
@@ -85,7 +90,13 @@ impl Subscription {
     }
 
     /// Takes a message out that doesn't leave; `usual` is its [`Stored::usual_place`](crate::messages::Stored).
-    pub(crate) fn withdraw(&mut self, sequence: u64, usual: (u8, u64)) -> Option<Whereabouts> {
+    /// The line of its group, `group`, is yet to hear of it.
+    pub(crate) fn withdraw(
+        &mut self,
+        sequence: u64,
+        usual: (u8, u64),
+        group: u32,
+    ) -> Option<Whereabouts> {
         if let Some(flight) = self.flights.remove(&sequence) {
             return Some(Whereabouts::Flight(flight));
         }
@@ -96,7 +107,7 @@ impl Subscription {
         if !self.waiting.holds((lane, position), sequence) {
             return None;
         }
-        let placed = self.waiting.remove(lane, position)?;
+        let placed = self.waiting.remove(lane, position, group)?;
         Some(Whereabouts::Waiting(lane, placed))
     }
 

@@ -40,6 +40,17 @@ impl Core {
                     topic,
                     subscription,
                 } => self.work(topic, out).end_delay(subscription),
+                Due::Scan {
+                    topic,
+                    subscription,
+                } => {
+                    // Nobody takes this back when a topic or subscription goes.
+                    let topic = self.topics.get(topic);
+                    let scanned = topic.and_then(|topic| topic.subscriptions.get(&subscription));
+                    if let Some(scanned) = scanned {
+                        self.traffic.wake(scanned.desk);
+                    }
+                }
             }
         }
         ends.log(now, out);

@@ -1,7 +1,8 @@
 use crate::{
     TopicCounts,
+    groups::Groups,
     keys::Keys,
-    messages::{Messages, NO_KEY},
+    messages::{Messages, NO_GROUP, NO_KEY},
     publish_ids::PublishIds,
     subscription::Subscription,
 };
@@ -29,6 +30,7 @@ pub(crate) struct Topic {
     pub(crate) reserved: u64,
     pub(crate) next_subscription: u32,
     pub(crate) keys: Keys,
+    pub(crate) groups: Groups,
     pub(crate) publish_ids: PublishIds,
     pub(crate) counts: TopicCounts,
 }
@@ -47,6 +49,7 @@ impl Topic {
             reserved: 1,
             next_subscription: 1,
             keys: Keys::default(),
+            groups: Groups::default(),
             publish_ids: PublishIds::default(),
             counts: TopicCounts::default(),
         }
@@ -64,6 +67,14 @@ impl Topic {
 
     pub(crate) fn dedupes(&self) -> bool {
         self.options.dedupe == Dedupe::Latest
+    }
+
+    /// The group of a stored message; [`NO_GROUP`] for none.
+    pub(crate) fn group_of(&self, sequence: u64) -> u32 {
+        match self.groups.is_empty() {
+            true => NO_GROUP,
+            false => self.messages.group_of(sequence),
+        }
     }
 
     pub(crate) fn id(&self, sequence: u64) -> MessageId {

@@ -2,7 +2,9 @@
 
 use crate::{
     consumer::Consumer,
+    heads::Heads,
     leaving::Leaver,
+    lines::Listed,
     slab::Slab,
     subscription::{Flight, Subscription, Whereabouts},
 };
@@ -23,6 +25,8 @@ pub(crate) enum Due {
     },
     /// The first delayed message of a subscription is available.
     Delay { topic: u32, subscription: u32 },
+    /// A subscription goes on looking for what is not behind something of its group.
+    Scan { topic: u32, subscription: u32 },
 }
 
 /// Where the consumers of one subscription queue for its messages.
@@ -36,6 +40,21 @@ pub(crate) struct Desk {
     /// to is parked until it gains something.
     pub(crate) ready: BTreeSet<(u64, u32)>,
     pub(crate) attached: BTreeSet<u32>,
+    pub(crate) heads: Heads,
+}
+
+impl Desk {
+    /// A consumer queues here; `served` is when it was last.
+    pub(crate) fn queue(&mut self, served: u64, consumer: u32) {
+        self.ready.insert((served, consumer));
+        self.heads.queue(consumer, true);
+    }
+
+    /// A consumer queues here no longer.
+    pub(crate) fn unqueue(&mut self, served: u64, consumer: u32) {
+        self.ready.remove(&(served, consumer));
+        self.heads.queue(consumer, false);
+    }
 }
 
 /// See the module.
@@ -69,6 +88,7 @@ impl Traffic {
             served,
             ready: BTreeSet::new(),
             attached: BTreeSet::new(),
+            heads: Heads::default(),
         })
     }
 
@@ -104,7 +124,7 @@ impl Traffic {
         for source in consumer.parked.drain(..) {
             let source = &consumer.sources[source as usize];
             let desk = &mut self.desks[source.desk];
-            desk.ready.insert((source.served, index));
+            desk.queue(source.served, index);
             self.turns.insert((desk.served, source.desk));
         }
     }
@@ -122,19 +142,43 @@ impl Traffic {
         self.unpark(holder.consumer);
     }
 
+    /// The head of a group is listed otherwise at a desk.
+    pub(crate) fn relist(
+        &mut self,
+        desk: u32,
+        group: u32,
+        earlier: Option<Listed>,
+        listed: Option<Listed>,
+    ) {
+        let Desk { heads, ready, .. } = &mut self.desks[desk];
+        let consumers = &self.consumers;
+        let queues = |index: u32| {
+            let consumer = consumers.get(index);
+            let mut sources = consumer.into_iter().flat_map(|c| &c.sources);
+            let source = sources.find(|source| source.desk == desk);
+            source.is_some_and(|source| ready.contains(&(source.served, index)))
+        };
+        heads.relist(group, earlier, listed, queues);
+        if listed.is_some() {
+            self.wake(desk);
+        }
+    }
+
     /// Takes a message out of a subscription and sees to what waited for it there; `usual` is
-    /// its [`usual_place`](crate::messages::Stored::usual_place).
+    /// its [`usual_place`](crate::messages::Stored::usual_place), `group` its group.
     pub(crate) fn withdraw(
         &mut self,
         topic: u32,
         subscription: &mut Subscription,
         sequence: u64,
         usual: (u8, u64),
+        group: u32,
     ) -> Option<Whereabouts> {
         let before = subscription.delayed.first();
-        let was = subscription.withdraw(sequence, usual)?;
+        let was = subscription.withdraw(sequence, usual, group)?;
         self.retime(topic, subscription, before);
         self.forget(topic, subscription.number, sequence, was);
+        self.leave_line(subscription, group, &was);
         Some(was)
     }
 

@@ -1,8 +1,8 @@
 use crate::{
     BodyRef, Effects, PutHandle,
     lane::Placed,
-    messages::{NO_KEY, Stored},
-    subscription::{Delayed, Flight},
+    messages::{NO_GROUP, NO_KEY, Stored},
+    subscription::{Delayed, Flight, Whereabouts},
     topic::{BACKLOG, Topic},
     traffic::{Due, Traffic},
 };
@@ -28,6 +28,7 @@ pub(crate) struct NewMessage {
     pub(crate) expires_at: Option<Timestamp>,
     pub(crate) bytes: u32,
     pub(crate) key: Option<CompactString>,
+    pub(crate) group: Option<CompactString>,
     pub(crate) priority: Priority,
     /// Subscriptions that it will [stand](Work::stand) in.
     pub(crate) unsettled: u32,
@@ -42,6 +43,10 @@ impl Work<'_> {
             Some(key) => self.topic.keys.insert(key, sequence),
             None => NO_KEY,
         };
+        let group = match &message.group {
+            Some(group) => self.topic.groups.join(group),
+            None => NO_GROUP,
+        };
         self.topic.messages.insert(Stored {
             sequence,
             body: message.body,
@@ -50,6 +55,7 @@ impl Work<'_> {
             bytes: message.bytes,
             unsettled: message.unsettled,
             key,
+            group,
             priority: message.priority,
         });
         if expires_at != Timestamp::MAX {
@@ -96,6 +102,7 @@ impl Work<'_> {
             return;
         };
         let usual = self.topic.messages.usual_place(placed.sequence);
+        let group = self.topic.group_of(placed.sequence);
         let delayed = Delayed {
             until,
             lane,
@@ -108,6 +115,8 @@ impl Work<'_> {
             .delayed
             .insert(delayed, usual.unwrap_or_default());
         self.traffic.retime(self.index, subscription, before);
+        let at = Whereabouts::Delayed(delayed);
+        self.traffic.join_line(subscription, group, &at);
     }
 
     /// Takes a message out of one subscription; frees it if that was the last. False if it
@@ -117,11 +126,12 @@ impl Work<'_> {
             return false;
         };
         if !self.end_leaving(sequence, number) {
+            let group = self.topic.group_of(sequence);
             let subscription = self.topic.subscription_mut(number);
             subscription.failed.remove(&sequence);
             let taken = self
                 .traffic
-                .withdraw(self.index, subscription, sequence, usual);
+                .withdraw(self.index, subscription, sequence, usual, group);
             if taken.is_none() {
                 return false;
             }
@@ -133,12 +143,13 @@ impl Work<'_> {
     /// Takes a message out of all subscriptions in which it doesn't leave, and frees it if that
     /// are all; returns how many they were.
     pub(crate) fn discard(&mut self, sequence: u64) -> u32 {
-        let usual = self.topic.messages.at(sequence).usual_place();
+        let stored = self.topic.messages.at(sequence);
+        let (usual, group) = (stored.usual_place(), stored.group);
         let mut left = 0;
         for subscription in self.topic.subscriptions.values_mut() {
             let was = self
                 .traffic
-                .withdraw(self.index, subscription, sequence, usual);
+                .withdraw(self.index, subscription, sequence, usual, group);
             if was.is_some() {
                 subscription.failed.remove(&sequence);
                 left += 1;
@@ -175,6 +186,9 @@ impl Work<'_> {
         if stored.key != NO_KEY {
             self.topic.keys.remove(stored.key);
         }
+        if stored.group != NO_GROUP {
+            self.topic.groups.leave(stored.group);
+        }
         if stored.expires_at != Timestamp::MAX {
             let topic = self.index;
             self.traffic
@@ -203,11 +217,14 @@ impl Work<'_> {
 
     /// A waiting message is on its way; `attempt` counts this delivery.
     pub(crate) fn depart(&mut self, number: u32, sequence: u64, flight: Flight) {
+        let group = self.topic.group_of(sequence);
         let subscription = self.topic.subscription_mut(number);
         let earlier = subscription.flights.insert(sequence, flight);
         debug_assert!(earlier.is_none());
         self.traffic
             .set_deadline(self.index, number, sequence, flight.deadline);
+        let at = Whereabouts::Flight(flight);
+        self.traffic.join_line(subscription, group, &at);
     }
 
     /// A delivery ends without acknowledgement: the message is available again at its
@@ -218,13 +235,15 @@ impl Work<'_> {
         number: u32,
         until: Option<Timestamp>,
     ) -> bool {
+        let group = self.topic.group_of(sequence);
         let subscription = self.topic.subscription_mut(number);
         let Some(flight) = subscription.flights.get(&sequence).copied() else {
             return false;
         };
         // Of a delivery no place is asked.
+        let nowhere = (0, sequence);
         self.traffic
-            .withdraw(self.index, subscription, sequence, (0, sequence));
+            .withdraw(self.index, subscription, sequence, nowhere, group);
         self.queue(number, flight.lane, flight.placed, until);
         self.traffic.wake(self.topic.subscription(number).desk);
         true
@@ -239,11 +258,14 @@ impl Work<'_> {
         let Some(usual) = self.topic.messages.usual_place(sequence) else {
             return;
         };
+        let group = self.topic.group_of(sequence);
         let subscription = self.topic.subscription_mut(number);
-        if let Some(Delayed { lane, placed, .. }) = subscription.delayed.remove(sequence, usual) {
-            subscription.waiting.insert(lane, placed);
+        if let Some(delayed) = subscription.delayed.remove(sequence, usual) {
+            subscription.waiting.insert(delayed.lane, delayed.placed);
             self.traffic.retime(self.index, subscription, None);
             self.traffic.wake(subscription.desk);
+            let was = Whereabouts::Delayed(delayed);
+            self.traffic.leave_line(subscription, group, &was);
         }
     }
 

@@ -25,6 +25,7 @@ const SUBSCRIPTIONS: std::ops::RangeInclusive<usize> = 1..=3;
 struct Published {
     key: u8,
     has_key: bool,
+    group: Option<u8>,
     priority: u8,
     bytes: u8,
     ttl: Option<u64>,
@@ -62,6 +63,9 @@ impl fmt::Display for Published {
         match self.has_key {
             true => write!(f, "{}", self.key)?,
             false => f.write_str("-")?,
+        }
+        if let Some(group) = self.group {
+            write!(f, "/{group}")?;
         }
         write!(f, "^{}*{}", self.priority, self.bytes)?;
         if self.delay > 0 {
@@ -134,15 +138,19 @@ fn step() -> impl Strategy<Value = Step> {
         0u8..40,
         prop::option::weighted(0.3, 0u64..8),
         prop_oneof![5 => Just(0), 1 => 1..6u64],
+        prop::option::weighted(0.5, 0u8..3),
     )
-        .prop_map(|(key, has_key, priority, bytes, ttl, delay)| Published {
-            key,
-            has_key,
-            priority,
-            bytes,
-            ttl,
-            delay,
-        });
+        .prop_map(
+            |(key, has_key, priority, bytes, ttl, delay, group)| Published {
+                key,
+                has_key,
+                group,
+                priority,
+                bytes,
+                ttl,
+                delay,
+            },
+        );
     let sources = prop::sample::subsequence(SUBSCRIPTIONS.collect::<Vec<_>>(), 1..=3);
     prop_oneof![
         12 => prop::collection::vec(published, 1..5).prop_map(Step::Publish),
@@ -304,6 +312,7 @@ impl Pair {
         let batch = messages.iter().map(|message| Message {
             payload: vec![b'x'; message.bytes.into()].into(),
             key: message.has_key.then(|| message.key.to_string().into()),
+            group: message.group.map(|group| group.to_string().into()),
             priority: Some(Priority(message.priority)),
             expires: message.ttl.map(|ttl| When::After(Duration::from_secs(ttl))),
             deliver: (message.delay > 0).then(|| When::After(Duration::from_secs(message.delay))),
@@ -320,6 +329,7 @@ impl Pair {
         for message in messages {
             self.model.publish(&naive::Message {
                 key: message.has_key.then_some(message.key),
+                group: message.group,
                 priority: message.priority,
                 bytes: message.bytes.into(),
                 expires: message.ttl.map(|ttl| now + ttl),

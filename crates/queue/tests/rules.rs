@@ -312,14 +312,6 @@ fn what_is_not_offered_yet_is_refused_by_name() {
             format!("{says} is not offered by this version; leave it out")
         );
     }
-    let grouped = Message {
-        group: Some("g".into()),
-        ..text("a")
-    };
-    assert_eq!(
-        message_of(world.publish("t", vec![grouped])).0,
-        ErrorCode::Unsupported
-    );
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod channels;
 mod dedupe;
 mod delays;
 mod flow;
+mod groups;
 mod lifecycle;
 mod looking;
 mod order;
@@ -26,6 +27,7 @@ pub(crate) const GROUPS: &[(&str, &[Case])] = &[
     ("dedupe", dedupe::CASES),
     ("subscriptions", subscriptions::CASES),
     ("flow", flow::CASES),
+    ("groups", groups::CASES),
     ("batches", batches::CASES),
     ("admin", admin::CASES),
     ("looking", looking::CASES),
@@ -62,6 +64,7 @@ needs! {
     EXTEND = "extend", |c, _| c.extend;
     FROM_ALL = "from_all", |c, _| c.from_all;
     FRONT = "front_redelivery", |c, _| c.front_redelivery;
+    ORDERING_GROUPS = "groups", |c, _| c.groups;
     LIMITS = "limits", |c, _| c.limits;
     LIST = "list", |c, _| c.list;
     NACK_DELAY = "nack_delay", |c, _| c.nack_delay;

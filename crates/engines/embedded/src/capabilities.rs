@@ -1,6 +1,6 @@
 use trunkline_model::{Atomicity, Capabilities, Durability};
 
-/// What this engine can do. Groups, dead letters and `dedupe: first`
+/// What this engine can do. Dead letters and `dedupe: first`
 /// have their place in the formats and are refused until the state machine has them.
 pub(crate) const fn capabilities(durable: bool) -> Capabilities {
     Capabilities {
@@ -20,7 +20,7 @@ pub(crate) const fn capabilities(durable: bool) -> Capabilities {
         attempts: true,
         front_redelivery: true,
         dead_letter: false,
-        groups: false,
+        groups: true,
         limits: true,
         peek: true,
         backup: durable,

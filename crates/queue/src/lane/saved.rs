@@ -55,7 +55,7 @@ impl Lane {
         }
         for _ in 0..reader.varint()? {
             let placed = Placed::load(reader, messages)?;
-            if lane.contains(placed.position) {
+            if lane.get(placed.position).is_some() {
                 return None;
             }
             lane.insert(placed);

@@ -6,13 +6,13 @@
 //! block to block. Places of neighbours differ by little and most columns don't change at
 //! all, so a plain message takes three or four bytes.
 
-use super::{Messages, NO_HALF, NO_KEY, Narrow, Rows, Stored, Table, Wide};
+use super::{Messages, NO_GROUP, NO_HALF, NO_KEY, Narrow, Rank, Rows, Stored, Table, Wide};
 use crate::{
     BodyRef,
     blocks::{SPAN, members, split},
     record::{Reader, varint},
 };
-use trunkline_model::{Priority, Timestamp};
+use trunkline_model::Timestamp;
 
 const WIDTH: usize = SPAN as usize;
 
@@ -47,7 +47,7 @@ pub(crate) struct Totals {
 }
 
 impl Messages {
-    /// Appends all messages, but for their keys.
+    /// Appends all messages, but for their keys and groups.
     pub(crate) fn save(&self, out: &mut Vec<u8>) {
         varint(out, self.blocks.filled().count() as u64);
         let (mut before, mut last) = (START, 0);
@@ -203,7 +203,7 @@ fn table(columns: &[Column; COLUMNS], count: usize) -> Option<Table> {
             bytes: columns[BYTES][row] as u32,
             unsettled: columns[UNSETTLED][row] as u32,
             key: NO_KEY,
-            priority: Priority(columns[PRIORITY][row] as u8).0,
+            rank: Rank::of(columns[PRIORITY][row] as u8, NO_GROUP),
         };
         Table::Wide((0..count).map(wide).collect())
     })
@@ -279,6 +279,7 @@ pub(crate) fn word(reader: &mut Reader<'_>) -> Option<u64> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use trunkline_model::Priority;
 
     fn message() -> impl Strategy<Value = Stored> {
         let usually = |usual: u64| prop_oneof![12 => Just(usual), 1 => any::<u64>()];
@@ -306,6 +307,7 @@ mod tests {
                     bytes,
                     unsettled,
                     key: NO_KEY,
+                    group: NO_GROUP,
                     priority: Priority(priority),
                 },
             )
@@ -372,6 +374,7 @@ mod tests {
                 bytes: 256,
                 unsettled: 1,
                 key: NO_KEY,
+                group: NO_GROUP,
                 priority: Priority(0),
             });
         }

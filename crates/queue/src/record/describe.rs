@@ -150,6 +150,9 @@ fn describe_put(put: &super::Put<'_>) -> String {
     if let Some(key) = put.key {
         line += &format!(", key {key:?}");
     }
+    if let Some(group) = put.group {
+        line += &format!(", group {group:?}");
+    }
     if let Some(sequence) = put.replaces {
         line += &format!(", replaces {sequence}");
     }

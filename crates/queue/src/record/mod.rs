@@ -22,7 +22,7 @@ pub(crate) use put::{PutPlace, encode as encode_put, encode_copy, encoded_bytes_
 
 use progress::Found;
 use wire::{Fields, Tag};
-pub(crate) use wire::{Reader, varint};
+pub(crate) use wire::{Reader, text, varint};
 
 /// A fact in the journal.
 #[derive(Clone, Debug)]

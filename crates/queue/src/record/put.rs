@@ -74,6 +74,8 @@ pub struct Put<'a> {
     pub deliver_at: Option<Timestamp>,
     /// Identity for deduplication.
     pub key: Option<&'a str>,
+    /// Its messages are taken by one consumer at a time.
+    pub group: Option<&'a str>,
     /// Client-chosen id of the publish.
     pub publish_id: Option<&'a str>,
     /// Length of the payload in bytes.
@@ -173,6 +175,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Put<'_>, RecordError> {
         expires_at: None,
         deliver_at: None,
         key: None,
+        group: None,
         publish_id: None,
         payload_bytes: 0,
         copy: false,
@@ -204,6 +207,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Put<'_>, RecordError> {
                 put.deliver_at = Some(Timestamp::from_micros(int("delivery time")?));
             }
             KEY => put.key = Some(text("key")?),
+            GROUP => put.group = Some(text("group")?),
             PUBLISH_ID => put.publish_id = Some(text("publish_id")?),
             PAYLOAD => payload = value.bytes(),
             COPY => put.copy = true,
@@ -230,7 +234,7 @@ pub fn decode_message(put_record: Bytes) -> Result<StoredMessage, RecordError> {
         payload: Bytes::new(),
         content_type: CompactString::default(),
         key: put.key.map(CompactString::new),
-        group: None,
+        group: put.group.map(CompactString::new),
         publish_id: put.publish_id.map(CompactString::new),
         priority: put.priority,
         published_at: put.published_at,
@@ -243,7 +247,6 @@ pub fn decode_message(put_record: Bytes) -> Result<StoredMessage, RecordError> {
     while let Some((tag, value)) = fields.next(KNOWN)? {
         let text = |name| value.text().ok_or(fields.invalid(name));
         match tag {
-            GROUP => message.group = Some(text("group")?.into()),
             CONTENT_TYPE => message.content_type = text("content type")?.into(),
             TRACEPARENT => {
                 message.traceparent = Some(text("traceparent")?.into());

@@ -1,14 +1,14 @@
 //! What waits, as a checkpoint holds it: lane by lane.
 
-use super::Waiting;
+use super::{Lanes, Waiting};
 use crate::{
     lane::Lane,
     messages::Messages,
     record::{Reader, varint},
 };
 
-impl Waiting {
-    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+impl Lanes {
+    fn save(&self, out: &mut Vec<u8>) {
         let lanes = || {
             (0u64..)
                 .zip(&self.lanes)
@@ -20,6 +20,22 @@ impl Waiting {
             lane.save(out);
         }
     }
+}
+
+impl Waiting {
+    pub(crate) fn save(&self, out: &mut Vec<u8>) {
+        if self.order.is_empty() {
+            return self.open.save(out);
+        }
+        // What is behind what is found again by who looks for it.
+        let mut all = self.open.clone();
+        for (_, lane, position) in &self.order {
+            if let Some(placed) = self.behind.get((*lane, *position)) {
+                all.insert(*lane, placed);
+            }
+        }
+        all.save(out);
+    }
 
     /// Reads what [`Waiting::save`] wrote; `None` if it isn't that, or names messages that
     /// are not stored.
@@ -28,7 +44,7 @@ impl Waiting {
         for _ in 0..reader.varint()? {
             let number: u8 = reader.small()?;
             let index = usize::from(number);
-            if index < waiting.lanes.len() {
+            if index < waiting.open.lanes.len() {
                 return None;
             }
             let lane = Lane::load(reader, messages)?;
@@ -41,9 +57,10 @@ impl Waiting {
                 earlier.is_none().then_some(())?;
             }
             waiting.len += lane.len();
-            waiting.lanes.resize_with(index, Lane::default);
-            waiting.lanes.push(lane);
-            waiting.occupied[index / 64] |= 1 << (index % 64);
+            let open = &mut waiting.open;
+            open.lanes.resize_with(index, Lane::default);
+            open.lanes.push(lane);
+            open.occupied[index / 64] |= 1 << (index % 64);
         }
         Some(waiting)
     }

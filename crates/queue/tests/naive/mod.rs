@@ -24,6 +24,7 @@ pub enum State {
 pub struct Entry {
     pub sequence: u64,
     pub key: Option<u8>,
+    pub group: Option<u8>,
     pub bytes: u64,
     pub expires: Option<u64>,
     pub lane: u8,
@@ -62,6 +63,7 @@ pub struct Consumer {
 #[derive(Clone, Debug)]
 pub struct Message {
     pub key: Option<u8>,
+    pub group: Option<u8>,
     pub priority: u8,
     pub bytes: u64,
     pub expires: Option<u64>,
@@ -167,6 +169,7 @@ impl Model {
             subscription.entries.push(Entry {
                 sequence,
                 key,
+                group: message.group,
                 bytes: message.bytes,
                 expires: message.expires,
                 lane,
@@ -447,8 +450,7 @@ impl Model {
     fn deliver_from(&mut self, number: usize) -> Option<Delivery> {
         loop {
             self.next_ready(number)?;
-            let front = self.front(number)?;
-            let id = self.next_ready(number)?;
+            let (front, id) = self.front(number)?;
             if self.can_take(id, number, front.bytes) {
                 return Some(self.hand_over(id, number, &front));
             }
@@ -468,20 +470,72 @@ impl Model {
             .map(|next| next.1)
     }
 
-    /// The first waiting message; expired ones before it are gone.
-    fn front(&mut self, number: usize) -> Option<Entry> {
+    /// The first waiting message that somebody may take who is ready, and who that is; an
+    /// expired one that is found on the way is gone.
+    fn front(&mut self, number: usize) -> Option<(Entry, usize)> {
         loop {
-            let subscription = self.subscriptions.iter().find(|s| s.number == number)?;
-            let waiting = subscription
-                .entries
-                .iter()
-                .filter(|e| e.state == State::Waiting);
-            let front = waiting.min_by_key(|e| (e.lane, e.position))?.clone();
+            let (front, id) = self.available(number)?;
             if !self.expired(&front) {
-                return Some(front);
+                return Some((front, id));
             }
             self.remove_everywhere(|entry| entry.sequence == front.sequence);
         }
+    }
+
+    /// Of a group, only its first waiting message; not behind one that came back or is
+    /// delayed; and only for who holds others of it.
+    fn available(&self, number: usize) -> Option<(Entry, usize)> {
+        let subscription = self.subscriptions.iter().find(|s| s.number == number)?;
+        let place = |entry: &Entry| (entry.lane, entry.position);
+        let mut waiting: Vec<&Entry> = subscription
+            .entries
+            .iter()
+            .filter(|e| e.state == State::Waiting)
+            .collect();
+        waiting.sort_unstable_by_key(|entry| place(entry));
+        let mut passed = Vec::new();
+        for entry in waiting {
+            let Some(group) = entry.group else {
+                return Some((entry.clone(), self.next_ready(number)?));
+            };
+            if passed.contains(&group) {
+                continue;
+            }
+            passed.push(group);
+            let others = || {
+                subscription
+                    .entries
+                    .iter()
+                    .filter(|e| e.group == Some(group))
+            };
+            let is_blocked = others().any(|other| {
+                let blocks = match other.state {
+                    State::Waiting => false,
+                    State::Delayed(_) => true,
+                    State::Held { .. } => other.attempts > 1,
+                };
+                blocks && place(other) < place(entry)
+            });
+            let holder = others().find_map(|other| match other.state {
+                State::Held { consumer, .. } => Some(consumer),
+                _ => None,
+            });
+            match holder {
+                _ if is_blocked => {}
+                None => return Some((entry.clone(), self.next_ready(number)?)),
+                Some(holder) if self.is_ready(holder, number) => {
+                    return Some((entry.clone(), holder));
+                }
+                Some(_) => {}
+            }
+        }
+        None
+    }
+
+    fn is_ready(&self, id: usize, number: usize) -> bool {
+        let consumer = self.consumers.iter().find(|consumer| consumer.id == id);
+        let mut sources = consumer.into_iter().flat_map(|c| &c.sources);
+        sources.any(|source| source.subscription == number && !source.parked)
     }
 
     fn source(&mut self, id: usize, number: usize) -> &mut Source {
