@@ -18,6 +18,7 @@ mod capabilities;
 mod channel;
 mod clock;
 mod completion;
+pub mod dead_letter;
 mod deadline;
 mod delivery;
 mod engine;

@@ -2,7 +2,7 @@
 
 use crate::{
     Core, Cost, Effects,
-    check::FRAME_BYTES,
+    check::{FRAME_BYTES, SETTLE_BYTES, SETTLE_BYTES_MORE},
     record::{Parts, encode_pair, kind},
     refusal,
 };
@@ -32,6 +32,8 @@ impl Core {
                 }
                 None => {
                     let options = refusal::resolve(settings)?;
+                    self.check_letters(topic, &options, options.dead_letter.as_ref())?;
+                    self.check_grave(topic, &options)?;
                     self.cost_of_definition(topic.len(), &options, &mut cost);
                 }
             },
@@ -68,7 +70,8 @@ impl Core {
                 ..
             } => {
                 let options = self.options_of(topic)?;
-                refusal::resolve_subscription(settings, options)?;
+                let effective = refusal::resolve_subscription(settings, options)?;
+                self.check_letters(topic, options, effective.dead_letter.as_ref())?;
                 let index = self.find(topic);
                 if let Some(current) = index.and_then(|index| {
                     let topic = &self.topics[index];
@@ -110,7 +113,9 @@ impl Core {
                     .sum();
                 self.cost_of_removal(index, in_flight, &mut cost);
             }
-            Admin::Redrive { .. } => return Err(refusal::not_offered("dead_letter", "redrive")),
+            Admin::Redrive {
+                topic, to, edit, ..
+            } => self.check_redrive_command(topic, to, edit)?,
             Admin::Backup => return Err(refusal::not_offered("backup", "backup")),
             Admin::Inspect { .. } | Admin::List { .. } | Admin::Peek { .. } => {}
         }
@@ -123,7 +128,10 @@ impl Core {
             let consumer = &self.traffic.consumers[*index];
             let held = consumer.unsettled as usize;
             if held > 0 {
-                cost.settle_bytes += consumer.sources.len() * (FRAME_BYTES + 24) + held * 10;
+                // Some go back, some are given up and leave, some are dropped.
+                let records = 3 * consumer.sources.len();
+                cost.settle_bytes += records * (FRAME_BYTES + SETTLE_BYTES);
+                cost.settle_bytes += held * SETTLE_BYTES_MORE;
                 cost.logs = true;
             }
         }

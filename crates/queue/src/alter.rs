@@ -27,6 +27,8 @@ impl Core {
             cleared.map_err(Error::invalid_params)?;
         }
         let options = refusal::resolve(&merged)?;
+        self.check_letters(name, &options, options.dead_letter.as_ref())?;
+        self.check_grave(name, &options)?;
         let holds = topic.messages.len() > 0;
         for (option, changes) in [
             ("durability", options.durability != current.durability),
@@ -85,7 +87,12 @@ impl Core {
             let cleared = merged.clear(option, settings);
             cleared.map_err(Error::invalid_params)?;
         }
-        refusal::resolve_subscription(&merged, &topic.options)?;
+        let effective = refusal::resolve_subscription(&merged, &topic.options)?;
+        self.check_letters(
+            topic.label(),
+            &topic.options,
+            effective.dead_letter.as_ref(),
+        )?;
         Ok((index, number, merged))
     }
 

@@ -10,9 +10,9 @@ use trunkline_model::{
 /// What a record costs beside its fields: kind, length and checksum in the journal.
 pub(crate) const FRAME_BYTES: usize = 16;
 /// At most, of an ack or its like for one message, without the frame.
-const SETTLE_BYTES: usize = 64;
+pub(crate) const SETTLE_BYTES: usize = 64;
 /// At most, of each further message in it.
-const SETTLE_BYTES_MORE: usize = 10;
+pub(crate) const SETTLE_BYTES_MORE: usize = 16;
 /// At most, of the definition of a topic without its name.
 pub(crate) const DEFINE_BYTES: usize = 1024;
 
@@ -26,7 +26,7 @@ struct Tags {
 }
 
 /// What publishes of the batch add to bounded topics.
-type Growth<'a> = HashMap<&'a str, (u64, u64)>;
+pub(crate) type Growth<'a> = HashMap<&'a str, (u64, u64)>;
 
 impl Core {
     /// Whether [`Core::apply`] can run a batch at `now`, and what that may cost.
@@ -123,7 +123,7 @@ impl Core {
         }
     }
 
-    fn check_room<'a>(
+    pub(crate) fn check_room<'a>(
         &self,
         now: Timestamp,
         name: &'a str,

@@ -110,7 +110,11 @@ impl Core {
         match self.find(name) {
             Some(index) => Ok(&self.topics[index].options),
             None if self.auto_create && !name.starts_with('_') => {
-                self.defaults.as_ref().map_err(Clone::clone)
+                let options = self.defaults.as_ref().map_err(Clone::clone)?;
+                let grave = options.dead_letter.as_ref();
+                // The topic that takes the dead letters of all others may be made, too.
+                self.check_letters(name, options, grave.filter(|grave| grave.as_str() != name))?;
+                Ok(options)
             }
             None => Err(refusal::no_topic_made(name)),
         }

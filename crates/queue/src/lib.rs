@@ -23,6 +23,7 @@ mod checkpoint;
 mod consumer;
 mod copy;
 mod core;
+mod dead_letter;
 mod delays;
 mod effects;
 mod groups;
@@ -40,6 +41,7 @@ mod publish;
 mod publish_ids;
 mod pump;
 mod record;
+mod redrive;
 mod refusal;
 mod replay;
 mod slab;
@@ -54,6 +56,7 @@ mod work;
 pub use crate::core::{Core, CoreConfig};
 pub use checkpoint::CheckpointError;
 pub use copy::Defined;
+pub use dead_letter::Departure;
 pub use effects::{BodyRef, Cost, Deliver, Effects, LogBuffer, PutHandle};
 pub use peek::{Look, PeekPage, Peeked};
 pub use record::{
@@ -61,6 +64,7 @@ pub use record::{
     Record, RecordError, Remember, RememberedId, ReplayError, Returned, Run, Settled, Subscribe,
     SubscriptionCounts, TopicCounts, decode_message,
     kind::{
-        ADVANCE as KIND_ADVANCE, DELIVER as KIND_DELIVER, PUT as KIND_PUT, RETURN as KIND_RETURN,
+        ADVANCE as KIND_ADVANCE, DEFINE as KIND_DEFINE, DELIVER as KIND_DELIVER, PUT as KIND_PUT,
+        RETURN as KIND_RETURN,
     },
 };

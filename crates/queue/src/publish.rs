@@ -30,32 +30,53 @@ impl Work<'_> {
             self.topic.counts.duplicates += 1;
             return self.topic.id(first);
         }
-        let sequence = self.topic.next_sequence;
-        self.topic.next_sequence += 1;
-        self.topic.counts.published += 1;
+        let sequence = self.next_identity();
         if let Some(id) = publish_id {
             let at = now;
             self.topic
                 .publish_ids
                 .remember(Seen { id, at, sequence }, window);
         }
-        if self.topic.needs_advance(0) {
-            self.log_advance();
-        }
         if self.topic.drops() {
             self.topic.counts.dropped += 1;
         } else {
             let stored = stored(now, message, &self.topic.options);
-            self.put(now, sequence, stored);
+            self.put(now, sequence, stored, None);
         }
         self.topic.id(sequence)
     }
 
-    fn put(&mut self, now: Timestamp, sequence: u64, message: StoredMessage) {
+    /// The sequence of a message that is published now.
+    pub(crate) fn next_identity(&mut self) -> u64 {
+        let sequence = self.topic.next_sequence;
+        self.topic.next_sequence += 1;
+        self.topic.counts.published += 1;
+        if self.topic.needs_advance(0) {
+            self.log_advance();
+        }
+        sequence
+    }
+
+    /// Stores and logs a message, in all subscriptions or in `only` one.
+    pub(crate) fn put(
+        &mut self,
+        now: Timestamp,
+        sequence: u64,
+        message: StoredMessage,
+        only: Option<u32>,
+    ) {
         if self.topic.names.is_empty() {
             self.open_backlog();
         }
-        let (places, replaces) = self.take_over(now, &message);
+        let (places, replaces) = match only {
+            None => self.take_over(now, &message),
+            // Whoever asks for one has seen that nothing is there to be replaced.
+            Some(_) => (Places::new(), None),
+        };
+        let numbers: SmallVec<[u32; 16]> = match only {
+            None => self.topic.subscriptions.keys().copied().collect(),
+            Some(number) => std::iter::once(number).collect(),
+        };
         let key = message.key.clone().filter(|_| self.topic.dedupes());
         self.store(NewMessage {
             sequence,
@@ -66,10 +87,10 @@ impl Work<'_> {
             key,
             group: message.group.clone(),
             priority: message.priority,
-            unsettled: self.topic.subscriptions.len() as u32,
+            unsettled: numbers.len() as u32,
         });
         let usual = (message.priority.0, sequence);
-        self.stand_everywhere(usual, &places, message.deliver_at);
+        self.stand_in(&numbers, usual, &places, message.deliver_at);
         let put = PutHandle {
             topic: self.index,
             sequence,
@@ -79,7 +100,7 @@ impl Work<'_> {
             return;
         }
         let taken_over = |number: &u32| places.iter().any(|place| place.subscription == *number);
-        let numbers = self.topic.subscriptions.keys().copied();
+        let numbers = numbers.iter().copied();
         let place = PutPlace {
             topic: self.topic.number,
             sequence,
@@ -124,21 +145,21 @@ impl Work<'_> {
         (places, Some(sequence))
     }
 
-    /// A new message waits in every subscription: where it took over a place, there.
-    fn stand_everywhere(
+    /// A new message waits in subscriptions: where it took over a place, there.
+    fn stand_in(
         &mut self,
+        numbers: &[u32],
         (lane, sequence): (u8, u64),
         places: &Places,
         until: Option<Timestamp>,
     ) {
-        let numbers: SmallVec<[u32; 16]> = self.topic.subscriptions.keys().copied().collect();
         let mut places = places.iter().peekable();
         let fresh = |position| Placed {
             position,
             sequence,
             attempts: 0,
         };
-        for number in numbers {
+        for number in numbers.iter().copied() {
             match places.next_if(|place| place.subscription == number) {
                 Some(kept) => self.stand(number, kept.lane, fresh(kept.position), until),
                 None => self.stand(number, lane, fresh(sequence), until),
@@ -199,7 +220,7 @@ pub(crate) fn times(
     )
 }
 
-fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMessage {
+pub(crate) fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMessage {
     let (expires_at, deliver_at) = times(now, &message, options);
     StoredMessage {
         payload: message.payload,

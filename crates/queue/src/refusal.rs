@@ -2,8 +2,8 @@
 //! and consumers are refused alike.
 
 use trunkline_model::{
-    Dedupe, Error, ErrorCode, OptionConflict, Overflow, SubscriptionOptions, SubscriptionSettings,
-    Timestamp, TopicOptions, TopicSettings,
+    Dedupe, Durability, Error, ErrorCode, OptionConflict, Overflow, SubscriptionOptions,
+    SubscriptionSettings, Timestamp, TopicOptions, TopicSettings,
 };
 
 pub(crate) fn no_topic(name: &str) -> Error {
@@ -82,6 +82,28 @@ pub(crate) fn delayed_beyond(topic: &str, deliver_at: Timestamp, expires_at: Tim
     .with("expires_at", expires_at.to_string())
 }
 
+pub(crate) fn buries_itself(topic: &str) -> Error {
+    Error::invalid_params(format!(
+        "dead_letter of topic {topic} is the topic itself; name another one"
+    ))
+    .with("topic", topic)
+    .with("option", "dead_letter")
+}
+
+pub(crate) fn weak_grave(grave: &str, durability: Durability, topic: &str) -> Error {
+    let class = serde_json::to_value(durability).unwrap_or_default();
+    let text = class.as_str().unwrap_or_default();
+    Error::new(
+        ErrorCode::Conflict,
+        format!(
+            "topic {grave} takes the dead letters of topic {topic} and must be at least as durable; \
+             its durability is {text}"
+        ),
+    )
+    .with("topic", grave)
+    .with("options", vec!["dead_letter", "durability"])
+}
+
 pub(crate) fn conflict(what: &str, conflicts: &[OptionConflict]) -> Error {
     let told: Vec<_> = conflicts
         .iter()
@@ -135,13 +157,6 @@ pub(crate) fn resolve_subscription(
 
 /// Whether a subscription can have these options.
 fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
-    refuse_if(options.max_attempts > 0, "dead_letter", "max_attempts")?;
-    refuse_if(options.dead_letter.is_some(), "dead_letter", "dead_letter")?;
-    refuse_if(
-        options.dead_letter_expired,
-        "dead_letter",
-        "dead_letter_expired",
-    )?;
     let bounded = options.max_messages.is_some() || options.max_bytes.is_some();
     refuse_if(bounded, "limits", "a bound of a subscription")
 }

@@ -103,7 +103,9 @@ impl Core {
                         match dropped.reason {
                             Reason::Expired => counts.expired += 1,
                             Reason::Redriven => {}
-                            Reason::Rejected | Reason::Exhausted => counts.dropped += 1,
+                            Reason::Rejected | Reason::Exhausted | Reason::Overflow => {
+                                counts.dropped += 1;
+                            }
                         }
                     }
                 }

@@ -302,8 +302,6 @@ fn what_is_not_offered_yet_is_refused_by_name() {
     for (options, says) in [
         (r#"{"dedupe": "first"}"#, "dedupe: first"),
         (r#"{"overflow": "drop-oldest"}"#, "overflow: drop-oldest"),
-        (r#"{"max_attempts": 3}"#, "max_attempts"),
-        (r#"{"dead_letter": "d"}"#, "dead_letter"),
     ] {
         let (code, message) = message_of(world.define("t", settings(options)));
         assert_eq!(code, ErrorCode::Unsupported);

@@ -6,6 +6,7 @@ mod altering;
 mod batches;
 mod bounds;
 mod channels;
+mod dead;
 mod dedupe;
 mod delays;
 mod flow;
@@ -24,6 +25,7 @@ pub(crate) const GROUPS: &[(&str, &[Case])] = &[
     ("acks", acks::CASES),
     ("timing", timing::CASES),
     ("delays", delays::CASES),
+    ("dead letters", dead::CASES),
     ("dedupe", dedupe::CASES),
     ("subscriptions", subscriptions::CASES),
     ("flow", flow::CASES),
@@ -59,6 +61,7 @@ needs! {
     ACK_TIMEOUT = "ack_timeout", |c, _| c.ack_timeout;
     ATOMIC = "atomic", |c, _| c.atomic == trunkline_model::Atomicity::All;
     ATTEMPTS = "attempts", |c, _| c.attempts;
+    DEAD_LETTER = "dead_letter", |c, _| c.dead_letter;
     DEDUPE_LATEST = "dedupe_latest", |c, _| c.dedupe_latest;
     DELAY = "delay", |c, _| c.delay;
     EXTEND = "extend", |c, _| c.extend;

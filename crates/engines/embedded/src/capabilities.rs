@@ -1,7 +1,7 @@
 use trunkline_model::{Atomicity, Capabilities, Durability};
 
-/// What this engine can do. Dead letters and `dedupe: first`
-/// have their place in the formats and are refused until the state machine has them.
+/// What this engine can do. `dedupe: first` has its
+/// place in the formats and is refused until the state machine has it.
 pub(crate) const fn capabilities(durable: bool) -> Capabilities {
     Capabilities {
         engine: if durable { "embedded" } else { "memory" },
@@ -19,7 +19,7 @@ pub(crate) const fn capabilities(durable: bool) -> Capabilities {
         extend: true,
         attempts: true,
         front_redelivery: true,
-        dead_letter: false,
+        dead_letter: true,
         groups: true,
         limits: true,
         peek: true,

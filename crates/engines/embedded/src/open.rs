@@ -247,6 +247,8 @@ fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) -> bool {
         });
         log.reserve(state.core.waiting_units());
     }
+    // What was given up before and has no dead letter yet.
+    state.pump(now, out);
     reserves
 }
 

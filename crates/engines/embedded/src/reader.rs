@@ -2,7 +2,9 @@
 
 use crate::{
     consumer::Body,
+    departures::Leaver,
     look::{Look, Shown, Wanted, peeked_message},
+    redrive::Redrive,
     shared::Shared,
 };
 use std::{
@@ -28,6 +30,10 @@ pub(crate) enum Job {
     Look(Look),
     /// A copy of the store is to be taken.
     Backup(Completion),
+    /// Messages whose dead letters are to be stored.
+    Departures(Vec<Leaver>),
+    /// Dead letters are to go back.
+    Redrive(Box<Redrive>),
 }
 
 #[derive(Debug, Default)]
@@ -62,8 +68,9 @@ impl Reader {
         let jobs = mem::take(&mut self.queue().jobs);
         for job in jobs {
             match job {
-                // The consumers have ended.
-                Job::Deliveries { .. } => {}
+                // The consumers have ended; what leaves is still there at the next start.
+                Job::Deliveries { .. } | Job::Departures(_) => {}
+                Job::Redrive(redrive) => redrive.completion.complete(Err(error.clone())),
                 Job::Look(Look { completion, .. }) | Job::Backup(completion) => {
                     completion.complete(Err(error.clone()));
                 }
@@ -143,6 +150,8 @@ impl Shared {
                 });
             }
             Job::Backup(completion) => self.back_up(journal, completion),
+            Job::Departures(leavers) => self.see_off(leavers, journal.as_deref()),
+            Job::Redrive(redrive) => self.redrive(redrive, journal.as_deref()),
         }
     }
 }
@@ -166,7 +175,7 @@ fn show(
     wanted.of(messages.len(), messages.into_iter().map(show))
 }
 
-fn fetch(journal: &Journal, place: Place) -> Body {
+pub(crate) fn fetch(journal: &Journal, place: Place) -> Body {
     match journal.read(place) {
         Ok(record) => body(record),
         Err(error) => Body::Broken(unreadable(&error)),

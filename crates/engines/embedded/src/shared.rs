@@ -268,6 +268,7 @@ impl Shared {
         let state = self.state();
         let consumers = state.consumers.values();
         self.reader.is_idle()
+            && !state.has_departures()
             && state.waits.is_empty()
             && consumers.into_iter().all(|consumer| {
                 consumer.pending.is_empty() && !consumer.reading && consumer.outbox.is_idle()
@@ -282,7 +283,9 @@ impl State {
             return None;
         }
         let probe = self.read_only.is_some().then(|| now.after(PROBE_EVERY));
-        self.core.next_deadline().into_iter().chain(probe).min()
+        let departs = self.departs_at_once().then_some(Timestamp::ZERO);
+        let due = self.core.next_deadline().into_iter();
+        due.chain(probe).chain(departs).min()
     }
 
     /// Expiry, time-outs, delays; and whether there is space again.

@@ -4,6 +4,7 @@
 use crate::{
     bodies::{BodyAt, Slab},
     consumer::{Body, Consumer, Stop},
+    departures::Departures,
     error::{poisoned, refusal},
     log::{Log, Needs},
     outgoing::Outgoing,
@@ -42,6 +43,7 @@ pub(crate) struct State {
     /// Consumers whose front delivery is not durable yet.
     pub(crate) listed: Vec<ConsumerId>,
     pub(crate) last_consumer: u64,
+    pub(crate) departures: Departures,
     /// A window has room again, and nobody has looked who can use it.
     pub(crate) has_room: bool,
     /// Reused by every command; boxed, since it changes hands twice in each.
@@ -62,6 +64,7 @@ impl State {
             read_only: None,
             listed: Vec::new(),
             last_consumer: 0,
+            departures: Departures::default(),
             has_room: false,
             effects: None,
             ready: Vec::new(),
@@ -216,6 +219,9 @@ impl State {
         self.pump_once(now, out);
         // Deliveries that expired on the way made room for others.
         while mem::take(&mut self.has_room) && matches!(self.phase, Phase::Open) {
+            self.pump_once(now, out);
+        }
+        if self.core.has_departures() && self.see_off(now, out) {
             self.pump_once(now, out);
         }
     }

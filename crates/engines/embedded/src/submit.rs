@@ -167,6 +167,10 @@ impl State {
                     Err(error) => Err(error),
                 }
             }
+            (Ok(()), command @ Admin::Redrive { .. }) => {
+                self.redrive(now, command, completion, out);
+                return None;
+            }
             (Ok(()), command) => return self.manage(now, command, completion, out),
         };
         out.answer(completion, answer);

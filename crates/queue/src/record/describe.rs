@@ -175,6 +175,7 @@ impl Reason {
             Self::Rejected => "given up by a consumer",
             Self::Exhausted => "delivered as often as it may be",
             Self::Redriven => "driven back",
+            Self::Overflow => "made room for another",
         }
     }
 }

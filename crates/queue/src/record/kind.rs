@@ -1,6 +1,7 @@
 //! Numbers of the record kinds: part of the journal's format.
 
-pub(crate) const DEFINE: u8 = 1;
+/// A topic's options and counters.
+pub const DEFINE: u8 = 1;
 pub(crate) const UNDEFINE: u8 = 2;
 pub(crate) const SUBSCRIBE: u8 = 3;
 pub(crate) const UNSUBSCRIBE: u8 = 4;

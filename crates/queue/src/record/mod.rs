@@ -18,7 +18,9 @@ pub use list::{Attempt, Item, List, Placement, RememberedId, Run};
 pub(crate) use progress::Parts;
 pub use progress::{Delivered, Dropped, Left, Purged, Reason, Returned, Settled};
 pub use put::{Put, decode_message};
-pub(crate) use put::{PutPlace, encode as encode_put, encode_copy, encoded_bytes_max};
+pub(crate) use put::{
+    PutPlace, encode as encode_put, encode_copy, encoded_bytes_max, stored_bytes_max,
+};
 
 use progress::Found;
 use wire::{Fields, Tag};

@@ -81,6 +81,8 @@ pub enum Reason {
     Exhausted,
     /// They are in another topic again: of dead letters.
     Redriven,
+    /// They made room for another one.
+    Overflow,
 }
 
 impl Reason {
@@ -90,6 +92,7 @@ impl Reason {
             1 => Some(Self::Rejected),
             2 => Some(Self::Exhausted),
             3 => Some(Self::Redriven),
+            4 => Some(Self::Overflow),
             _ => None,
         }
     }

@@ -148,15 +148,37 @@ pub(crate) fn encode_copy(
 /// No more bytes than [`encode`] writes for a message like this on a topic with so many
 /// subscriptions.
 pub(crate) fn encoded_bytes_max(message: &trunkline_model::Message, subscriptions: usize) -> usize {
+    let texts = [
+        &message.key,
+        &message.group,
+        &message.publish_id,
+        &message.traceparent,
+    ];
+    let bytes = message.payload.len() + message.content_type.len();
+    bytes + parts_bytes_max(texts, &message.headers, subscriptions)
+}
+
+/// The same for a message that was stored before.
+pub(crate) fn stored_bytes_max(message: &StoredMessage, subscriptions: usize) -> usize {
+    let texts = [
+        &message.key,
+        &message.group,
+        &message.publish_id,
+        &message.traceparent,
+    ];
+    let bytes = message.payload.len() + message.content_type.len();
+    bytes + parts_bytes_max(texts, &message.headers, subscriptions)
+}
+
+fn parts_bytes_max(
+    texts: [&Option<CompactString>; 4],
+    headers: &Headers,
+    subscriptions: usize,
+) -> usize {
     let length = |text: &Option<CompactString>| text.as_ref().map_or(0, |text| text.len() + 6);
-    let headers = message.headers.iter();
-    160 + message.payload.len()
-        + message.content_type.len()
-        + length(&message.key)
-        + length(&message.group)
-        + length(&message.publish_id)
-        + length(&message.traceparent)
-        + headers.map(|(n, v)| n.len() + v.len() + 12).sum::<usize>()
+    let headers = headers.iter().map(|(n, v)| n.len() + v.len() + 12);
+    160 + texts.map(length).iter().sum::<usize>()
+        + headers.sum::<usize>()
         // A run and, at worst, a placement for each.
         + subscriptions * 34
 }

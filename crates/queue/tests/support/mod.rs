@@ -8,8 +8,8 @@
 use std::{collections::BTreeMap, time::Duration};
 use trunkline_model::{
     Admin, Batch, Command, ConsumeSpec, ConsumerId, Consuming, DeliveryTag, Error, ErrorCode,
-    Message, MessageFilter, MessageId, MessageState, Outcome, PeekFrom, Receipt, Source,
-    StoredMessage, Timestamp, TopicSettings,
+    Message, MessageFilter, MessageId, MessageState, Outcome, PeekFrom, Receipt, RedriveEdit,
+    RedriveTo, Source, StoredMessage, Timestamp, TopicSettings,
 };
 use trunkline_queue::{
     BodyRef, Core, CoreConfig, Cost, Deliver, Effects, KIND_PUT, Look, Peeked, PutHandle, Record,
@@ -206,6 +206,53 @@ impl World {
         let mut effects = Effects::default();
         self.core.pump(self.now, &mut effects);
         self.spend(effects, None)
+    }
+
+    /// Stores the dead letters of everything that was given up; how many messages that were.
+    pub fn bury(&mut self) -> usize {
+        let mut count = 0;
+        while let Some(departure) = self.core.next_departure() {
+            let message = self.messages[&departure.body].clone();
+            let cost = self.core.check_burial(self.now, &departure, &message);
+            let mut effects = Effects::default();
+            self.core.bury(self.now, &departure, message, &mut effects);
+            self.spend(effects, Some(cost));
+            count += 1;
+        }
+        count
+    }
+
+    /// Drives a message back; why it stays, if it does.
+    pub fn redrive(&mut self, id: MessageId, to: &RedriveTo, edit: &RedriveEdit) -> Option<Error> {
+        let info = self.core.list(None, 99).into_iter();
+        let topic = info.into_iter().find(|info| info.number == id.topic);
+        let stored = self.stored(topic.unwrap().name.as_str());
+        let found = stored.into_iter().find(|(stored, _)| *stored == id);
+        let letter = found.expect("the message is stored").1.clone();
+        let checked = self.core.check_redrive(self.now, id, &letter, to, edit);
+        let Ok(cost) = checked else {
+            return checked.err();
+        };
+        let mut effects = Effects::default();
+        self.core
+            .redrive(self.now, id, letter, to, edit, &mut effects);
+        self.spend(effects, Some(cost));
+        None
+    }
+
+    /// Everything that a topic stores, by sequence.
+    pub fn stored(&self, topic: &str) -> Vec<(MessageId, &StoredMessage)> {
+        let look = Look {
+            topic,
+            subscription: None,
+            from: PeekFrom::Front,
+            filter: &MessageFilter::default(),
+            limit: usize::MAX,
+        };
+        let page = self.core.peek(Timestamp::ZERO, &look);
+        let messages = page.map(|page| page.messages).unwrap_or_default();
+        let message = |peeked: Peeked| (peeked.id, &self.messages[&peeked.body]);
+        messages.into_iter().map(message).collect()
     }
 
     /// Deliveries as `tag:payload`, with `!attempt` if not the first.
