@@ -135,10 +135,7 @@ impl Core {
         let stored = topic.map_or((0, 0), |t| (t.messages.len() as u64, t.bytes));
         let added = growth.entry(name).or_default();
         for message in messages {
-            let window = options.publish_id_window.0;
-            let is_repeated = message.publish_id.as_ref().is_some_and(|id| {
-                topic.is_some_and(|topic| topic.publish_ids.find(id, now, window).is_some())
-            });
+            let is_repeated = topic.is_some_and(|topic| topic.repeats(now, message).is_some());
             if is_repeated || topic.is_some_and(|topic| topic.drops()) {
                 continue;
             }

@@ -39,6 +39,8 @@ enum Part {
     Subscriptions(u32),
     /// From this ordinal on.
     PublishIds(u64),
+    /// The keys of `dedupe: first`, likewise.
+    Keys(u64),
 }
 
 impl Core {
@@ -225,32 +227,46 @@ fn define_topic(topic: &Topic, part: &mut Part, full: usize, out: &mut Effects) 
         }
         *part = Part::PublishIds(0);
     }
-    match *part {
-        Part::PublishIds(from) if topic.logs() => log_publish_ids(topic, from, part, full, out),
-        _ => true,
+    if !topic.logs() {
+        return true;
     }
-}
-
-fn log_publish_ids(
-    topic: &Topic,
-    from: u64,
-    part: &mut Part,
-    full: usize,
-    out: &mut Effects,
-) -> bool {
-    let ids = topic.publish_ids.iter_from(from);
-    let mut ids = ids.peekable();
-    while let Some((ordinal, _)) = ids.peek() {
-        if !has_room(full, out) {
-            *part = Part::PublishIds(*ordinal);
+    if let Part::PublishIds(from) = *part {
+        let seen = topic.publish_ids.iter_from(from);
+        if let Some(ordinal) = log_seen(kind::REMEMBER, topic, seen, full, out) {
+            *part = Part::PublishIds(ordinal);
             return false;
         }
-        let some = ids.by_ref().take(IDS_PER_RECORD).map(remembered);
-        out.log.push(kind::REMEMBER, |bytes| {
+        *part = Part::Keys(0);
+    }
+    if let Part::Keys(from) = *part {
+        let seen = topic.first_keys.iter_from(from);
+        if let Some(ordinal) = log_seen(kind::REMEMBER_KEYS, topic, seen, full, out) {
+            *part = Part::Keys(ordinal);
+            return false;
+        }
+    }
+    true
+}
+
+/// Logs ids or keys; returns the ordinal of the first for which there is no room.
+fn log_seen<'a>(
+    kind: u8,
+    topic: &Topic,
+    seen: impl Iterator<Item = (u64, &'a Seen)>,
+    full: usize,
+    out: &mut Effects,
+) -> Option<u64> {
+    let mut seen = seen.peekable();
+    while let Some((ordinal, _)) = seen.peek() {
+        if !has_room(full, out) {
+            return Some(*ordinal);
+        }
+        let some = seen.by_ref().take(IDS_PER_RECORD).map(remembered);
+        out.log.push(kind, |bytes| {
             encode_remember(bytes, topic.number, some);
         });
     }
-    true
+    None
 }
 
 fn remembered((_, seen): (u64, &Seen)) -> RememberedId<'_> {

@@ -5,7 +5,6 @@ use crate::{
     core::SEQUENCES_RESERVED,
     lane::Placed,
     moves::Endings,
-    publish_ids::Seen,
     record::{Placement, PutPlace, RUN_MAX, Run, encode_pair, encode_put, kind},
     topic::Topic,
     work::{NewMessage, Work},
@@ -19,23 +18,23 @@ use trunkline_model::{
 type Places = SmallVec<[Placement; 4]>;
 
 impl Work<'_> {
-    /// Puts and logs a message that was checked; returns its identity, or that of the first
-    /// one with its publish id.
+    /// Puts and logs a message that was checked; returns its identity, or that of the one that
+    /// it repeats.
     pub(crate) fn publish(&mut self, now: Timestamp, message: Message) -> MessageId {
-        let window = self.topic.options.publish_id_window.0;
-        let publish_id = message.publish_id.clone();
-        if let Some(id) = &publish_id
-            && let Some(first) = self.topic.publish_ids.find(id, now, window)
-        {
+        if let Some(first) = self.topic.repeats(now, &message) {
             self.topic.counts.duplicates += 1;
+            // Sent again, it is the same one, though the key's window may be over by then.
+            if let Some(id) = &message.publish_id {
+                self.topic.note_publish_id(id, now, first);
+            }
             return self.topic.id(first);
         }
         let sequence = self.next_identity();
-        if let Some(id) = publish_id {
-            let at = now;
-            self.topic
-                .publish_ids
-                .remember(Seen { id, at, sequence }, window);
+        if let Some(id) = &message.publish_id {
+            self.topic.note_publish_id(id, now, sequence);
+        }
+        if let Some(key) = &message.key {
+            self.topic.note_key(key, now, sequence);
         }
         if self.topic.drops() {
             self.topic.counts.dropped += 1;

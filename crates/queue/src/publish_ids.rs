@@ -7,10 +7,10 @@ use std::{
 };
 use trunkline_model::Timestamp;
 
-/// Most publish ids that a topic remembers; the oldest go first.
+/// Most publish ids that a topic remembers, and most keys; the oldest go first.
 pub(crate) const PUBLISH_IDS_MAX: usize = 1_000_000;
 
-/// A publish id and the message that it stands for.
+/// A publish id, or a key, and the message that it stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) id: CompactString,
@@ -18,7 +18,7 @@ pub(crate) struct Seen {
     pub(crate) sequence: u64,
 }
 
-/// The publish ids that a topic saw within its window. Clients choose them, hence SipHash.
+/// The publish ids, or the keys, that a topic saw within a window. Clients choose them, hence SipHash.
 #[derive(Clone, Debug)]
 pub(crate) struct PublishIds {
     max: usize,

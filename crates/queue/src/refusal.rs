@@ -2,7 +2,7 @@
 //! and consumers are refused alike.
 
 use trunkline_model::{
-    Dedupe, Durability, Error, ErrorCode, OptionConflict, Overflow, SubscriptionOptions,
+    Durability, Error, ErrorCode, OptionConflict, Overflow, SubscriptionOptions,
     SubscriptionSettings, Timestamp, TopicOptions, TopicSettings,
 };
 
@@ -134,9 +134,7 @@ pub(crate) fn needs_empty(topic: &str, option: &'static str) -> Error {
 /// `InvalidParams` if they are out of bounds, `Unsupported` if the queue doesn't offer them.
 pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
     let options = settings.resolve().map_err(Error::invalid_params)?;
-    let dedupe_first = options.dedupe == Dedupe::First;
     let drop_oldest = options.overflow == Overflow::DropOldest;
-    refuse_if(dedupe_first, "dedupe_first", "dedupe: first")?;
     refuse_if(drop_oldest, "overflow", "overflow: drop-oldest")?;
     let all = SubscriptionSettings::default().resolve(&options);
     supported(&all).map(|()| options)

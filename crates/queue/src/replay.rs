@@ -9,7 +9,6 @@ use crate::{
     lane::Placed,
     leaving::Wait,
     moves::Endings,
-    publish_ids::Seen,
     record::{
         Attempt, Define, Delivered, Left, Put, Reason, Record, RememberedId, Returned, Subscribe,
     },
@@ -65,9 +64,14 @@ impl Core {
             Record::Count { next_topic } => self.next_number = self.next_number.max(next_topic),
             Record::Remember(remember) => {
                 let topic = self.replayed(remember.topic, out).topic;
-                let window = topic.options.publish_id_window.0;
-                for id in remember.ids.iter() {
-                    topic.publish_ids.remember(seen(id), window);
+                for RememberedId { id, at, sequence } in remember.ids.iter() {
+                    topic.note_publish_id(id, at, sequence);
+                }
+            }
+            Record::RememberKeys(remember) => {
+                let topic = self.replayed(remember.topic, out).topic;
+                for RememberedId { id, at, sequence } in remember.ids.iter() {
+                    topic.note_key(id, at, sequence);
                 }
             }
             Record::Put(put) => self.replayed(put.topic, out).replay_put(&put, body),
@@ -264,14 +268,6 @@ impl Core {
     }
 }
 
-fn seen(id: RememberedId<'_>) -> Seen {
-    Seen {
-        id: id.id.into(),
-        at: id.at,
-        sequence: id.sequence,
-    }
-}
-
 impl Work<'_> {
     fn replay_put(&mut self, put: &Put<'_>, body: BodyRef) {
         let sequence = put.sequence;
@@ -296,12 +292,10 @@ impl Work<'_> {
         // The id of a copy was in the window when its message was new. If it still is, a record
         // of its own says so.
         if let Some(id) = put.publish_id.filter(|_| !put.copy) {
-            let (at, sequence) = (put.published_at, put.sequence);
-            let window = topic.options.publish_id_window.0;
-            let id = id.into();
-            topic
-                .publish_ids
-                .remember(Seen { id, at, sequence }, window);
+            topic.note_publish_id(id, put.published_at, put.sequence);
+        }
+        if let Some(key) = put.key.filter(|_| !put.copy) {
+            topic.note_key(key, put.published_at, put.sequence);
         }
         let key = put.key.filter(|_| topic.dedupes());
         // A message that only leaves has lost its key, though no record says so.

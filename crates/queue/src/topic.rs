@@ -3,11 +3,13 @@ use crate::{
     groups::Groups,
     keys::Keys,
     messages::{Messages, NO_GROUP, NO_KEY},
-    publish_ids::PublishIds,
+    publish_ids::{PublishIds, Seen},
     subscription::Subscription,
 };
 use std::collections::BTreeMap;
-use trunkline_model::{Dedupe, Durability, MessageId, SubscriptionName, TopicName, TopicOptions};
+use trunkline_model::{
+    Dedupe, Durability, Message, MessageId, SubscriptionName, Timestamp, TopicName, TopicOptions,
+};
 
 /// The pseudo-subscription that keeps messages while a topic has no other.
 pub(crate) const BACKLOG: u32 = 0;
@@ -32,6 +34,8 @@ pub(crate) struct Topic {
     pub(crate) keys: Keys,
     pub(crate) groups: Groups,
     pub(crate) publish_ids: PublishIds,
+    /// The keys that it saw, with `dedupe: first`.
+    pub(crate) first_keys: PublishIds,
     pub(crate) counts: TopicCounts,
 }
 
@@ -51,6 +55,7 @@ impl Topic {
             keys: Keys::default(),
             groups: Groups::default(),
             publish_ids: PublishIds::default(),
+            first_keys: PublishIds::default(),
             counts: TopicCounts::default(),
         }
     }
@@ -67,6 +72,38 @@ impl Topic {
 
     pub(crate) fn dedupes(&self) -> bool {
         self.options.dedupe == Dedupe::Latest
+    }
+
+    /// The sequence of an earlier message that a publish repeats: with the same publish id or,
+    /// with `dedupe: first`, the same key, within the window of either.
+    pub(crate) fn repeats(&self, now: Timestamp, message: &Message) -> Option<u64> {
+        let window = self.options.publish_id_window.0;
+        let id = message.publish_id.as_ref();
+        let first = id.and_then(|id| self.publish_ids.find(id, now, window));
+        first.or_else(|| {
+            let key = message.key.as_ref().filter(|_| self.keeps_firsts())?;
+            let window = self.options.dedupe_window.0;
+            self.first_keys.find(key, now, window)
+        })
+    }
+
+    /// Notes that a key was seen, if that counts.
+    pub(crate) fn note_key(&mut self, key: &str, at: Timestamp, sequence: u64) {
+        if self.keeps_firsts() {
+            let id = key.into();
+            let window = self.options.dedupe_window.0;
+            self.first_keys.remember(Seen { id, at, sequence }, window);
+        }
+    }
+
+    /// Notes that a publish id was seen.
+    pub(crate) fn note_publish_id(&mut self, id: &str, at: Timestamp, sequence: u64) {
+        let (id, window) = (id.into(), self.options.publish_id_window.0);
+        self.publish_ids.remember(Seen { id, at, sequence }, window);
+    }
+
+    fn keeps_firsts(&self) -> bool {
+        self.options.dedupe == Dedupe::First
     }
 
     /// The group of a stored message; [`NO_GROUP`] for none.
@@ -115,6 +152,9 @@ impl Topic {
             for sequence in sequences {
                 self.messages.change(sequence, |stored| stored.key = NO_KEY);
             }
+        }
+        if !self.keeps_firsts() {
+            self.first_keys = PublishIds::default();
         }
         for subscription in self.subscriptions.values_mut() {
             subscription.options = subscription.settings.resolve(&self.options);

@@ -14,7 +14,7 @@ use proptest::{
 use std::{collections::BTreeMap, fmt, time::Duration};
 use support::World;
 use trunkline_model::{
-    Admin, ConsumerId, ErrorCode, Message, Outcome, Priority, TopicSettings, When,
+    Admin, ConsumerId, Dedupe, ErrorCode, Message, Outcome, Priority, TopicSettings, When,
 };
 use trunkline_queue::{Core, Deliver};
 
@@ -105,7 +105,7 @@ impl fmt::Display for Step {
 
 #[derive(Clone)]
 struct History {
-    dedupe: bool,
+    dedupe: Dedupe,
     batch: bool,
     ack_timeout: u64,
     steps: Vec<Step>,
@@ -121,7 +121,7 @@ impl fmt::Debug for History {
         } = self;
         write!(
             f,
-            "dedupe {dedupe}, batch {batch}, ack time-out {ack_timeout}s | "
+            "dedupe {dedupe:?}, batch {batch}, ack time-out {ack_timeout}s | "
         )?;
         let steps: Vec<_> = self.steps.iter().map(Step::to_string).collect();
         f.write_str(&steps.join(","))
@@ -177,7 +177,12 @@ fn step() -> impl Strategy<Value = Step> {
 fn history() -> impl Strategy<Value = History> {
     let timeout = prop_oneof![Just(0), Just(4)];
     let steps = prop::collection::vec(step(), 1..60);
-    (any::<bool>(), prop::bool::weighted(0.3), timeout, steps).prop_map(
+    let dedupe = prop_oneof![
+        1 => Just(Dedupe::Off),
+        2 => Just(Dedupe::Latest),
+        1 => Just(Dedupe::First),
+    ];
+    (dedupe, prop::bool::weighted(0.3), timeout, steps).prop_map(
         |(dedupe, batch, ack_timeout, steps)| History {
             dedupe,
             batch,
@@ -205,8 +210,10 @@ impl Pair {
     fn new(history: &History) -> Self {
         let mut world = World::new();
         let json = format!(
-            r#"{{"priorities": 3, "dedupe": "{}", "delivery": "{}", "ack_timeout": "{}s"}}"#,
-            if history.dedupe { "latest" } else { "off" },
+            r#"{{"priorities": 3, "dedupe": {}, "dedupe_window": "{}s", "delivery": "{}",
+                "ack_timeout": "{}s"}}"#,
+            serde_json::to_string(&history.dedupe).unwrap(),
+            naive::DEDUPE_WINDOW,
             if history.batch { "batch" } else { "stream" },
             history.ack_timeout,
         );
@@ -308,7 +315,6 @@ impl Pair {
 
     fn publish(&mut self, messages: &[Published]) -> Result<(), TestCaseError> {
         let now = self.model.now;
-        let first = self.model.next_sequence;
         let batch = messages.iter().map(|message| Message {
             payload: vec![b'x'; message.bytes.into()].into(),
             key: message.has_key.then(|| message.key.to_string().into()),
@@ -326,18 +332,18 @@ impl Pair {
             return Ok(());
         }
         let ids = published.unwrap();
+        let mut expected = Vec::new();
         for message in messages {
-            self.model.publish(&naive::Message {
+            expected.push(self.model.publish(&naive::Message {
                 key: message.has_key.then_some(message.key),
                 group: message.group,
                 priority: message.priority,
                 bytes: message.bytes.into(),
                 expires: message.ttl.map(|ttl| now + ttl),
                 deliver: (message.delay > 0).then_some(now + message.delay),
-            });
+            }));
         }
         let sequences: Vec<_> = ids.iter().map(|id| id.sequence).collect();
-        let expected: Vec<_> = (first..self.model.next_sequence).collect();
         prop_assert_eq!(sequences, expected);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Latest wins, and publish ids.
+//! Latest wins, first wins, and publish ids.
 
 use super::case;
 use crate::{
@@ -31,6 +31,16 @@ pub(super) const CASES: &[Case] = &[
         "a publish id is forgotten after its window",
         [PUBLISH_ID],
         publish_id_window
+    ),
+    case!(
+        "the first of a key is stored and stands for the rest",
+        [DEDUPE_FIRST],
+        first
+    ),
+    case!(
+        "publish ids and first keys survive a restart",
+        [DEDUPE_FIRST, PUBLISH_ID, RESTART],
+        restart
     ),
 ];
 
@@ -141,4 +151,47 @@ async fn publish_id_window(lab: Lab) {
     assert_ne!(first.ids, second.ids);
     let taker = lab.consume(spec(&[(&topic, "s")])).await;
     assert_eq!(taker.texts(2).await, ["1", "2"]);
+}
+
+async fn first_wins(lab: &Lab) -> TopicName {
+    let settings = TopicSettings {
+        dedupe: Some(Dedupe::First),
+        dedupe_window: Some(Span(Duration::from_secs(60))),
+        ..TopicSettings::default()
+    };
+    lab.define("t", settings).await
+}
+
+async fn first(lab: Lab) {
+    let topic = first_wins(&lab).await;
+    let taker = lab.consume(spec(&[(&topic, "s")])).await;
+    let both = vec![keyed("1", "k"), keyed("2", "k"), keyed("3", "l")];
+    let ids = lab.done(publish(&topic, both)).await.ids;
+    assert_eq!(ids[0], ids[1]);
+    assert_eq!(taker.texts(2).await, ["1", "3"]);
+    let again = lab.done(publish(&topic, vec![keyed("4", "k")])).await.ids;
+    assert_eq!(again[0], ids[0], "also when it was delivered");
+    assert_eq!(lab.inspect(&topic).await.duplicates, 2);
+    lab.pass(Duration::from_secs(61)).await;
+    let later = lab.done(publish(&topic, vec![keyed("5", "k")])).await.ids;
+    assert_ne!(later[0], ids[0]);
+    assert_eq!(taker.texts(1).await, ["5"]);
+}
+
+async fn restart(mut lab: Lab) {
+    let topic = first_wins(&lab).await;
+    let taker = lab.consume(spec(&[(&topic, "s")])).await;
+    let messages = vec![keyed("1", "k"), identified("2", "p")];
+    let ids = lab.done(publish(&topic, messages.clone())).await.ids;
+    let taken = taker.take(2).await;
+    let tags = taken
+        .iter()
+        .map(|delivery| delivery.tag)
+        .collect::<Vec<_>>();
+    lab.done(ack(taker.id(), &tags)).await;
+    for _ in 0..2 {
+        lab.restart().await;
+        assert_eq!(lab.done(publish(&topic, messages.clone())).await.ids, ids);
+    }
+    assert_eq!(lab.inspect(&topic).await.messages, 0);
 }

@@ -62,6 +62,7 @@ needs! {
     ATOMIC = "atomic", |c, _| c.atomic == trunkline_model::Atomicity::All;
     ATTEMPTS = "attempts", |c, _| c.attempts;
     DEAD_LETTER = "dead_letter", |c, _| c.dead_letter;
+    DEDUPE_FIRST = "dedupe_first", |c, _| c.dedupe_first;
     DEDUPE_LATEST = "dedupe_latest", |c, _| c.dedupe_latest;
     DELAY = "delay", |c, _| c.delay;
     EXTEND = "extend", |c, _| c.extend;

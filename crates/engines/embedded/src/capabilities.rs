@@ -1,7 +1,6 @@
 use trunkline_model::{Atomicity, Capabilities, Durability};
 
-/// What this engine can do. `dedupe: first` has its
-/// place in the formats and is refused until the state machine has it.
+/// What this engine can do.
 pub(crate) const fn capabilities(durable: bool) -> Capabilities {
     Capabilities {
         engine: if durable { "embedded" } else { "memory" },
@@ -9,7 +8,7 @@ pub(crate) const fn capabilities(durable: bool) -> Capabilities {
         atomic: Atomicity::All,
         priorities: trunkline_model::limits::PRIORITIES_MAX,
         dedupe_latest: true,
-        dedupe_first: false,
+        dedupe_first: true,
         publish_id: true,
         delay: true,
         nack_delay: true,

@@ -226,7 +226,7 @@ impl Subscribe {
     }
 }
 
-/// Publish ids that a topic remembers though their messages may have left the log.
+/// Publish ids, or keys, that a topic remembers though their messages may have left the log.
 #[derive(Clone, Copy, Debug)]
 pub struct Remember<'a> {
     /// Number of the topic.

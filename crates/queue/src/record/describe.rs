@@ -58,6 +58,11 @@ impl Record<'_> {
                 remember.ids.iter().count(),
                 remember.topic
             ),
+            Self::RememberKeys(remember) => format!(
+                "remember {} keys of topic {}",
+                remember.ids.iter().count(),
+                remember.topic
+            ),
             Self::Put(put) => describe_put(put),
             Self::Deliver(delivered) => format!(
                 "deliver {}-{} in subscription {} at {}",

@@ -9,6 +9,7 @@ pub(crate) const UNSUBSCRIBE: u8 = 4;
 pub const ADVANCE: u8 = 5;
 pub(crate) const COUNT: u8 = 6;
 pub(crate) const REMEMBER: u8 = 7;
+pub(crate) const REMEMBER_KEYS: u8 = 28;
 /// The one kind whose records hold bodies.
 pub const PUT: u8 = 16;
 /// Not needed for correctness: may be left out when space is short.

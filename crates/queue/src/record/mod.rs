@@ -60,6 +60,8 @@ pub enum Record<'a> {
     },
     /// Publish ids that are still within their window.
     Remember(Remember<'a>),
+    /// Keys of `dedupe: first` that are still within their window.
+    RememberKeys(Remember<'a>),
     /// A message is stored.
     Put(Put<'a>),
     /// Messages were handed to a consumer. Not needed for correctness: without it attempts
@@ -146,6 +148,7 @@ impl<'a> Record<'a> {
                 Self::Count { next_topic }
             }
             kind::REMEMBER => Self::Remember(Remember::decode(bytes)?),
+            kind::REMEMBER_KEYS => Self::RememberKeys(Remember::decode(bytes)?),
             kind::PUT => Self::Put(put::decode(bytes)?),
             kind::DELIVER => Self::Deliver(found("deliver")?.delivered()?),
             kind::ACK => Self::Ack(found("ack")?.settled()?),

@@ -6,6 +6,8 @@
     reason = "a module of one test binary, written like a crate of its own"
 )]
 
+use trunkline_model::Dedupe;
+
 /// What a message is in one subscription.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum State {
@@ -80,20 +82,26 @@ pub struct Delivery {
 
 #[derive(Clone, Debug)]
 pub struct Model {
-    pub dedupe: bool,
+    pub dedupe: Dedupe,
     pub batch: bool,
     pub ack_timeout: u64,
     pub now: u64,
     pub next_sequence: u64,
     pub subscriptions: Vec<Subscription>,
     pub consumers: Vec<Consumer>,
+    /// With `dedupe: first`: keys, when they were stored, as which message.
+    pub seen: Vec<(u8, u64, u64)>,
     stamp: u64,
 }
 
+/// How long `dedupe: first` remembers a key, in seconds.
+pub const DEDUPE_WINDOW: u64 = 5;
+
 impl Model {
-    pub fn new(dedupe: bool, batch: bool, ack_timeout: u64) -> Self {
+    pub fn new(dedupe: Dedupe, batch: bool, ack_timeout: u64) -> Self {
         Self {
             dedupe,
+            seen: Vec::new(),
             batch,
             ack_timeout,
             now: 0,
@@ -142,7 +150,16 @@ impl Model {
         sequences
     }
 
-    pub fn publish(&mut self, message: &Message) {
+    /// Stores a message, unless it repeats one; the sequence of whichever is stored.
+    pub fn publish(&mut self, message: &Message) -> u64 {
+        if let (Dedupe::First, Some(key)) = (self.dedupe, message.key) {
+            let since = self.now.saturating_sub(DEDUPE_WINDOW);
+            let same = |(k, at, _): &&(u8, u64, u64)| *k == key && *at >= since;
+            if let Some((_, _, first)) = self.seen.iter().find(same) {
+                return *first;
+            }
+            self.seen.push((key, self.now, self.next_sequence));
+        }
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         if self.subscriptions.is_empty() {
@@ -153,7 +170,7 @@ impl Model {
                 served,
             });
         }
-        let key = message.key.filter(|_| self.dedupe);
+        let key = message.key.filter(|_| self.dedupe == Dedupe::Latest);
         let same = |entry: &Entry| key.is_some() && entry.key == key;
         let (now, mut kept) = (self.now, Vec::new());
         let expired = |entry: &Entry| entry.expires.is_some_and(|at| at < now);
@@ -178,6 +195,7 @@ impl Model {
                 state: message.deliver.map_or(State::Waiting, State::Delayed),
             });
         }
+        sequence
     }
 
     /// The subscription and place in it of what a consumer still holds under a tag.
