@@ -29,4 +29,5 @@ pub use config::{GatewayConfig, GatewayLimits, SlowListener};
 pub use counters::{Counter, Counters};
 pub use doorstep::Doorstep;
 pub use gateway::{Drained, Gateway};
+pub use http::{BackupFile, BackupManifest};
 pub use services::Services;

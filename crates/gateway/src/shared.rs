@@ -7,8 +7,10 @@ use std::{
         atomic::{AtomicU8, AtomicU64, Ordering},
     },
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use trunkline_model::{Caller, ConnectionId, Principal, Protocol, Wake};
+
+const BACKUPS_MAX: usize = 1;
 
 /// How far the gateway is on its way from start to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +33,8 @@ pub(crate) struct Shared {
     phase: AtomicU8,
     /// Wakes what is not a session: HTTP connections.
     pub(crate) phase_changed: Notify,
+    /// Backups that may be read at once: each keeps space of the store.
+    pub(crate) backups: Arc<Semaphore>,
     last_connection: AtomicU64,
     sessions: Mutex<HashMap<ConnectionId, Wake>>,
 }
@@ -43,6 +47,7 @@ impl Shared {
             counters: Arc::default(),
             phase: AtomicU8::new(Phase::Serving as u8),
             phase_changed: Notify::new(),
+            backups: Arc::new(Semaphore::new(BACKUPS_MAX)),
             last_connection: AtomicU64::new(0),
             sessions: Mutex::default(),
         })

@@ -66,7 +66,7 @@ pub use commit::Committed;
 pub use config::{Class, Config, Urgency};
 pub use disk::{Disk, DiskFile, FileEntry, LockGuard, RealDisk};
 pub use error::{FreeError, OpenError, ReadError, Refused, ReplayError};
-pub use format::{BATCH_BYTES_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
+pub use format::{BATCH_BYTES_MAX, FileRole, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN};
 pub use group::{Group, GroupTooLarge, Slot};
 pub use journal::{Appended, Journal, RecordBytes};
 pub use lsn::{Lsn, Place, RecordKind};

@@ -1,6 +1,7 @@
 //! The `trunkline` program: `args` is what was typed, `commands` has one file per verb.
 
 mod args;
+mod backup;
 mod commands;
 mod context;
 mod failure;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
 
 async fn run(command: Command, context: &Context) -> Result<(), failure::Failure> {
     match command {
+        Command::Backup(args) => commands::backup(context, args).await,
         Command::Bench(command) => commands::bench(context, command).await,
         Command::Call(args) => commands::call(context, args).await,
         Command::Channel(command) => commands::channel(context, command).await,
@@ -43,6 +45,7 @@ async fn run(command: Command, context: &Context) -> Result<(), failure::Failure
         Command::Journal(command) => commands::journal(context, &command),
         Command::Man(args) => commands::man(context, &args),
         Command::Publish(args) => commands::publish(context, args).await,
+        Command::Restore(args) => commands::restore(context, args).await,
         Command::Serve(args) => commands::serve(context, args).await,
         Command::Subscription(command) => commands::subscription(context, command).await,
         Command::Topic(command) => commands::topic(context, command).await,

@@ -1,5 +1,7 @@
 //! The HTTP edge: who gets in, health, single requests by `POST`, and the way to a session.
 
+mod archive;
+mod backup;
 mod connection;
 mod guard;
 mod health;
@@ -18,6 +20,7 @@ use axum::{
 use http::StatusCode;
 use std::sync::Arc;
 
+pub use archive::{BackupFile, BackupManifest};
 pub(crate) use connection::{Alive, HEAD_TIMEOUT, serve};
 pub(crate) use health::healthz;
 pub(crate) use problem::problem;
@@ -28,8 +31,12 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .post(post::post)
         .fallback(wrong_method)
         .layer(middleware::from_fn_with_state(shared.clone(), guarded));
+    let backup = get(backup::backup)
+        .fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(shared.clone(), guarded));
     Router::new()
         .route("/rpc", rpc)
+        .route("/admin/v1/backup", backup)
         .route("/healthz", get(health::healthz).fallback(wrong_method))
         .route("/readyz", get(health::readyz).fallback(wrong_method))
         .fallback(unknown_path)

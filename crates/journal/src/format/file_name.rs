@@ -5,6 +5,31 @@ use std::fmt;
 /// The name of the lock file.
 pub(crate) const LOCK_FILE: &str = "journal.lock";
 
+/// What a file in a journal's directory is to whoever copies the journal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FileRole {
+    /// Part of the log: the journal is nothing without it.
+    Log,
+    /// The lock file, empty.
+    Lock,
+    /// A checkpoint, spare space or something unfinished: a copy can do without.
+    Spare,
+}
+
+impl FileRole {
+    /// By a file's name; `None` if no journal has a file of that name.
+    #[must_use]
+    pub fn of(name: &str) -> Option<FileRole> {
+        match (name, FileName::parse(name)) {
+            (LOCK_FILE, _) => Some(FileRole::Lock),
+            (_, Some(FileName::Segment(_))) => Some(FileRole::Log),
+            (_, Some(_)) => Some(FileRole::Spare),
+            (_, None) => None,
+        }
+    }
+}
+
 /// A file of the journal, by what its name says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum FileName {
@@ -58,6 +83,19 @@ impl fmt::Display for FileName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_needs_the_segments() {
+        for (name, role) in [
+            ("0000000001.seg", Some(FileRole::Log)),
+            (LOCK_FILE, Some(FileRole::Lock)),
+            ("0000000001.ckpt-sealed", Some(FileRole::Spare)),
+            ("0000000001.free", Some(FileRole::Spare)),
+            ("notes.txt", None),
+        ] {
+            assert_eq!(FileRole::of(name), role, "{name}");
+        }
+    }
 
     #[test]
     fn names_round_trip_and_foreign_names_are_nobody() {

@@ -8,6 +8,7 @@ mod segment_header;
 
 pub(crate) use batch::{BatchFault, BatchHeader, FLAG_CLOSING, Frame, MAGIC as BATCH_MAGIC};
 pub(crate) use checkpoint::{Checkpoint, STATE_BYTES_MAX};
+pub use file_name::FileRole;
 pub(crate) use file_name::{FileName, LOCK_FILE};
 pub(crate) use record::{RecordFault, Records, decode_record, encode_record, record_len};
 pub(crate) use segment_header::{HeaderFault, SegmentHeader};

@@ -1,5 +1,6 @@
 //! What was typed. What it means is decided in `commands`.
 
+mod backup;
 mod bench;
 mod call;
 mod channel;
@@ -10,12 +11,14 @@ mod demo;
 mod journal;
 mod man;
 mod publish;
+mod restore;
 mod serve;
 mod subscription;
 mod topic;
 mod value;
 mod worker;
 
+pub(crate) use backup::BackupArgs;
 pub(crate) use bench::BenchCommand;
 pub(crate) use call::CallArgs;
 pub(crate) use channel::{ChannelCommand, ListenArgs, PublishArgs as ChannelPublishArgs};
@@ -26,6 +29,7 @@ pub(crate) use demo::DemoArgs;
 pub(crate) use journal::JournalCommand;
 pub(crate) use man::ManArgs;
 pub(crate) use publish::{MessageArgs, PublishArgs};
+pub(crate) use restore::RestoreArgs;
 pub(crate) use serve::ServeArgs;
 pub(crate) use subscription::SubscriptionCommand;
 pub(crate) use topic::{
@@ -109,6 +113,8 @@ pub(crate) enum Command {
     /// Offline tools for the embedded store
     #[command(subcommand)]
     Journal(JournalCommand),
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
     #[command(subcommand)]
     Bench(BenchCommand),
     Completions(CompletionsArgs),

@@ -20,7 +20,7 @@ fn open(dir: &Path) -> Result<RealDisk, Failure> {
 }
 
 /// What a journal that can't be read means for the exit code.
-fn refused(error: OpenError) -> Failure {
+pub(super) fn refused(error: OpenError) -> Failure {
     match error {
         OpenError::InUse { directory } => Failure::failed(format!(
             "{directory} is in use by a running server; stop it first, or look at a copy"

@@ -1,6 +1,7 @@
 //! One file per verb.
 
 mod again;
+mod backup;
 mod bench;
 mod call;
 mod channel;
@@ -14,12 +15,14 @@ mod journal;
 mod man;
 mod options;
 mod publish;
+mod restore;
 mod serve;
 mod subscription;
 mod topic;
 mod version;
 mod worker;
 
+pub(crate) use backup::backup;
 pub(crate) use bench::bench;
 pub(crate) use call::call;
 pub(crate) use channel::channel;
@@ -30,6 +33,7 @@ pub(crate) use demo::{demo, demo_worker};
 pub(crate) use journal::journal;
 pub(crate) use man::man;
 pub(crate) use publish::publish;
+pub(crate) use restore::restore;
 pub(crate) use serve::serve;
 pub(crate) use subscription::subscription;
 pub(crate) use topic::topic;
