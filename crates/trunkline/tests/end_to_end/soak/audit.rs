@@ -35,6 +35,23 @@ pub(crate) async fn audit(
     Ok(())
 }
 
+/// Takes and acks everything in all subscriptions.
+pub(crate) async fn empty_all(world: &World, target: &Target) -> Result<(), Breach> {
+    let (client, pushes) = connect(target).await?;
+    drop(pushes);
+    for topic in 0..world.topics() {
+        let subscriptions = world.ledger(topic).subscriptions();
+        for subscription in subscriptions {
+            let place = Place {
+                topic,
+                subscription,
+            };
+            empty(world, target, &client, place).await?;
+        }
+    }
+    Ok(())
+}
+
 /// How many messages a subscription says that it has. Nothing of it may be in flight.
 async fn waiting(world: &World, client: &Connection, place: Place) -> Result<u64, Breach> {
     let inspected = world.inspect(client, place.topic).await?;

@@ -81,7 +81,7 @@ impl Session {
 }
 
 /// What a subscription owes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Shelf {
     /// Acks that were answered.
     settled: BTreeSet<u64>,
@@ -104,7 +104,7 @@ pub(crate) struct Sums {
 }
 
 /// The ledger of one topic.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     pub(crate) kind: Kind,
     sent: Vec<Sent>,
@@ -133,6 +133,24 @@ impl Ledger {
             delivered_before: BTreeSet::new(),
             sums: Sums::default(),
         }
+    }
+
+    /// What a copy of the store owes, if it was asked for after `before` and was there before
+    /// `after`: what was confirmed and settled before is so in it, all that came later may be.
+    pub(crate) fn between(before: &Self, after: &Self) -> Self {
+        let mut copy = after.clone();
+        copy.confirmed.clone_from(&before.confirmed);
+        for (name, shelf) in &mut copy.shelves {
+            let earlier = &before.shelves[name];
+            let since = std::mem::replace(shelf, earlier.clone());
+            shelf.doubtful.extend(since.settled);
+            shelf.doubtful.extend(since.doubtful);
+            shelf
+                .doubtful
+                .retain(|number| !earlier.settled.contains(number));
+        }
+        copy.restarted();
+        copy
     }
 
     pub(crate) fn subscriptions(&self) -> Vec<&'static str> {
@@ -445,6 +463,26 @@ mod tests {
         ledger.emptied("s").unwrap();
         let mut ledger = after(kind, &[0, 0]);
         broken(deliver(&mut ledger, &[(1, 1), (0, 1)]), "came after 1");
+    }
+
+    #[test]
+    fn a_copy_owes_what_was_settled_before_it_was_asked_for() {
+        let mut ledger = after(PLAIN, &[0, 0, 0, 0]);
+        ledger.settled("s", &[0]);
+        ledger.settling("s", &[1]);
+        let before = ledger.clone();
+        ledger.settled("s", &[1, 2]);
+        let sent = ledger.send(0);
+        ledger.confirmed(sent.number, id(5)).unwrap();
+
+        let copy = || Ledger::between(&before, &ledger);
+        let mut whole = copy();
+        deliver(&mut whole, &[(3, 1)]).unwrap();
+        whole.settled("s", &[3]);
+        whole.emptied("s").unwrap();
+        deliver(&mut copy(), &[(1, 1), (2, 1), (3, 1), (4, 1)]).unwrap();
+        broken(deliver(&mut copy(), &[(0, 1)]), "after its ack");
+        broken(copy().emptied("s"), "lost: [3]");
     }
 
     #[test]

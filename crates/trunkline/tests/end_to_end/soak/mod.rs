@@ -11,6 +11,7 @@
 
 mod audit;
 mod consumer;
+mod copy;
 mod dice;
 mod ledger;
 mod plan;
@@ -21,6 +22,7 @@ mod world;
 use crate::setup::{Running, Server, Store, run, store, text, trunkline};
 use audit::{audit, nothing_is_left};
 use consumer::Place;
+use copy::Copy;
 use dice::Dice;
 use ledger::{Breach, Sums};
 use plan::{Plan, Report};
@@ -29,6 +31,7 @@ use rustix::process::Signal;
 use std::{
     fs,
     io::{IsTerminal, Write},
+    path::Path,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -103,8 +106,13 @@ impl Soak {
         drop((client, pushes));
         while !self.plan.is_over(&self.report) {
             let end = self.end();
-            self.traffic(&server, end).await?;
+            let copy = self.traffic(&server, end).await?;
             block_in_place(|| self.finish(server, end))?;
+            if let Some(copy) = copy {
+                let checked = timeout(STANDSTILL, copy.check()).await;
+                checked.map_err(|_| "nothing moves in a copy")??;
+                self.report.copies += 1;
+            }
             server = self.start()?;
             self.restarted();
             self.quiet(&server, |name| name == "audit").await?;
@@ -133,8 +141,9 @@ impl Soak {
         }
     }
 
-    /// Runs all clients until the server ends as it should; ends it.
-    async fn traffic(&mut self, server: &Server, end: End) -> Result<(), Breach> {
+    /// Runs all clients until the server ends as it should; ends it. A copy may be made
+    /// meanwhile.
+    async fn traffic(&mut self, server: &Server, end: End) -> Result<Option<Copy>, Breach> {
         let mut publishing = JoinSet::new();
         for publisher in self.publishers.drain(..) {
             publishing.spawn(publisher.run(Arc::clone(&self.world), target(server)));
@@ -164,6 +173,23 @@ impl Soak {
             End::Kill(events) => (events, Signal::KILL),
             End::Stop(events) => (events, Signal::TERM),
         };
+        // One that is not waited for may be cut off.
+        let (copying, waited_for) = match self.report.starts.len() {
+            1 => (true, true),
+            _ => (self.dice.chance(1, 3), self.dice.chance(1, 2)),
+        };
+        let mut copy = JoinSet::new();
+        if copying {
+            let dir = self.store.path().with_file_name("copy");
+            let when = self.dice.between(0, events / 2);
+            copy.spawn(copy::make(
+                Arc::clone(&self.world),
+                server.url.clone(),
+                when,
+                dir,
+            ));
+        }
+        let mut made = None;
         // A client that sees a rule broken ends, and others may not: that is told at once.
         let trouble = async {
             while let Some(ended) = consuming.join_next().await {
@@ -179,6 +205,9 @@ impl Soak {
             }
             breach = trouble => return Err(breach),
         }
+        if waited_for && let Some(ended) = copy.join_next().await {
+            made = ended.expect("a copy doesn't panic")?;
+        }
         server.process.signal(signal);
         let ended = timeout(STANDSTILL, async {
             while let Some(publisher) = publishing.join_next().await {
@@ -189,11 +218,16 @@ impl Soak {
                 ended.expect("a consumer doesn't panic")?;
             }
             self.report.killed_programs += program.await.expect("it doesn't panic")?;
-            Ok(())
+            if let Some(ended) = copy.join_next().await {
+                made = ended.expect("a copy doesn't panic")?;
+                self.report.cut_copies += u64::from(made.is_none());
+            }
+            Ok::<_, Breach>(())
         });
         ended
             .await
-            .map_err(|_| "clients don't see that the server is gone")?
+            .map_err(|_| "clients don't see that the server is gone")??;
+        Ok(made)
     }
 
     /// Sees how the server ended.
@@ -294,7 +328,10 @@ fn target(server: &Server) -> Target {
 
 /// With small segments, so that many are made and freed.
 fn serve(store: &Store) -> Command {
-    let path = store.path();
+    serve_on(&store.path())
+}
+
+fn serve_on(path: &Path) -> Command {
     let arguments = ["--json", "serve", "--http", "127.0.0.1:0", "--data"];
     let mut command = trunkline(&arguments);
     command

@@ -58,6 +58,9 @@ pub(crate) struct Report {
     pub(crate) stops: u64,
     pub(crate) killed_while_opening: u64,
     pub(crate) killed_programs: u64,
+    /// Copies that were made under load and checked, and such that were cut off.
+    pub(crate) copies: u64,
+    pub(crate) cut_copies: u64,
     /// From the start of the process until it is ready.
     pub(crate) starts: Vec<Duration>,
 }
@@ -84,12 +87,15 @@ impl Report {
         format!(
             "{}\n\
              killed while opening: {}; consumers killed or ended: {}\n\
+             copies under load: {}, cut off: {}\n\
              acks answered: {}; publishes sent again: {again}\n\
              ready after: median {:?}, 90th percentile {:?}, longest {:?}\n\
              no rule was broken in {took:.1?}",
             self.progress(sums),
             self.killed_while_opening,
             self.killed_programs,
+            self.copies,
+            self.cut_copies,
             sums.settled,
             start(50),
             start(90),

@@ -61,11 +61,22 @@ pub(crate) struct InspectedSubscription {
 
 impl World {
     pub(crate) fn new() -> Self {
-        let ledger = |(kind, names): (Kind, &[_])| Mutex::new(Ledger::new(kind, names));
+        let ledger = |(kind, names): (Kind, &[_])| Ledger::new(kind, names);
+        Self::of(TOPICS.map(ledger).into())
+    }
+
+    /// With other ledgers.
+    pub(crate) fn of(ledgers: Vec<Ledger>) -> Self {
         Self {
-            ledgers: TOPICS.map(ledger).into_iter().collect(),
+            ledgers: ledgers.into_iter().map(Mutex::new).collect(),
             events: watch::Sender::new(0),
         }
+    }
+
+    /// The ledgers as they are now, one after the other.
+    pub(crate) fn ledgers(&self) -> Vec<Ledger> {
+        let topics = 0..self.topics();
+        topics.map(|topic| self.ledger(topic).clone()).collect()
     }
 
     /// How many topics there are; each is named by its place.
