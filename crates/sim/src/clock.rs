@@ -12,7 +12,7 @@ pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 #[derive(Debug)]
 pub(crate) struct SimClock(Mutex<Machine>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Machine {
     monotonic: Duration,
     wall: Timestamp,
@@ -51,6 +51,11 @@ impl SimClock {
             true => micros.saturating_sub(by),
             false => micros + by,
         });
+    }
+
+    /// Another machine, whose clocks show the same.
+    pub(crate) fn fork(&self) -> Self {
+        Self(Mutex::new(self.machine().clone()))
     }
 
     /// A process starts, not before a time that the last one recorded.

@@ -5,7 +5,7 @@ use crate::{
     rng::Rng,
 };
 use std::time::Duration;
-use trunkline_model::{Dedupe, Durability, Span, TopicSettings, Unsubscribed};
+use trunkline_model::{Dedupe, Durability, Retry, Span, TopicSettings, Unsubscribed};
 
 /// Operations of a history, at least and at most.
 const LENGTH: (u64, u64) = (60, 220);
@@ -71,6 +71,11 @@ const TABLE: &[(u64, Make)] = &[
     (1, |rng, climate| {
         Op::Unsubscribe(topic(rng, climate), sub(rng, climate))
     }),
+    (2, |rng, climate| {
+        let topic = topic(rng, climate);
+        alter(rng, topic)
+    }),
+    (1, |_, _| Op::Backup),
     (1, |rng, climate| Op::Delete(topic(rng, climate))),
     (1, |rng, climate| {
         let sub = (!rng.once_in(3)).then(|| sub(rng, climate));
@@ -148,6 +153,7 @@ fn publish(rng: &mut Rng, climate: &Climate) -> Op {
         priority: (!rng.once_in(3)).then(|| rng.below(4) as u8),
         key: rng.once_in(2).then(|| rng.below(4) as u8),
         ttl: rng.once_in(6).then(|| rng.within(1, 4_000)),
+        delay: rng.once_in(6).then(|| rng.within(1, 3_000)),
         id: rng.once_in(6).then(|| rng.below(6) as u8),
     };
     Op::Publish(topic(rng, climate), publish)
@@ -204,6 +210,7 @@ fn define(rng: &mut Rng, topic: u8) -> Op {
         dedupe: rng.once_in(3).then_some(Dedupe::Latest),
         ttl: span(rng.within(500, 8_000)).filter(|_| rng.once_in(6)),
         ack_timeout: span(rng.within(200, 3_000)).filter(|_| rng.once_in(2)),
+        retry: rng.once_in(4).then(|| retry(rng)),
         max_messages: rng.once_in(6).then(|| rng.within(1, 30)),
         durability: rng.pick(&durabilities),
         unsubscribed: rng.pick(&[
@@ -216,6 +223,27 @@ fn define(rng: &mut Rng, topic: u8) -> Op {
         ..TopicSettings::default()
     };
     Op::Topic(topic, Box::new(settings))
+}
+
+fn retry(rng: &mut Rng) -> Retry {
+    let min = Duration::from_millis(rng.within(1, 1_000));
+    Retry {
+        min: Span(min),
+        max: Span(min * rng.within(1, 8) as u32),
+    }
+}
+
+/// What can be altered whatever a topic holds.
+fn alter(rng: &mut Rng, topic: u8) -> Op {
+    let span = |ms| Some(Span(Duration::from_millis(ms)));
+    let mut settings = TopicSettings::default();
+    match rng.below(4) {
+        0 => settings.ttl = span(rng.within(500, 8_000)),
+        1 => settings.ack_timeout = span(rng.within(0, 3_000)),
+        2 => settings.retry = Some(retry(rng)),
+        _ => settings.max_messages = Some(rng.within(1, 60)),
+    }
+    Op::Alter(topic, Box::new(settings))
 }
 
 /// Something is about to go wrong with the disk, or gets well again.

@@ -9,6 +9,8 @@ use trunkline_model::TopicSettings;
 pub enum Op {
     /// Makes a topic.
     Topic(u8, Box<TopicSettings>),
+    /// Changes options of a topic.
+    Alter(u8, Box<TopicSettings>),
     /// Removes a topic.
     Delete(u8),
     /// Makes a subscription; `true` if it is to start with everything, `None` for the default.
@@ -50,6 +52,8 @@ pub enum Op {
     Jump(i64),
     /// Looks at a subscription.
     Look(u8, u8),
+    /// Copies the store while it runs, and opens the copy.
+    Backup,
     /// The power goes when the disk has done so many more things; the seed says what survives.
     Power(u64, u64),
     /// The process dies. What was written stays in the page cache, synced or not.
@@ -84,6 +88,8 @@ pub struct Publish {
     pub key: Option<u8>,
     /// Milliseconds until they expire.
     pub ttl: Option<u64>,
+    /// Milliseconds for which they are held back.
+    pub delay: Option<u64>,
     /// Publish id of the first; the next ones count up.
     pub id: Option<u8>,
 }

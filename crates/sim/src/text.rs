@@ -17,6 +17,10 @@ impl fmt::Display for Op {
                 write!(f, "topic t{topic}")?;
                 write_settings(f, settings)
             }
+            Op::Alter(topic, settings) => {
+                write!(f, "alter t{topic}")?;
+                write_settings(f, settings)
+            }
             Op::Delete(topic) => write!(f, "delete t{topic}"),
             Op::Subscribe(topic, sub, from) => {
                 write!(f, "subscribe t{topic}/s{sub}")?;
@@ -34,6 +38,7 @@ impl fmt::Display for Op {
                 write_option(f, "priority", publish.priority)?;
                 write_option(f, "key", publish.key)?;
                 write_option(f, "ttl", publish.ttl)?;
+                write_option(f, "delay", publish.delay)?;
                 write_option(f, "id", publish.id)
             }
             Op::Consume(slot, sources, consume) => {
@@ -62,6 +67,7 @@ impl fmt::Display for Op {
             Op::Wait { ms, tick: false } => write!(f, "wait {ms} unnoticed"),
             Op::Jump(ms) => write!(f, "jump {ms}"),
             Op::Look(topic, sub) => write!(f, "look t{topic}/s{sub}"),
+            Op::Backup => f.write_str("backup"),
             Op::Power(after, seed) => write!(f, "power after={after} seed={seed}"),
             Op::Kill => f.write_str("kill"),
             Op::Stop => f.write_str("stop"),
@@ -125,6 +131,7 @@ pub fn read_history(text: &str) -> Result<Vec<Op>, ReadError> {
 fn read(words: &mut Words<'_>) -> Option<Op> {
     Some(match words.next()? {
         "topic" => Op::Topic(words.topic()?, Box::new(words.settings()?)),
+        "alter" => Op::Alter(words.topic()?, Box::new(words.settings()?)),
         "delete" => Op::Delete(words.topic()?),
         "subscribe" => {
             let (topic, sub) = words.source()?;
@@ -153,6 +160,7 @@ fn read(words: &mut Words<'_>) -> Option<Op> {
                 priority: words.option("priority")?,
                 key: words.option("key")?,
                 ttl: words.option("ttl")?,
+                delay: words.option("delay")?,
                 id: words.option("id")?,
             };
             Op::Publish(topic, publish)
@@ -191,6 +199,7 @@ fn read(words: &mut Words<'_>) -> Option<Op> {
             let (topic, sub) = words.source()?;
             Op::Look(topic, sub)
         }
+        "backup" => Op::Backup,
         "power" => Op::Power(words.value("after")?, words.value("seed")?),
         "kill" => Op::Kill,
         "stop" => Op::Stop,
@@ -305,6 +314,7 @@ mod tests {
             "topic t0",
             "topic t1 ack_timeout=2s dedupe=latest max_messages=40 priorities=3",
             "topic t1 retry={\"max\":\"2s\",\"min\":\"1s\"}",
+            "alter t1 ttl=1s",
             "delete t3",
             "subscribe t0/s1",
             "subscribe t0/s1 from=all",
@@ -313,7 +323,7 @@ mod tests {
             "purge t0",
             "purge t0/s2",
             "publish t0 2x300",
-            "publish t0 1x0 priority=2 key=3 ttl=900 id=7",
+            "publish t0 1x0 priority=2 key=3 ttl=900 delay=30 id=7",
             "consume c1 t0/s1 credit=4",
             "consume c1 t0/s1 t1/s0 credit=4 window=9000 auto",
             "cancel c1",
@@ -331,6 +341,7 @@ mod tests {
             "wait 250 unnoticed",
             "jump -60000",
             "look t0/s1",
+            "backup",
             "power after=3 seed=17",
             "kill",
             "stop",

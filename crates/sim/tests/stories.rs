@@ -111,12 +111,26 @@ fn the_returns_of_ended_consumers_are_admitted() {
         subscribe t0/s0
         topic t1
         subscribe t1/s0
-        publish t1 6x480
-        publish t1 6x480
-        publish t1 6x480
+        publish t1 90x10
         settle
         consume c1 t0/s0 t1/s0 credit=1000
         settle
         unsubscribe t0/s0",
+    );
+}
+
+/// A write failed while a publish made room for itself. It was refused as it had to be, but the
+/// engine went on as if it could serve until somebody wrote again.
+#[test]
+fn a_failure_while_making_room_ends_the_engine() {
+    holds(
+        "topic t0 durability=interval
+        subscribe t0/s0
+        publish t0 1x60413
+        publish t0 2x35065
+        fail write after=1
+        step
+        publish t0 3x58729
+        look t0/s0",
     );
 }

@@ -37,7 +37,7 @@ impl State {
             .serves()
             .and_then(|()| self.core.check_attach(now, &spec));
         let admitted = cost.map_err(Denied::Error).and_then(|cost| {
-            self.admit(&cost)?;
+            self.admit(&cost, out)?;
             Ok(cost)
         });
         let refuse = |error: Error, out: &mut Outgoing| {

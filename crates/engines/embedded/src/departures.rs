@@ -115,7 +115,7 @@ impl State {
             Body::At(_) => return false,
         };
         let cost = self.core.check_burial(now, departure, message);
-        match self.admit(&cost) {
+        match self.admit(&cost, out) {
             Ok(()) => {
                 let urgency = urgency(cost.durability, true);
                 let mut effects = self.effects();

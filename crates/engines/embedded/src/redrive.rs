@@ -143,7 +143,7 @@ impl State {
                 return Step::Left;
             }
         };
-        match self.admit(&cost) {
+        match self.admit(&cost, out) {
             Ok(()) => {
                 let urgency = urgency(cost.durability, true);
                 let mut effects = self.effects();

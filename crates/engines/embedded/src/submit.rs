@@ -78,7 +78,7 @@ impl State {
         out: &mut Outgoing,
     ) -> GivenBack<Batch> {
         let checked = self.serves().and_then(|()| self.core.check(now, &batch));
-        let cost = match self.admitted(checked) {
+        let cost = match self.admitted(checked, out) {
             Ok(cost) => cost,
             Err(Denied::Backlog) => return Some((batch, completion)),
             Err(Denied::Error(error)) => {
@@ -186,7 +186,7 @@ impl State {
     ) -> GivenBack<Admin> {
         self.note_command();
         let checked = self.core.check_admin(now, &command);
-        let cost = match self.admitted(checked) {
+        let cost = match self.admitted(checked, out) {
             Ok(cost) => cost,
             Err(Denied::Backlog) => return Some((command, completion)),
             Err(Denied::Error(error)) => {
@@ -215,14 +215,18 @@ impl State {
     }
 
     /// What a command costs, if it is right and there is space for it.
-    fn admitted(&mut self, checked: Result<Cost, Error>) -> Result<Cost, Denied> {
+    fn admitted(
+        &mut self,
+        checked: Result<Cost, Error>,
+        out: &mut Outgoing,
+    ) -> Result<Cost, Denied> {
         let cost = checked?;
-        self.admit(&cost)?;
+        self.admit(&cost, out)?;
         Ok(cost)
     }
 
     /// Asks for the space that a command may need.
-    pub(crate) fn admit(&mut self, cost: &Cost) -> Result<(), Denied> {
+    pub(crate) fn admit(&mut self, cost: &Cost, out: &mut Outgoing) -> Result<(), Denied> {
         if !cost.logs {
             return Ok(());
         }
@@ -249,6 +253,10 @@ impl State {
                 let error = refusal(&refused);
                 if matches!(refused, Refused::DiskFull | Refused::NoSegment(_)) {
                     self.read_only = Some(error.message().to_owned());
+                }
+                // While it made room: nobody else would notice before the next round.
+                if matches!(refused, Refused::Poisoned(_)) {
+                    self.fail(error.clone(), out);
                 }
                 Err(Denied::Error(error))
             }

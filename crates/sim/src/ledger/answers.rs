@@ -74,7 +74,7 @@ impl Ledger {
                 self.is_durable(self.messages[first].moment, durability);
                 return Ok(());
             }
-            Stored::Unknown => match self.ids.get(&id).copied() {
+            Stored::Unknown | Stored::Dropped => match self.ids.get(&id).copied() {
                 Some(first) if first != number => {
                     let same = self.messages[first].publish_id == self.messages[number].publish_id;
                     hold!(
@@ -86,9 +86,11 @@ impl Ledger {
                     self.messages[number].stored = Stored::Repeats(first);
                     return Ok(());
                 }
+                _ if self.messages[number].stored == Stored::Dropped => {
+                    return self.identify(number, id);
+                }
                 _ => return Ok(()),
             },
-            Stored::Dropped => return self.identify(number, id),
             Stored::Taken | Stored::Yes => {}
             Stored::No => return Ok(()),
         }
@@ -129,7 +131,7 @@ impl Ledger {
         let Some(topic) = self.topics.get(&name) else {
             return Ok(());
         };
-        let Some(max) = topic.options.max_messages else {
+        let (Some(_), Some(max)) = (topic.options.max_messages, topic.bound) else {
             return Ok(());
         };
         let is_certain = |message: &Sent, standing: &Standing| {

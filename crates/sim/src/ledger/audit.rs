@@ -165,10 +165,9 @@ impl Ledger {
                         );
                         Place::Unsure
                     }
-                    Some(MessageState::Waiting) | None => {
-                        standing.delay = None;
-                        Place::Waiting { since: moment }
-                    }
+                    // Of what is kept without a subscription nobody says whether it is delayed.
+                    None if standing.delay.is_some_and(|until| until >= now) => Place::Unsure,
+                    Some(MessageState::Waiting) | None => Place::Waiting { since: moment },
                 };
                 if peeked.state.is_some() {
                     (standing.attempt, standing.attempt_at) = (peeked.attempts, moment);

@@ -5,7 +5,7 @@ use super::{
     facts::{Defining, KEPT, Moment, Owed, Place, Standing, Sub, Topic, Why},
 };
 use std::collections::BTreeMap;
-use trunkline_model::{Durability, TopicOptions};
+use trunkline_model::{Durability, Timestamp, TopicOptions};
 
 impl Ledger {
     /// A command that defines, removes or empties something was sent.
@@ -31,6 +31,12 @@ impl Ledger {
     pub(super) fn carry_out(&mut self, defining: &Defining, moment: Moment) {
         match defining {
             Defining::Topic(name, options) => self.make_topic(*name, options),
+            Defining::Alter(name, options) => {
+                if let Some(topic) = self.topics.get_mut(name) {
+                    topic.options = (**options).clone();
+                    topic.bound = topic.bound.max(options.max_messages);
+                }
+            }
             Defining::Delete(name) => drop(self.topics.remove(name)),
             Defining::Subscribe(topic, sub, from) => self.make_sub(*topic, *sub, *from, moment),
             Defining::Unsubscribe(topic, sub) => {
@@ -50,6 +56,7 @@ impl Ledger {
         let topic = Topic {
             life: self.lives,
             options: options.clone(),
+            bound: options.max_messages,
             number: None,
             subs: BTreeMap::new(),
         };
@@ -68,9 +75,14 @@ impl Ledger {
         let standings = match (from.unwrap_or(is_first), kept) {
             (true, Some(kept)) => kept.standings,
             (true, None) => {
-                let stored = |message: usize, owed: Owed| {
+                let stored = |message: usize, owed: Owed, delay: Option<Timestamp>| {
                     let position = (self.messages[message].priority, message as u64);
                     let mut standing = Standing::waiting(moment, Some(position));
+                    // Until its time it is held back wherever it is.
+                    standing.delay = delay;
+                    if delay.is_some() {
+                        standing.place = Place::Unsure;
+                    }
                     if owed != Owed::Certainly {
                         (standing.owed, standing.place) = (Owed::Perhaps, Place::Unsure);
                     }
@@ -79,10 +91,14 @@ impl Ledger {
                 let mut standings: BTreeMap<usize, Standing> = BTreeMap::new();
                 let all = topic.subs.values().flat_map(|sub| &sub.standings);
                 for (message, found) in all.filter(|(_, standing)| !standing.is_gone()) {
-                    let standing = stored(*message, found.owed);
+                    let standing = stored(*message, found.owed, found.delay);
                     let known = standings.entry(*message).or_insert(standing);
                     if standing.owed == Owed::Certainly {
-                        *known = standing;
+                        known.owed = Owed::Certainly;
+                    }
+                    known.delay = known.delay.max(standing.delay);
+                    if known.delay.is_some() {
+                        known.place = Place::Unsure;
                     }
                 }
                 standings

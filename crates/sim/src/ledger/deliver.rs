@@ -64,7 +64,6 @@ impl Ledger {
             standing.attempted(delivery.attempt, at, synced);
             standing.owed = Owed::Certainly;
             standing.place = Place::Held { slot };
-            standing.delay = None;
             if is_auto {
                 standing.leave(moment, Why::Settled);
             }
@@ -99,7 +98,8 @@ impl Ledger {
             && key.as_deref() == message.key.as_deref()
             && id.as_deref() == message.publish_id.as_deref()
             && sent.priority == message.priority.0
-            && sent.expires_at == message.expires_at;
+            && sent.expires_at == message.expires_at
+            && sent.deliver_at == message.deliver_at;
         hold!(
             is_same,
             Invented,
@@ -128,9 +128,9 @@ impl Ledger {
         };
         if let Place::Delayed { until } = standing.place {
             hold!(
-                until < self.now,
+                until <= self.now,
                 Early,
-                "{what} was returned until {until}, and it is {}",
+                "{what} was held back until {until}, and it is {}",
                 self.now
             );
         }

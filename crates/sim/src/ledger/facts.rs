@@ -37,6 +37,7 @@ pub(crate) struct Sent {
     pub(crate) priority: u8,
     pub(crate) publish_id: Option<u8>,
     pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) deliver_at: Option<Timestamp>,
     pub(crate) at: Timestamp,
     pub(crate) moment: Moment,
     pub(crate) token: u64,
@@ -111,7 +112,7 @@ pub(crate) struct Standing {
     pub(crate) place: Place,
     /// Priority and rank, if known.
     pub(crate) position: Option<(u8, u64)>,
-    /// A delay that was asked for and may still hold.
+    /// The longest delay that was asked for: after a crash and a clock that was set back, it may hold again.
     pub(crate) delay: Option<Timestamp>,
     /// The attempt that was seen last, and when.
     pub(crate) attempt: u32,
@@ -198,6 +199,8 @@ pub(crate) struct Sub {
 pub(crate) struct Topic {
     pub(crate) life: u64,
     pub(crate) options: TopicOptions,
+    /// The highest bound that it ever had: what was stored under it stays.
+    pub(crate) bound: Option<u64>,
     pub(crate) number: Option<u32>,
     pub(crate) subs: BTreeMap<u8, Sub>,
 }
@@ -258,6 +261,7 @@ pub(crate) enum Promise {
 #[derive(Clone, Debug)]
 pub(crate) enum Defining {
     Topic(u8, Box<TopicOptions>),
+    Alter(u8, Box<TopicOptions>),
     Delete(u8),
     Subscribe(u8, u8, Option<bool>),
     Unsubscribe(u8, u8),

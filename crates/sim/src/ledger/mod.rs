@@ -18,10 +18,13 @@ pub(crate) use publish::Draft;
 pub(crate) use restart::End;
 pub(crate) use settle::Verdict;
 
-use crate::rule::{Checked, Violation, hold};
+use crate::{
+    op::Publish,
+    rule::{Checked, Violation, hold},
+};
 use facts::{Consumer, Moment, Owed, Place, Promise, Sent, Standing, Topic};
-use std::collections::BTreeMap;
-use trunkline_model::{MessageId, Timestamp};
+use std::{collections::BTreeMap, time::Duration};
+use trunkline_model::{MessageId, Timestamp, TopicOptions, TopicSettings};
 
 /// A delivery since the store was calm.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +100,34 @@ impl Ledger {
 
     pub(crate) fn priorities(&self, topic: u8) -> u16 {
         self.topics.get(&topic).map_or(1, |t| t.options.priorities)
+    }
+
+    /// The options of a topic after an alteration, if that is one that can be had at any time.
+    pub(crate) fn altered(&self, topic: u8, asked: &TopicSettings) -> Option<TopicOptions> {
+        let topic = self.topics.get(&topic)?;
+        let mut options = topic.options.clone();
+        options.ttl = asked.ttl.or(options.ttl);
+        options.ack_timeout = asked.ack_timeout.unwrap_or(options.ack_timeout);
+        options.retry = asked.retry.or(options.retry);
+        options.max_messages = asked.max_messages.or(options.max_messages);
+        let named = TopicSettings {
+            ttl: asked.ttl,
+            ack_timeout: asked.ack_timeout,
+            retry: asked.retry,
+            max_messages: asked.max_messages,
+            ..TopicSettings::default()
+        };
+        (named == *asked).then_some(options)
+    }
+
+    /// Whether a publish asks for messages that are over before they are due.
+    pub(crate) fn is_absurd(&self, topic: u8, publish: &Publish) -> bool {
+        let topic = self.topics.get(&topic);
+        let ttl = topic.and_then(|topic| topic.options.ttl);
+        let own = publish.ttl.map(Duration::from_millis);
+        let delay = publish.delay.map(Duration::from_millis);
+        let ttl = own.or(ttl.map(|ttl| ttl.0));
+        delay.zip(ttl).is_some_and(|(delay, ttl)| delay >= ttl)
     }
 
     /// All topics with their subscriptions.

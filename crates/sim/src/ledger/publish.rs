@@ -15,6 +15,7 @@ pub(crate) struct Draft {
     pub(crate) priority: u8,
     pub(crate) key: Option<u8>,
     pub(crate) ttl: Option<u64>,
+    pub(crate) delay: Option<u64>,
     pub(crate) publish_id: Option<u8>,
 }
 
@@ -32,6 +33,7 @@ impl Draft {
             },
             key: publish.key.map(|key| key.wrapping_add(index as u8) % NAMES),
             ttl: publish.ttl,
+            delay: publish.delay,
             publish_id: publish.id.map(|id| id.wrapping_add(index as u8)),
         };
         (0..publish.count).map(draft).collect()
@@ -70,6 +72,9 @@ impl Ledger {
             priority: draft.priority,
             publish_id: draft.publish_id,
             expires_at: own.or(ttl.map(|ttl| ttl.0)).map(|ttl| self.now.after(ttl)),
+            deliver_at: draft
+                .delay
+                .map(|ms| self.now.after(Duration::from_millis(ms))),
             at: self.now,
             moment: self.moment,
             token,
@@ -92,6 +97,7 @@ impl Ledger {
             sent.stored = Stored::Unknown;
         }
         let is_certain = sent.stored == Stored::Taken;
+        let deliver_at = sent.deliver_at.filter(|at| *at > self.now);
         let (now, moment) = (self.now, self.moment);
         self.messages.push(sent);
         let Some(topic) = self.topics.get_mut(&name) else {
@@ -129,17 +135,20 @@ impl Ledger {
                 }
             }
             let mut standing = Standing::waiting(moment, position);
+            if let Some(until) = deliver_at {
+                (standing.place, standing.delay) = (Place::Delayed { until }, Some(until));
+            }
             if !is_certain {
                 standing.doubt();
             }
             sub.standings.insert(number, standing);
         }
-        if key.is_some() && is_certain {
+        if key.is_some() {
             self.forget_replaced(name);
         }
     }
 
-    /// Consumers no longer hold what was replaced.
+    /// Consumers no longer hold what was replaced, and perhaps what may have been.
     fn forget_replaced(&mut self, name: u8) {
         let Some(topic) = self.topics.get(&name) else {
             return;
@@ -149,6 +158,7 @@ impl Ledger {
                 let sub = topic.subs.get(&held.sub);
                 let standing = sub.and_then(|sub| sub.standings.get(&held.message));
                 held.is_forgotten |= standing.is_none_or(Standing::is_gone);
+                held.is_doubtful |= standing.is_some_and(|s| s.place == Place::Unsure);
             }
         }
     }

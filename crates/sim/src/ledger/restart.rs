@@ -10,15 +10,15 @@ use crate::rule::{Checked, hold};
 use std::collections::BTreeMap;
 use trunkline_model::TopicInfo;
 
-/// How an engine ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// How an engine ended, the worst last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum End {
-    /// The power went.
-    Power,
-    /// The process died.
-    Process,
     /// It was stopped.
     Stop,
+    /// The process died.
+    Process,
+    /// The power went.
+    Power,
 }
 
 impl Ledger {
@@ -135,6 +135,9 @@ impl Ledger {
             |topic: &u8, sub: &u8| found.get(topic).is_some_and(|(_, subs)| subs.contains(sub));
         let happened = match defining {
             Defining::Topic(name, _) => found.contains_key(name),
+            Defining::Alter(name, options) => found
+                .get(name)
+                .is_some_and(|(info, _)| info.options == **options),
             Defining::Delete(name) => !found.contains_key(name),
             Defining::Subscribe(topic, sub, _) => has_sub(topic, sub),
             Defining::Unsubscribe(topic, sub) => !has_sub(topic, sub),

@@ -8,12 +8,12 @@ mod sink;
 
 use crate::{
     clock::SimClock,
-    ledger::Ledger,
+    ledger::{End, Ledger},
     op::Op,
     rule::{Checked, hold},
     transcript::Transcript,
 };
-use sink::{Given, Taker};
+use sink::{Inbox, Taker, Told};
 use std::{collections::BTreeMap, sync::Arc};
 use trunkline_engine_embedded::Embedded;
 use trunkline_journal::fault::{FaultDisk, Plan};
@@ -68,7 +68,10 @@ pub(crate) struct World {
     last_token: u64,
     answers: BTreeMap<u64, Result<Outcome, Error>>,
     takers: BTreeMap<u8, Taker>,
+    inbox: Arc<Inbox>,
     ledger: Ledger,
+    /// The worst end since an engine opened last.
+    end: Option<End>,
     /// The boundary at which the power goes, and what survives.
     power: Option<(u64, u64)>,
     /// Bits of this world are flipped: what can't be read may be refused.
@@ -104,7 +107,9 @@ impl World {
             last_token: 0,
             answers: BTreeMap::new(),
             takers: BTreeMap::new(),
+            inbox: Arc::default(),
             ledger,
+            end: None,
             power: None,
             is_damaged: false,
             flaw: Flaw::None,
@@ -185,10 +190,10 @@ impl World {
         loop {
             self.take_answers()?;
             let answers = std::mem::take(&mut self.answers);
-            let slots: Vec<u8> = self.takers.keys().copied().collect();
-            let mut is_done = answers.is_empty();
-            for slot in slots {
-                is_done &= !self.collect_from(slot)?;
+            let told = self.inbox.take();
+            let is_done = answers.is_empty() && told.is_empty();
+            for (slot, told) in told {
+                self.told(slot, told)?;
             }
             for (token, result) in answers {
                 self.answered(token, result)?;
@@ -222,17 +227,19 @@ impl World {
         }
     }
 
-    /// What a consumer got; whether it got anything.
-    fn collect_from(&mut self, slot: u8) -> Checked<bool> {
-        let Some(taker) = self.takers.get(&slot) else {
-            return Ok(false);
+    /// What a consumer was told.
+    fn told(&mut self, slot: u8, told: Told) -> Checked {
+        if !self.takers.contains_key(&slot) {
+            return Ok(());
+        }
+        let deliveries = match told {
+            Told::Deliveries(deliveries) => deliveries,
+            Told::Ended(error) => {
+                self.transcript.event(|| format!("c{slot} ends: {error}"));
+                self.takers.remove(&slot);
+                return self.ledger.detached(slot, None);
+            }
         };
-        let Given {
-            deliveries,
-            refused,
-            ended,
-        } = taker.sink.take();
-        let got = !deliveries.is_empty() || refused.is_some() || ended.is_some();
         let mut weight = 0;
         for delivery in &deliveries {
             weight += delivery.weight();
@@ -248,17 +255,11 @@ impl World {
             let Some(topic) = topic else { continue };
             self.ledger.delivered(slot, topic, delivery)?;
         }
-        if weight > 0
-            && let Some(taker) = self.takers.get(&slot)
-        {
+        // The window empties at once.
+        if let Some(taker) = self.takers.get(&slot) {
             taker.handle.taken(weight);
         }
-        if let Some(error) = refused.or(ended) {
-            self.transcript.event(|| format!("c{slot} ends: {error}"));
-            self.takers.remove(&slot);
-            self.ledger.detached(slot, None)?;
-        }
-        Ok(got)
+        Ok(())
     }
 
     /// Sends a command that looks or manages, and waits for its answer; `None` if the engine is

@@ -36,6 +36,7 @@ impl World {
     pub(super) fn operate(&mut self, op: &Op) -> Checked {
         match op {
             Op::Topic(..)
+            | Op::Alter(..)
             | Op::Delete(_)
             | Op::Subscribe(..)
             | Op::Unsubscribe(..)
@@ -91,6 +92,7 @@ impl World {
                 self.clock.jump(*ms);
                 Ok(())
             }
+            Op::Backup => self.backup(),
             Op::Look(topic, sub) => self.look(*topic, *sub),
             Op::Power(..) | Op::Kill | Op::Stop | Op::Flip(_) => self.end(op),
             Op::FailWrite(_) | Op::FailSync(_) | Op::FailRead(_) | Op::Full(_) | Op::Space => {
@@ -169,6 +171,17 @@ impl World {
                     settings: (**settings).clone(),
                 };
                 (command, Defining::Topic(*topic, Box::new(options)))
+            }
+            Op::Alter(topic, settings) => {
+                let Some(options) = self.ledger.altered(*topic, settings) else {
+                    return Ok(());
+                };
+                let command = Admin::Alter {
+                    topic: topic_name(*topic),
+                    settings: (**settings).clone(),
+                    clear: Vec::new(),
+                };
+                (command, Defining::Alter(*topic, Box::new(options)))
             }
             Op::Delete(topic) if self.ledger.has_topic(*topic) => {
                 let topic_name = topic_name(*topic);
@@ -253,6 +266,7 @@ impl World {
             key: draft.key.map(|key| key.to_string().into()),
             publish_id: draft.publish_id.map(|id| id.to_string().into()),
             expires: draft.ttl.map(|ms| When::After(Duration::from_millis(ms))),
+            deliver: draft.delay.map(|ms| When::After(Duration::from_millis(ms))),
             ..Message::default()
         };
         let command = Command::Publish {
@@ -271,6 +285,7 @@ impl World {
         self.transcript.event(|| format!("refused: {error}"));
         self.ledger.refused(token, topic, &drafts);
         match error.code() {
+            ErrorCode::InvalidParams if self.ledger.is_absurd(topic, publish) => Ok(()),
             ErrorCode::NotFound if self.ledger.rejects(topic) => Ok(()),
             ErrorCode::TooLarge if publish.count * publish.bytes > BATCH_BYTES => Ok(()),
             ErrorCode::Overloaded => self.ledger.refused_as_full(topic, drafts.len() as u64),
@@ -310,11 +325,12 @@ impl World {
             window_bytes: consume.window.unwrap_or(u64::MAX),
             auto_ack: consume.auto,
         };
-        let sink = Arc::new(Sink::default());
-        let handle = engine.consume(&Caller::system(), spec, sink.clone());
+        let inbox = self.inbox.clone();
+        let sink = Arc::new(Sink { slot, inbox });
+        let handle = engine.consume(&Caller::system(), spec, sink);
         self.ledger
             .attached(slot, &there, consume.credit, consume.auto);
-        self.takers.insert(slot, Taker { sink, handle });
+        self.takers.insert(slot, Taker { handle });
     }
 
     fn cancel(&mut self, slot: u8) -> Checked {

@@ -82,11 +82,6 @@ impl World {
             Restart::Stop => "stopped".to_owned(),
         });
         self.drop_engine(how);
-        self.ledger.crashed(match how {
-            Restart::Power(_) => End::Power,
-            Restart::Kill => End::Process,
-            Restart::Stop => End::Stop,
-        });
         Ok(how)
     }
 
@@ -114,6 +109,12 @@ impl World {
 
     /// Lets go of the engine without a last word to the disk.
     fn drop_engine(&mut self, how: Restart) {
+        let end = match how {
+            Restart::Power(_) => End::Power,
+            Restart::Kill => End::Process,
+            Restart::Stop => End::Stop,
+        };
+        self.end = self.end.max(Some(end));
         let plan = self.disk.plan();
         self.disk.set_plan(Plan {
             power_loss_at: Some(0),
@@ -125,6 +126,7 @@ impl World {
         }
         self.engine = None;
         self.answers.clear();
+        drop(self.inbox.take());
         let mut left = Vec::new();
         self.queue.drain_into(&mut left);
         // What was planned for the disk of the last run is over with it.
@@ -159,6 +161,7 @@ impl World {
             match open(&self.disk, &self.clock) {
                 Ok(engine) => {
                     self.engine = Some(engine);
+                    self.forget_what_is_not_durable();
                     let now = self.now();
                     self.ledger.happens(now);
                     self.ledger.reopened();
@@ -186,15 +189,18 @@ impl World {
             self.transcript
                 .event(|| "gone again before it was compared".to_owned());
             self.drop_engine(how);
-            self.ledger.crashed(match how {
-                Restart::Power(_) => End::Power,
-                _ => End::Process,
-            });
         }
         Err(Violation::new(
             Rule::Opens,
             format!("{STARTS_MAX} starts in a row failed"),
         ))
+    }
+
+    /// An engine has opened: of all ends since the last one, the worst says what may be gone.
+    fn forget_what_is_not_durable(&mut self) {
+        if let Some(end) = self.end.take() {
+            self.ledger.crashed(end);
+        }
     }
 
     /// Nothing is wrong with the disk any more, and nothing will be.
@@ -271,22 +277,67 @@ impl World {
     }
 
     fn probe_one(&mut self, copy: FaultDisk) -> Checked<String> {
-        let mut world = World::on(
-            copy,
-            self.clock.clone(),
-            self.ledger.clone(),
-            crate::transcript::Transcript::default(),
-        );
+        let mut world = self.copy_on(copy);
         world.is_damaged = true;
         let engine = match open(&world.disk, &world.clock) {
             Ok(engine) => engine,
             Err(error) => return Ok(format!("which is refused: {error}")),
         };
         world.engine = Some(engine);
+        world.forget_what_is_not_durable();
         world.ledger.happens(world.now());
         let compared = world.compare();
         world.drop_engine(Restart::Kill);
         compared.map(|_| "which does no harm".to_owned())
+    }
+}
+
+impl World {
+    /// The same world, on another disk of another machine, as far as it is known.
+    fn copy_on(&self, disk: FaultDisk) -> World {
+        let transcript = crate::transcript::Transcript::default();
+        let clock = Arc::new(self.clock.fork());
+        let mut copy = World::on(disk, clock, self.ledger.clone(), transcript);
+        copy.end = self.end;
+        copy
+    }
+
+    /// Copies the store while it runs; an engine on the copy has everything that was durable.
+    pub(super) fn backup(&mut self) -> Checked {
+        let has_read_fault = self.disk.plan().fail_read.is_some();
+        let snapshot = match self.ask(Admin::Backup)? {
+            Some(Ok(Outcome::Snapshot(snapshot))) => snapshot,
+            Some(Err(error)) => {
+                self.transcript.event(|| format!("no copy: {error}"));
+                hold!(
+                    has_read_fault || self.may_refuse(),
+                    Answers,
+                    "a copy was refused: {error}"
+                );
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        // What was confirmed until here is in the copy.
+        self.collect()?;
+        let disk = FaultDisk::new();
+        for (index, file) in snapshot.files().iter().enumerate() {
+            let mut bytes = vec![0; file.bytes as usize];
+            match snapshot.read(index, 0, &mut bytes) {
+                Ok(read) if read == bytes.len() => disk.set_content(&file.name, bytes),
+                // A read that was to fail.
+                _ if has_read_fault || self.is_power_gone() => return Ok(()),
+                other => {
+                    hold!(false, Answers, "{} can't be copied: {other:?}", file.name);
+                }
+            }
+        }
+        let mut copy = self.copy_on(disk);
+        copy.end = Some(End::Power);
+        let compared = copy.start();
+        copy.drop_engine(Restart::Kill);
+        self.transcript.event(|| "copied, and compared".to_owned());
+        compared
     }
 }
 
