@@ -18,7 +18,7 @@ use crate::reader::Chunks;
 use crate::recent::Recent;
 use crate::recovery::{RecoveryReport, Replayed};
 use crate::segments::{SegmentInfo, SegmentState, Segments, lock};
-use crate::tail::{Ready, Tail};
+use crate::tail::{Landed, Ready, Tail};
 
 /// Where a group is in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +215,28 @@ impl Journal {
         now: u64,
         urgency: Urgency,
     ) -> Result<(Appended, bool), Refused> {
+        self.append_by(group, |tail| tail.append(group, now, urgency))
+    }
+
+    /// The same for a group that was admitted as [`Class::Compaction`] because it lets segments be freed. Until some are, as much less is
+    /// kept for more of it: so [`Class::Reserve`] is not refused for what compaction uses.
+    ///
+    /// # Errors
+    /// As for [`append`](Journal::append).
+    pub fn append_copies(
+        &self,
+        group: &Group,
+        now: u64,
+        urgency: Urgency,
+    ) -> Result<(Appended, bool), Refused> {
+        self.append_by(group, |tail| tail.append_copies(group, now, urgency))
+    }
+
+    fn append_by(
+        &self,
+        group: &Group,
+        append: impl FnOnce(&mut Tail) -> Option<Landed>,
+    ) -> Result<(Appended, bool), Refused> {
         self.poison.check().map_err(Refused::Poisoned)?;
         if group.byte_len() > self.group_bytes_max {
             return Err(Refused::TooLarge {
@@ -236,7 +258,7 @@ impl Journal {
             return Ok((nothing, false));
         }
         let (segment, waited) = (tail.segment(), tail.waiting());
-        let landed = tail.append(group, now, urgency).ok_or(Refused::DiskFull)?;
+        let landed = append(&mut tail).ok_or(Refused::DiskFull)?;
         self.unwritten
             .fetch_add(group.byte_len(), Ordering::Relaxed);
         let moved_on = tail.segment() != segment;
@@ -323,6 +345,23 @@ impl Journal {
             .collect()
     }
 
+    /// Whether so many bytes, frames included, can be appended as [`Class::Compaction`]; makes segments for that if need be.
+    #[must_use]
+    pub fn make_room(&self, bytes: u64) -> bool {
+        while lock(&self.tail).room() < bytes {
+            if self.make_segment(|tail| tail.room() < bytes).is_err() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The number of the segment with the end of the log, what waits to be written included.
+    #[must_use]
+    pub fn active_segment(&self) -> u32 {
+        lock(&self.tail).segment()
+    }
+
     /// The number of the oldest segment.
     #[must_use]
     pub fn oldest_segment(&self) -> u32 {
@@ -347,6 +386,9 @@ impl Journal {
                 .free_before(segment.min(self.progress.synced_segment()), &self.poison),
         );
         lock(&self.chunks).forget_before(self.segments.oldest());
+        if freed.as_ref().is_ok_and(|count| *count > 0) {
+            lock(&self.tail).reset_copied();
+        }
         freed
     }
 }

@@ -66,6 +66,8 @@ pub(crate) struct Tail {
     waiting: Option<Urgency>,
     last_now: u64,
     reserve: u64,
+    /// Of the segment that is kept for compaction, so much was used.
+    copied: u64,
     /// What a whole new segment holds.
     segment_usable: u64,
     spare_buffers: Vec<BytesMut>,
@@ -95,6 +97,7 @@ impl Tail {
             waiting: None,
             last_now,
             reserve: 0,
+            copied: 0,
             segment_usable: u64::from(segment_bytes - SEGMENT_DATA),
             spare_buffers: Vec::new(),
             buffer_bytes: BUFFER_BYTES_MIN,
@@ -110,7 +113,7 @@ impl Tail {
             Class::Growth => self
                 .segment_usable
                 .saturating_add(self.reserve.saturating_mul(RESERVE_FACTOR)),
-            Class::Reserve => self.segment_usable,
+            Class::Reserve => self.segment_usable.saturating_sub(self.copied),
             Class::Compaction => 0,
         };
         self.space_after(bytes).is_some_and(|left| left >= leave)
@@ -126,6 +129,12 @@ impl Tail {
         }
         let next = self.ready.front()?.usable();
         (frame <= next).then(|| ready - frame)
+    }
+
+    /// What can still be appended, in bytes, frames included.
+    pub(crate) fn room(&self) -> u64 {
+        let ready: u64 = self.ready.iter().map(|ready| ready.usable()).sum();
+        u64::from(self.segment.bytes - self.end) + ready
     }
 
     /// Appends; `None` if there is no space, which [`Tail::admits`] excludes.
@@ -237,6 +246,24 @@ impl Tail {
         self.reserve = bytes;
     }
 
+    /// The same for what lets segments be freed: it uses the one that is kept for that, the end of a segment that it leaves included.
+    pub(crate) fn append_copies(
+        &mut self,
+        group: &Group,
+        now: u64,
+        urgency: Urgency,
+    ) -> Option<Landed> {
+        let before = self.room();
+        let landed = self.append(group, now, urgency);
+        self.copied += before - self.room();
+        landed
+    }
+
+    /// Segments were freed: one is kept for compaction again.
+    pub(crate) fn reset_copied(&mut self) {
+        self.copied = 0;
+    }
+
     pub(crate) fn waiting(&self) -> Option<Urgency> {
         self.waiting
     }
@@ -334,5 +361,19 @@ mod tests {
         assert!(!tail.admits(100, Class::Reserve));
         assert!(tail.admits(usable - 64, Class::Compaction));
         assert!(!tail.admits(usable, Class::Compaction));
+
+        // What compaction uses it gives back: acks go on meanwhile.
+        tail.set_reserve(0);
+        tail.add_ready(Ready {
+            number: 3,
+            bytes: SEGMENT,
+        });
+        assert!(tail.admits(100, Class::Reserve) && tail.admits(100, Class::Growth));
+        let copies = group(usable / 2);
+        tail.append_copies(&copies, 0, Urgency::Commit).unwrap();
+        tail.append_copies(&copies, 0, Urgency::Commit).unwrap();
+        assert!(tail.admits(100, Class::Reserve) && !tail.admits(100, Class::Growth));
+        tail.reset_copied();
+        assert!(!tail.admits(100, Class::Reserve));
     }
 }

@@ -75,11 +75,12 @@ impl Core {
         }
     }
 
-    /// Says where the body of a message is that was just put.
-    pub fn set_body(&mut self, put: PutHandle, body: BodyRef) {
+    /// Says where the body of a message is that was just put; returns its payload bytes.
+    pub fn set_body(&mut self, put: PutHandle, body: BodyRef) -> u32 {
         let topic = self.topics.get_mut(put.topic);
-        let is_stored = topic.is_some_and(|topic| topic.messages.set_body(put.sequence, body));
-        debug_assert!(is_stored, "a put is listed only while it is stored");
+        let bytes = topic.and_then(|topic| topic.messages.set_body(put.sequence, body));
+        debug_assert!(bytes.is_some(), "a put is listed only while it is stored");
+        bytes.unwrap_or_default()
     }
 
     /// Waiting or delivered messages that are logged, times the subscriptions that have not

@@ -117,6 +117,14 @@ impl LogBuffer {
         self.bytes.len()
     }
 
+    /// Bytes of record `index`, without any framing; 0 if there is none.
+    pub fn record_len(&self, index: usize) -> usize {
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.records[before].1);
+        self.records.get(index).map_or(0, |(_, end)| end - start)
+    }
+
     /// A copy of record `index` that outlives the buffer.
     pub fn copy_of(&self, index: usize) -> Option<(u8, Bytes)> {
         let (kind, end) = *self.records.get(index)?;

@@ -133,22 +133,23 @@ impl Messages {
         Some(stored)
     }
 
-    /// Says where the body of a message is; false if it is not there.
-    pub(crate) fn set_body(&mut self, sequence: u64, body: BodyRef) -> bool {
+    /// Says where the body of a message is; returns its payload bytes, or `None` if it is not
+    /// there.
+    pub(crate) fn set_body(&mut self, sequence: u64, body: BodyRef) -> Option<u32> {
         let (number, bit) = split(sequence);
         let rows = self.blocks.get_mut(number);
         if let Some(row) = rows.and_then(|rows| rows.narrow(bit, body)) {
             row.body = body.0 as u32;
-            return true;
+            return Some(row.bytes);
         }
-        let is_stored = self.change(sequence, |stored| stored.body = body).is_some();
+        let stored = self.change(sequence, |stored| stored.body = body)?;
         if let Some(rows) = self.blocks.get_mut(number)
             && rows.live & (bit - 1) == rows.live ^ bit
         {
             // Bodies that move do so in the order of their messages: this was the last one.
             rows.narrow_again();
         }
-        is_stored
+        Some(stored.bytes)
     }
 
     /// So many subscriptions have settled a message; returns how many have not, or `None` if
@@ -572,8 +573,11 @@ mod tests {
                         messages.insert(stored);
                     }
                     // The shorter ways to the same.
-                    prop_assert!(messages.set_body(sequence, BodyRef(7 << 32 | what as u64)));
-                    prop_assert!(messages.set_body(sequence, stored.body));
+                    let elsewhere = BodyRef(7 << 32 | u64::from(what));
+                    for body in [elsewhere, stored.body] {
+                        let bytes = messages.set_body(sequence, body);
+                        prop_assert_eq!(bytes, Some(stored.bytes));
+                    }
                     prop_assert_eq!(messages.settle(sequence, 0), Some(stored.unsettled));
                     if stored.unsettled > 0 {
                         let left = stored.unsettled - 1;
@@ -637,7 +641,7 @@ mod tests {
         let before = row_bytes(&messages);
         let moved = |sequence: u64| BodyRef((9 << 32) | (sequence * 5));
         for sequence in messages.sequences().collect::<Vec<_>>() {
-            assert!(messages.set_body(sequence, moved(sequence)));
+            assert!(messages.set_body(sequence, moved(sequence)).is_some());
             assert!(row_bytes(&messages) <= before + 64 * size_of::<Wide>());
         }
         assert!(row_bytes(&messages) <= before);

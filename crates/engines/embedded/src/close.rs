@@ -63,6 +63,7 @@ impl Shared {
     fn stop_threads(&self) {
         self.timer.stop();
         self.reader.stop();
+        self.cleaner.stop();
         let threads = self.threads.lock();
         let threads = threads.map_or_else(
             |_| Threads::default(),

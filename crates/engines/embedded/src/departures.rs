@@ -88,7 +88,7 @@ impl State {
                 None => Body::Broken(Error::internal()),
             },
             (BodyAt::Journal(place), Some(log)) => {
-                log.live.add(place);
+                log.live.pin(place);
                 Body::At(place)
             }
             (BodyAt::Journal(_), None) => Body::Broken(Error::internal()),

@@ -58,10 +58,13 @@ impl Embedded {
     }
 
     /// One round of the journal in this thread: writes what waits, makes it durable if it
-    /// asks for that, and releases what depends on it. Returns whether there was anything.
-    /// The engine's own thread does this; needed with [`Drive::ByHand`].
+    /// asks for that, and releases what depends on it; then a part of what is to be freed or
+    /// compacted. Returns whether there was anything. The engine's own threads do this;
+    /// needed with [`Drive::ByHand`].
     pub fn step(&self) -> bool {
-        self.shared.commit()
+        let wrote = self.shared.commit();
+        let cleaned = self.drive == Drive::ByHand && self.shared.cleaner.step(&self.shared);
+        wrote || cleaned
     }
 
     /// Whether nothing that was taken waits for the journal, the disk or a sink.

@@ -12,13 +12,15 @@
 //! failed, nothing is confirmed at all.
 //!
 //! Start reading at [`Embedded`], then `submit.rs` (the way of a command), `state.rs` (how
-//! effects are carried out), `release.rs` (what happens at the watermark, and how segments
-//! are freed); channels are in `channels`.
+//! effects are carried out), `release.rs` (what happens at the watermark), `cleaning.rs` (how
+//! the front of the log is compacted and freed); channels are in `channels`.
 
 mod backup;
 mod bodies;
 mod capabilities;
 mod channels;
+mod cleaner;
+mod cleaning;
 mod close;
 mod config;
 mod consume;

@@ -1,6 +1,6 @@
 //! The journal, and what the engine remembers of what it appended.
 
-use crate::{leading::Leading, live::Live};
+use crate::{cleaning::Cleaning, leading::Leading, live::Live};
 use std::{collections::VecDeque, sync::Arc};
 use trunkline_journal::{
     Appended, Class, Group, Journal, Lsn, Place, RecordKind, Refused, Slot, Urgency, Watermarks,
@@ -37,15 +37,6 @@ impl Needs {
     }
 }
 
-/// What the engine knows of a segment prefix that it is about to free.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Freeing {
-    /// As soon as the definitions up to `lsn` are durable, all segments before `before` go.
-    Waits { lsn: Lsn, before: u32 },
-    /// The files are being renamed.
-    Runs,
-}
-
 /// Who writes what was appended.
 #[derive(Debug)]
 pub(crate) enum NextWriter {
@@ -69,7 +60,7 @@ struct RecentPuts {
 pub(crate) struct Log {
     pub(crate) journal: Arc<Journal>,
     pub(crate) live: Live,
-    pub(crate) freeing: Option<Freeing>,
+    pub(crate) cleaning: Cleaning,
     pub(crate) leading: Leading,
     /// Bytes appended since the writer was to be woken, if it is.
     wakes: Option<usize>,
@@ -83,31 +74,21 @@ pub(crate) struct Log {
     group: Group,
     slots: Vec<Slot>,
     recent_puts: VecDeque<RecentPuts>,
-    reserved_units: u64,
-    oldest_segment: u32,
-    newest_segment: u32,
-    /// What writing all definitions again takes, as of the last look; 0 if unknown.
-    definition_bytes: u64,
-    /// Freeing up to here failed while that was the newest segment: not tried again before
-    /// one of them has changed.
-    gave_up: Option<(u32, u32)>,
+    reserved_bytes: u64,
+    /// Where the last group went.
+    pub(crate) newest_segment: u32,
 }
-
-/// Freed bytes that are worth one byte of definitions. Definitions may be longer than a
-/// segment; were it less, the segments that they fill would be reason enough to write them
-/// again.
-const WORTH: u64 = 4;
 
 /// Bytes kept for the acknowledgement of one waiting message in one subscription.
 const RESERVE_PER_UNIT: u64 = 32;
 
 impl Log {
     pub(crate) fn new(journal: Arc<Journal>, live: Live) -> Self {
-        let oldest_segment = journal.oldest_segment();
+        let newest_segment = journal.active_segment();
         Self {
             journal,
             live,
-            freeing: None,
+            cleaning: Cleaning::default(),
             leading: Leading::default(),
             wakes: None,
             admitted: 0,
@@ -116,20 +97,20 @@ impl Log {
             group: Group::new(),
             slots: Vec::new(),
             recent_puts: VecDeque::new(),
-            reserved_units: 0,
-            oldest_segment,
-            newest_segment: oldest_segment,
-            definition_bytes: 0,
-            gave_up: None,
+            reserved_bytes: 0,
+            newest_segment,
         }
     }
 
-    /// Keeps space for the acks of so many waiting messages × subscriptions.
+    /// Keeps space for the acks of so many waiting messages × subscriptions, and for writing
+    /// all definitions again.
     pub(crate) fn reserve(&mut self, units: u64) {
-        if units != self.reserved_units {
-            self.reserved_units = units;
-            self.journal
-                .set_reserve(units.saturating_mul(RESERVE_PER_UNIT));
+        let acks = units.saturating_mul(RESERVE_PER_UNIT);
+        // The journal keeps four times as much, since acks may travel alone.
+        let bytes = acks.saturating_add(self.cleaning.definition_bytes.div_ceil(4));
+        if bytes != self.reserved_bytes {
+            self.reserved_bytes = bytes;
+            self.journal.set_reserve(bytes);
         }
     }
 
@@ -143,6 +124,7 @@ impl Log {
         &mut self,
         records: &LogBuffer,
         now: Timestamp,
+        class: Class,
         urgency: Urgency,
     ) -> Result<Appended, Refused> {
         self.group.clear();
@@ -159,7 +141,7 @@ impl Log {
             self.group.byte_len() <= self.admitted,
             "a command costs at most what its check said"
         );
-        self.append_group(now, urgency)
+        self.append_group(now, class, urgency)
     }
 
     /// Appends records in as many groups as they need, each admitted by itself. Returns the
@@ -196,14 +178,22 @@ impl Log {
         now: Timestamp,
     ) -> Result<Lsn, Refused> {
         self.admit(self.group.byte_len(), class)?;
-        let appended = self.append_group(now, urgency)?;
+        let appended = self.append_group(now, class, urgency)?;
         self.group.clear();
         Ok(appended.last_lsn)
     }
 
-    fn append_group(&mut self, now: Timestamp, urgency: Urgency) -> Result<Appended, Refused> {
+    fn append_group(
+        &mut self,
+        now: Timestamp,
+        class: Class,
+        urgency: Urgency,
+    ) -> Result<Appended, Refused> {
         let now = now.as_micros();
-        let (appended, wakes) = self.journal.append_quietly(&self.group, now, urgency)?;
+        let (appended, wakes) = match class {
+            Class::Compaction => self.journal.append_copies(&self.group, now, urgency)?,
+            _ => self.journal.append_quietly(&self.group, now, urgency)?,
+        };
         if wakes || self.wakes.is_some() {
             let bytes = self.wakes.unwrap_or_default() + self.group.byte_len();
             self.wakes = Some(bytes);
@@ -279,49 +269,5 @@ impl Log {
             self.recent_puts.pop_front();
         }
         marks
-    }
-
-    /// The end of the segments in which nothing is alive, if there are any and they are
-    /// worth it: all definitions must be written again.
-    pub(crate) fn dead_before(&self, is_full: bool) -> Option<u32> {
-        let alive = self.live.oldest().unwrap_or(self.newest_segment);
-        let before = alive.min(self.newest_segment);
-        let is_new = self.gave_up != Some((before, self.newest_segment));
-        (before > self.oldest_segment && is_new && self.is_worth(before, is_full)).then_some(before)
-    }
-
-    /// Notes what writing all definitions again takes; whether freeing the segments before
-    /// `before` is worth it.
-    pub(crate) fn weigh(&mut self, definitions: &LogBuffer, before: u32, is_full: bool) -> bool {
-        let record = |(_, bytes): (u8, &[u8])| Group::record_len(bytes.len()) as u64;
-        self.definition_bytes = definitions.iter().map(record).sum();
-        self.is_worth(before, is_full)
-    }
-
-    /// On a full disk, whatever makes space is worth it; but there is one segment to write
-    /// to.
-    fn is_worth(&self, before: u32, is_full: bool) -> bool {
-        let segment = u64::from(self.journal.segment_bytes());
-        let dead = u64::from(before - self.oldest_segment) * segment;
-        match is_full {
-            true => self.definition_bytes <= dead.min(segment),
-            false => self.definition_bytes.saturating_mul(WORTH) <= dead,
-        }
-    }
-
-    /// Definitions may have become fewer: looks at them again.
-    pub(crate) fn forget_weight(&mut self) {
-        self.definition_bytes = 0;
-    }
-
-    /// The segments before `before` can't be freed for now.
-    pub(crate) fn give_up(&mut self, before: u32) {
-        self.gave_up = Some((before, self.newest_segment));
-    }
-
-    /// The oldest segments are gone.
-    pub(crate) fn freed(&mut self) {
-        self.oldest_segment = self.journal.oldest_segment();
-        self.freeing = None;
     }
 }

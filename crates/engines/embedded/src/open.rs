@@ -16,10 +16,10 @@ use std::{
     thread,
 };
 use trunkline_journal::{
-    Disk, Journal, RealDisk, RecordKind, Recover, RecoveryReport, ReplayError, Replayed,
+    Disk, Group, Journal, RealDisk, RecordKind, Recover, RecoveryReport, ReplayError, Replayed,
 };
 use trunkline_model::{Clock, Durability, SystemClock, Timestamp};
-use trunkline_queue::{BodyRef, Core, CoreConfig, KIND_ADVANCE, KIND_PUT, Record, RecordError};
+use trunkline_queue::{BodyRef, Core, CoreConfig, KIND_ADVANCE, Record, RecordError};
 
 /// Opens an engine: what it shares, and what recovery found.
 pub(crate) fn open(
@@ -79,6 +79,7 @@ fn recover(
     let mut recovering = Recovering {
         core: Core::new(core.clone()),
         config: core,
+        live: Live::default(),
     };
     let (journal, report) = Journal::open_with(
         disk,
@@ -110,7 +111,7 @@ fn recover(
         }
     }
     let last_now = Timestamp::from_micros(report.last_now);
-    let log = Log::new(Arc::new(journal), Live::default());
+    let log = Log::new(Arc::new(journal), recovering.live);
     Ok((start(config, core, Some(log), last_now)?, Some(report)))
 }
 
@@ -118,6 +119,8 @@ fn recover(
 struct Recovering {
     config: CoreConfig,
     core: Core,
+    /// Knows of each segment what was put there, not yet what is alive.
+    live: Live,
 }
 
 impl Recover for Recovering {
@@ -129,7 +132,7 @@ impl Recover for Recovering {
     }
 
     fn record(&mut self, record: Replayed<'_>) -> Result<(), ReplayError> {
-        replay(&mut self.core, record)
+        replay(&mut self.core, &mut self.live, record)
     }
 }
 
@@ -151,12 +154,16 @@ fn segment_of(half: u32) -> Option<u32> {
     }
 }
 
-fn replay(core: &mut Core, record: Replayed<'_>) -> Result<(), ReplayError> {
+fn replay(core: &mut Core, live: &mut Live, record: Replayed<'_>) -> Result<(), ReplayError> {
     let RecordKind(kind) = record.kind;
     match Record::decode(kind, record.payload) {
         Ok(decoded) => {
-            let body = match kind {
-                KIND_PUT => BodyAt::Journal(record.place).body_ref(),
+            let body = match &decoded {
+                Record::Put(put) => {
+                    let bytes = Group::record_len(record.payload.len());
+                    live.read(record.place, put.payload_bytes, bytes);
+                    BodyAt::Journal(record.place).body_ref()
+                }
                 _ => BodyRef::UNSET,
             };
             Ok(core.replay(decoded, body)?)
@@ -240,11 +247,13 @@ fn recovered(state: &mut State, now: Timestamp, out: &mut Outgoing) -> bool {
     state.record_lazily(&mut effects, now, out);
     state.recycle(effects);
     if let Some(log) = &mut state.log {
-        state.core.upper_halves(&mut |half, count, _| {
+        state.core.upper_halves(&mut |half, count, payload| {
             if let Some(segment) = segment_of(half) {
-                log.live.add_many(segment, count);
+                log.live.found(segment, count, payload);
             }
         });
+        log.live.trim();
+        out.clean = true;
         log.reserve(state.core.waiting_units());
     }
     // What was given up before and has no dead letter yet.
@@ -282,6 +291,11 @@ fn spawn(shared: &Arc<Shared>) -> std::io::Result<()> {
         threads
             .others
             .push(builder.spawn(move || reader.reader.run(&reader))?);
+        let cleaner = shared.clone();
+        let builder = thread::Builder::new().name("engine-clean".into());
+        threads
+            .others
+            .push(builder.spawn(move || cleaner.cleaner.run(&cleaner))?);
     }
     let timer = shared.clone();
     let builder = thread::Builder::new().name("engine-time".into());

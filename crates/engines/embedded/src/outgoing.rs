@@ -13,8 +13,8 @@ pub(crate) struct Outgoing {
     pub(crate) answers: SmallVec<[(Completion, Result<Outcome, Error>); 1]>,
     /// Bodies to be read from the disk.
     pub(crate) reads: SmallVec<[Job; 1]>,
-    /// Segments before this one can be freed.
-    pub(crate) free_before: Option<u32>,
+    /// There may be something to free or to compact.
+    pub(crate) clean: bool,
 }
 
 impl Outgoing {

@@ -88,7 +88,7 @@ impl State {
             let body = match (BodyAt::of(peeked.body), &mut self.log) {
                 (BodyAt::Memory(slot), _) => Body::Held(self.slab.get(slot)?.clone()),
                 (BodyAt::Journal(place), Some(log)) => {
-                    log.live.add(place);
+                    log.live.pin(place);
                     Body::At(place)
                 }
                 (BodyAt::Journal(_), None) => return None,

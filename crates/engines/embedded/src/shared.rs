@@ -1,5 +1,6 @@
 use crate::{
     channels::Hub,
+    cleaner::Cleaner,
     config::Drive,
     error::poisoned,
     log::NextWriter,
@@ -41,6 +42,7 @@ pub(crate) struct Shared {
     drive: Drive,
     pub(crate) hub: Arc<Hub>,
     pub(crate) reader: Reader,
+    pub(crate) cleaner: Cleaner,
     pub(crate) timer: Timer,
     pub(crate) threads: Mutex<Threads>,
     pub(crate) health: watch::Sender<Health>,
@@ -62,6 +64,7 @@ impl Shared {
             drive,
             hub: Arc::default(),
             reader: Reader::default(),
+            cleaner: Cleaner::default(),
             timer: Timer::default(),
             threads: Mutex::default(),
             health: watch::Sender::new(Health::Ready),
@@ -133,33 +136,9 @@ impl Shared {
                 self.reader.run_waiting(self);
             }
         }
-        if let Some(before) = out.free_before {
-            self.free_segments(before);
+        if out.clean {
+            self.cleaner.wake();
         }
-    }
-
-    /// Renames files and syncs the directory, away from the lock.
-    fn free_segments(&self, before: u32) {
-        let journal = self.locked(|state, _, _| {
-            let log = state.log.as_ref();
-            log.map(|log| log.journal.clone())
-        });
-        let Some(journal) = journal else { return };
-        let freed = journal.free_before(before);
-        if let Err(error) = &freed {
-            tracing::warn!(%error, "segments are not freed");
-        }
-        self.locked(|state, _, out| {
-            if let Some(log) = &mut state.log {
-                log.freed();
-                if freed.is_err() {
-                    log.give_up(before);
-                }
-                if let Some(poison) = log.journal.poison() {
-                    state.fail(poisoned(&poison), out);
-                }
-            }
-        });
     }
 
     /// The journal has come further.
@@ -299,8 +278,8 @@ impl State {
             if log.admit(1, Class::Growth).is_ok() {
                 self.read_only = None;
             } else {
-                log.forget_weight();
-                self.free_segments(now, out);
+                log.cleaning.try_again();
+                out.clean = true;
             }
         }
         let mut effects = self.effects();

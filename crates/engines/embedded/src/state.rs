@@ -13,7 +13,7 @@ use crate::{
 };
 use hashbrown::HashMap;
 use std::mem;
-use trunkline_journal::{Appended, Class, Place, Poison, Urgency, Watermarks};
+use trunkline_journal::{Appended, Class, Group, Place, Poison, Urgency, Watermarks};
 use trunkline_model::{ConsumerId, Delivery, Error, Health, Timestamp};
 use trunkline_queue::{Core, Effects, KIND_DELIVER, KIND_RETURN, LogBuffer};
 
@@ -144,7 +144,7 @@ impl State {
         if !effects.log.is_empty()
             && let Some(log) = &mut self.log
         {
-            match log.append(&effects.log, now, urgency) {
+            match log.append(&effects.log, now, Class::Growth, urgency) {
                 Ok(group) => appended = Some(group),
                 Err(refused) => {
                     let error = refusal(&refused);
@@ -162,8 +162,9 @@ impl State {
         if let (Some(log), Some(appended)) = (&mut self.log, appended) {
             for (put, index) in effects.puts.drain(..) {
                 let place = log.place(&appended, index);
-                log.live.add(place);
-                self.core.set_body(put, BodyAt::Journal(place).body_ref());
+                let payload = self.core.set_body(put, BodyAt::Journal(place).body_ref());
+                let record = Group::record_len(effects.log.record_len(index));
+                log.live.put(place, payload, record);
             }
         }
         debug_assert!(
@@ -178,10 +179,11 @@ impl State {
 
     /// Lets bodies go that nobody needs, and ends consumers whose subscription is gone.
     fn free_and_end(&mut self, effects: &mut Effects, out: &mut Outgoing) {
-        for (body, _) in effects.freed.drain(..) {
-            match BodyAt::of(body) {
-                BodyAt::Memory(slot) => self.slab.remove(slot),
-                BodyAt::Journal(place) => self.unpin(place),
+        for (body, payload) in effects.freed.drain(..) {
+            match (BodyAt::of(body), &mut self.log) {
+                (BodyAt::Memory(slot), _) => self.slab.remove(slot),
+                (BodyAt::Journal(place), Some(log)) => log.live.free(place, payload),
+                (BodyAt::Journal(_), None) => {}
             }
         }
         for (consumer, reason) in effects.ended.drain(..) {
@@ -253,7 +255,7 @@ impl State {
                     None => (Needs::Nothing, Body::Broken(Error::internal())),
                 },
                 (BodyAt::Journal(place), Some(log)) => {
-                    log.live.add(place);
+                    log.live.pin(place);
                     (log.needs_of(place, deliver.durability), Body::At(place))
                 }
                 (BodyAt::Journal(_), None) => (Needs::Nothing, Body::Broken(Error::internal())),
@@ -274,7 +276,7 @@ impl State {
         let fetch = |place: Place| {
             let log = self.log.as_mut()?;
             let record = log.journal.try_read(place)?;
-            log.live.remove(place);
+            log.live.unpin(place);
             Some(reader::body(record))
         };
         let holdings = self.core.holdings(id);
@@ -362,7 +364,7 @@ impl State {
     /// One less needs the body at a place.
     pub(crate) fn unpin(&mut self, place: Place) {
         if let Some(log) = &mut self.log {
-            log.live.remove(place);
+            log.live.unpin(place);
         }
     }
 

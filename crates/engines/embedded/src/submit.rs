@@ -304,7 +304,7 @@ impl State {
                     look.messages.extend(shown);
                 }
                 (BodyAt::Journal(place), Some(log)) => {
-                    log.live.add(place);
+                    log.live.pin(place);
                     // All are of one topic, so that either all are to be synced or none.
                     needs = match (needs, log.needs_of(place, peeked.durability)) {
                         (Needs::Synced(a), Needs::Synced(b)) => Needs::Synced(a.max(b)),

@@ -12,4 +12,5 @@ mod long_log;
 mod offline;
 mod real;
 mod roundtrip;
+mod scan;
 mod snapshot;

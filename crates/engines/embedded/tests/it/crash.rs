@@ -31,9 +31,9 @@ impl Dice {
 
 /// What became of a message, as far as the client knows.
 #[derive(Clone, Debug, Default)]
-struct Sent {
+pub(crate) struct Sent {
     token: u64,
-    confirmed: Option<MessageId>,
+    pub(crate) confirmed: Option<MessageId>,
     /// By subscription: an ack or purge was asked for, it may be gone.
     may_be_gone: BTreeSet<&'static str>,
     /// By subscription: that was answered, it must be gone.
@@ -42,16 +42,16 @@ struct Sent {
 
 /// What the client did and was told.
 #[derive(Default)]
-struct Ledger {
-    messages: BTreeMap<String, Sent>,
+pub(crate) struct Ledger {
+    pub(crate) messages: BTreeMap<String, Sent>,
     /// Token of an ack or purge, subscription, messages.
     settling: Vec<(u64, &'static str, Vec<String>)>,
-    subscribed: BTreeMap<&'static str, u64>,
+    pub(crate) subscribed: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
     /// Learns what was answered.
-    fn read_answers(&mut self, bench: &Bench) {
+    pub(crate) fn read_answers(&mut self, bench: &Bench) {
         let mut confirmed: BTreeMap<u64, Vec<&mut Sent>> = BTreeMap::new();
         for sent in self
             .messages
@@ -84,7 +84,7 @@ impl Ledger {
         }
     }
 
-    fn settle(&mut self, token: u64, subscription: &'static str, texts: Vec<String>) {
+    pub(crate) fn settle(&mut self, token: u64, subscription: &'static str, texts: Vec<String>) {
         for text in &texts {
             if let Some(sent) = self.messages.get_mut(text) {
                 sent.may_be_gone.insert(subscription);
@@ -94,7 +94,7 @@ impl Ledger {
     }
 }
 
-fn topic() -> TopicName {
+pub(crate) fn topic() -> TopicName {
     "t".parse().expect("a valid name")
 }
 
@@ -146,7 +146,7 @@ fn work(disk: &FaultDisk) -> Ledger {
     ledger
 }
 
-fn subscribe(bench: &Bench, ledger: &mut Ledger, subscription: &'static str) -> u64 {
+pub(crate) fn subscribe(bench: &Bench, ledger: &mut Ledger, subscription: &'static str) -> u64 {
     let token = bench.admin(Admin::Subscribe {
         topic: topic(),
         subscription: subscription.parse().expect("a valid name"),
@@ -162,7 +162,7 @@ fn subscribe(bench: &Bench, ledger: &mut Ledger, subscription: &'static str) -> 
     token
 }
 
-fn send(bench: &Bench, ledger: &mut Ledger, dice: &mut Dice, round: u64) {
+pub(crate) fn send(bench: &Bench, ledger: &mut Ledger, dice: &mut Dice, round: u64) {
     let mut command = publish(&topic(), &[]);
     let mut texts = Vec::new();
     if let Command::Publish { messages, .. } = &mut command {
@@ -189,7 +189,7 @@ fn send(bench: &Bench, ledger: &mut Ledger, dice: &mut Dice, round: u64) {
 }
 
 /// Acknowledges most of what is held, returns some of the rest.
-fn settle_some(
+pub(crate) fn settle_some(
     bench: &Bench,
     ledger: &mut Ledger,
     dice: &mut Dice,
@@ -215,7 +215,7 @@ fn settle_some(
     *held = rest;
 }
 
-fn nack(consumer: ConsumerId, deliveries: &[Delivery], requeue: bool) -> Command {
+pub(crate) fn nack(consumer: ConsumerId, deliveries: &[Delivery], requeue: bool) -> Command {
     Command::Nack {
         consumer,
         tags: deliveries.iter().map(|delivery| delivery.tag).collect(),
@@ -247,7 +247,7 @@ fn purge(
 }
 
 /// Opens what survived and compares it with what the client knows.
-fn check(disk: &FaultDisk, ledger: &Ledger, story: &str) {
+pub(crate) fn check(disk: &FaultDisk, ledger: &Ledger, story: &str) {
     let bench = Bench::open(disk);
     let mut newest = None;
     for subscription in SUBSCRIPTIONS {

@@ -9,6 +9,8 @@
 mod backup;
 mod bursts;
 mod checkpoint;
+mod compaction;
+mod compaction_threads;
 mod conformance;
 mod crash;
 mod crash_dead;
