@@ -20,6 +20,17 @@ pub enum Durability {
     Commit,
 }
 
+impl Durability {
+    /// Its name on the wire.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Interval => "interval",
+            Self::Commit => "commit",
+        }
+    }
+}
+
 /// What a second message with a key does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use std::time::Duration;
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::{Integer, Text};
-use trunkline_model::{Batch, Command, ConsumerId, Durability, Error, Message, Receipt, TopicName};
+use trunkline_model::{Batch, Command, ConsumerId, Error, Message, Receipt, TopicName};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -223,12 +223,13 @@ fn write_ids(out: &mut Vec<u8>, receipt: &Receipt) {
         }
         super::deliver::write_message_id(out, *id);
     }
-    out.put_slice(match receipt.durability {
-        Some(Durability::Commit) => b"],\"durability\":\"commit\"}",
-        Some(Durability::Interval) => b"],\"durability\":\"interval\"}",
-        Some(Durability::Memory) => b"],\"durability\":\"memory\"}",
-        None => b"]}",
-    });
+    out.put_u8(b']');
+    if let Some(durability) = receipt.durability {
+        out.put_slice(b",\"durability\":\"");
+        out.put_slice(durability.name().as_bytes());
+        out.put_u8(b'"');
+    }
+    out.put_u8(b'}');
 }
 
 #[cfg(test)]
@@ -236,7 +237,7 @@ mod tests {
     use super::*;
     use bytes::Bytes;
     use serde_json::value::RawValue;
-    use trunkline_model::MessageId;
+    use trunkline_model::{Durability, MessageId};
 
     #[test]
     fn a_receipt_names_the_durability_as_it_is_written_everywhere() {

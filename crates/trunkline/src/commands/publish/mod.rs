@@ -29,7 +29,7 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
         confirmed,
         sent,
         ids,
-        ..
+        durability,
     } = window.finish();
     let elapsed = begin.elapsed();
     let verdict = format!("confirmed {confirmed} of {sent}");
@@ -43,7 +43,7 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
     if context.output.json {
         context.output.object(&json!({
             "topic": args.topic, "confirmed": confirmed, "sent": sent,
-            "first_id": ids.first, "last_id": ids.last,
+            "durability": durability, "first_id": ids.first, "last_id": ids.last,
             "elapsed_ms": elapsed.as_secs_f64() * 1e3,
         }))?;
     } else if listed {
@@ -52,7 +52,9 @@ pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), 
         }
     } else {
         let (time, rate) = (text::time(elapsed), text::rate(confirmed, elapsed));
-        eprintln!("{verdict} in {time} ({rate})");
+        let durability = durability.map(|durability| format!(", durability {}", durability.name()));
+        let durability = durability.unwrap_or_default();
+        eprintln!("{verdict} in {time} ({rate}){durability}");
     }
     Ok(())
 }

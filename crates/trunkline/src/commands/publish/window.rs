@@ -4,7 +4,7 @@ use indicatif::ProgressBar;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::VecDeque;
-use trunkline::{Connection, Pending, RequestError};
+use trunkline::{Connection, Durability, Pending, RequestError};
 
 const PUBLISH: &str = "rpc.topic.publish";
 /// Requests in flight: enough to keep a disk busy while the next ones travel.
@@ -40,6 +40,8 @@ pub(in crate::commands) struct Outcome {
     pub(in crate::commands) sent: u64,
     /// Messages confirmed without a gap from the first one on.
     pub(in crate::commands) confirmed: u64,
+    /// What the confirmed messages survive, as the server says.
+    pub(super) durability: Option<Durability>,
     pub(super) ids: Ids,
 }
 
@@ -116,6 +118,7 @@ impl Window {
         #[derive(Deserialize)]
         struct Published {
             ids: Vec<String>,
+            durability: Option<Durability>,
         }
         let answer = answer?;
         let Some(Flight { encoded, .. }) = self.flying.pop_front() else {
@@ -124,6 +127,7 @@ impl Window {
         let published: Published = serde_json::from_str(answer.get())
             .map_err(|error| RequestError::Unreadable(error.to_string().into()))?;
         self.outcome.confirmed += encoded.messages;
+        self.outcome.durability = published.durability;
         self.outcome.ids.add(published.ids);
         self.bar.set_position(self.outcome.confirmed);
         Ok(())

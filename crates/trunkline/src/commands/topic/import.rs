@@ -276,6 +276,8 @@ impl Reader {
                 self.line(line.trim_end())?;
             }
         }
+        // What came before the break counts.
+        self.flush()?;
         match &self.current {
             Some((topic, _, messages)) => Err(Broken::Failed(format!(
                 "the export was cut off: topic {topic} has no end after {}",
