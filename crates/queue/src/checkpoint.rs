@@ -158,7 +158,7 @@ fn save_subscription(subscription: &Subscription, messages: &Messages, out: &mut
     }
     varint(out, subscription.leaving.len() as u64);
     let mut leaving: Vec<&Leaving> = subscription.leaving.values().collect();
-    leaving.sort_unstable_by_key(|leaving| leaving.stamp);
+    leaving.sort_unstable_by_key(|leaving| (leaving.at, leaving.placed.sequence));
     for leaving in leaving {
         varint(out, leaving.at.as_micros());
         varint(out, leaving.lane.into());

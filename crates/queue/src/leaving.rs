@@ -148,6 +148,7 @@ impl Work<'_> {
             is_parked: false,
         };
         self.add_leaving(number, leaving);
+        self.strip_if_left(sequence);
         Some(placed.attempts)
     }
 
@@ -212,22 +213,39 @@ impl Work<'_> {
         }
     }
 
-    /// What only leaves has no time any more, and no key: a newer message may have it.
+    /// A subscription is done with a message: perhaps all others have given it up.
+    pub(crate) fn strip_if_left(&mut self, sequence: u64) {
+        let mut subscriptions = self.topic.subscriptions.values();
+        let any_leaves = subscriptions.any(|s| !s.leaving.is_empty());
+        if any_leaves && self.topic.only_leaves(sequence) {
+            self.strip(sequence);
+        }
+    }
+
+    /// What only leaves has no time any more, and no key.
     pub(crate) fn strip(&mut self, sequence: u64) {
         let Some(stored) = self.topic.messages.get(sequence) else {
             return;
         };
-        if stored.key != NO_KEY {
-            self.topic.keys.remove(stored.key);
-        }
+        self.lose_key(sequence);
         if stored.expires_at != Timestamp::MAX {
             let topic = self.index;
             let due = Due::Expiry { topic, sequence };
             self.traffic.timers.remove(stored.expires_at, due);
+            self.topic
+                .messages
+                .change(sequence, |stored| stored.expires_at = Timestamp::MAX);
         }
-        self.topic.messages.change(sequence, |stored| {
-            stored.key = NO_KEY;
-            stored.expires_at = Timestamp::MAX;
-        });
+    }
+
+    /// A newer message may have the key of one that only leaves.
+    pub(crate) fn lose_key(&mut self, sequence: u64) {
+        let stored = self.topic.messages.get(sequence);
+        if let Some(stored) = stored.filter(|stored| stored.key != NO_KEY) {
+            self.topic.keys.remove(stored.key);
+            self.topic
+                .messages
+                .change(sequence, |stored| stored.key = NO_KEY);
+        }
     }
 }

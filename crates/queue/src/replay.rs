@@ -302,7 +302,7 @@ impl Work<'_> {
         if let Some(holder) = key.and_then(|key| self.topic.keys.find(key))
             && self.topic.only_leaves(holder)
         {
-            self.strip(holder);
+            self.lose_key(holder);
         }
         self.store(NewMessage {
             sequence,

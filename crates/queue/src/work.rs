@@ -156,7 +156,6 @@ impl Work<'_> {
             }
         }
         self.unref(sequence, left);
-        self.strip(sequence);
         left
     }
 
@@ -171,8 +170,10 @@ impl Work<'_> {
 
     fn unref(&mut self, sequence: u64, count: u32) {
         self.traffic.units -= u64::from(count) * u64::from(self.topic.logs());
-        if self.topic.messages.settle(sequence, count) == Some(0) {
-            self.free(sequence);
+        match self.topic.messages.settle(sequence, count) {
+            Some(0) => self.free(sequence),
+            Some(_) => self.strip_if_left(sequence),
+            None => {}
         }
     }
 

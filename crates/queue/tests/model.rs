@@ -6,7 +6,7 @@
 mod naive;
 mod support;
 
-use naive::Model;
+use naive::{Failing, Letter, Model};
 use proptest::{
     prelude::*,
     test_runner::{Config, RngSeed},
@@ -14,7 +14,8 @@ use proptest::{
 use std::{collections::BTreeMap, fmt, time::Duration};
 use support::World;
 use trunkline_model::{
-    Admin, ConsumerId, Dedupe, ErrorCode, Message, Outcome, Priority, TopicSettings, When,
+    Admin, ConsumerId, Dedupe, ErrorCode, Message, Outcome, Priority, StoredMessage, Timestamp,
+    TopicSettings, When, dead_letter,
 };
 use trunkline_queue::{Core, Deliver};
 
@@ -50,6 +51,7 @@ enum Step {
     Subscribe(usize),
     Unsubscribe(usize),
     Compact(usize),
+    Bury,
     Restart,
 }
 
@@ -98,6 +100,7 @@ impl fmt::Display for Step {
             Self::Subscribe(s) => write!(f, "s{s}"),
             Self::Unsubscribe(s) => write!(f, "u{s}"),
             Self::Compact(count) => write!(f, "compact{count}"),
+            Self::Bury => f.write_str("bury"),
             Self::Restart => f.write_str("reopen"),
         }
     }
@@ -108,6 +111,7 @@ struct History {
     dedupe: Dedupe,
     batch: bool,
     ack_timeout: u64,
+    failing: Failing,
     steps: Vec<Step>,
 }
 
@@ -117,11 +121,12 @@ impl fmt::Debug for History {
             dedupe,
             batch,
             ack_timeout,
+            failing,
             ..
         } = self;
         write!(
             f,
-            "dedupe {dedupe:?}, batch {batch}, ack time-out {ack_timeout}s | "
+            "dedupe {dedupe:?}, batch {batch}, ack time-out {ack_timeout}s, {failing:?} | "
         )?;
         let steps: Vec<_> = self.steps.iter().map(Step::to_string).collect();
         f.write_str(&steps.join(","))
@@ -170,6 +175,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (1..4usize).prop_map(Step::Subscribe),
         1 => (1..4usize).prop_map(Step::Unsubscribe),
         2 => (0..12usize).prop_map(Step::Compact),
+        3 => Just(Step::Bury),
         2 => Just(Step::Restart),
     ]
 }
@@ -182,11 +188,25 @@ fn history() -> impl Strategy<Value = History> {
         2 => Just(Dedupe::Latest),
         1 => Just(Dedupe::First),
     ];
-    (dedupe, prop::bool::weighted(0.3), timeout, steps).prop_map(
-        |(dedupe, batch, ack_timeout, steps)| History {
+    let failing = (
+        prop_oneof![2 => Just(0), 1 => Just(1), 2 => Just(3)],
+        prop::bool::weighted(0.7),
+        any::<bool>(),
+        prop_oneof![3 => Just((0, 0)), 1 => Just((2, 2)), 1 => Just((1, 5))],
+    )
+        .prop_map(|(max_attempts, dead_letter, expired, retry)| Failing {
+            max_attempts,
+            dead_letter,
+            expired,
+            retry,
+        });
+    let batch = prop::bool::weighted(0.3);
+    (dedupe, batch, timeout, failing, steps).prop_map(
+        |(dedupe, batch, ack_timeout, failing, steps)| History {
             dedupe,
             batch,
             ack_timeout,
+            failing,
             steps,
         },
     )
@@ -211,17 +231,32 @@ impl Pair {
         let mut world = World::new();
         let json = format!(
             r#"{{"priorities": 3, "dedupe": {}, "dedupe_window": "{}s", "delivery": "{}",
-                "ack_timeout": "{}s"}}"#,
+                "ack_timeout": "{}s", "max_attempts": {}, "dead_letter": {},
+                "dead_letter_expired": {}, "retry": {{"min": "{}s", "max": "{}s"}}}}"#,
             serde_json::to_string(&history.dedupe).unwrap(),
             naive::DEDUPE_WINDOW,
             if history.batch { "batch" } else { "stream" },
             history.ack_timeout,
+            history.failing.max_attempts,
+            if history.failing.dead_letter {
+                "\"dead\""
+            } else {
+                "null"
+            },
+            history.failing.expired,
+            history.failing.retry.0,
+            history.failing.retry.1,
         );
         let settings: TopicSettings = serde_json::from_str(&json).unwrap();
         world.define(TOPIC, settings).unwrap();
         Self {
             world,
-            model: Model::new(history.dedupe, history.batch, history.ack_timeout),
+            model: Model::new(
+                history.dedupe,
+                history.batch,
+                history.ack_timeout,
+                history.failing,
+            ),
             attached: BTreeMap::new(),
             ids: BTreeMap::new(),
         }
@@ -251,6 +286,10 @@ impl Pair {
                 });
             }
             Step::Compact(count) => self.world.compact(*count),
+            Step::Bury => {
+                self.model.bury();
+                self.world.bury();
+            }
             Step::Restart => {
                 self.model.restart();
                 self.attached.clear();
@@ -264,6 +303,7 @@ impl Pair {
             of_consumer => self.run_of_consumer(of_consumer)?,
         }
         self.compare_deliveries()?;
+        self.compare_letters()?;
         self.compare_state(&self.world.core)
     }
 
@@ -294,7 +334,7 @@ impl Pair {
             }
             Step::Reject(_, tags) => {
                 let receipt = world.nack(theirs, tags, false, 0);
-                prop_assert_eq!(receipt.nacked, model.ack(ours, tags));
+                prop_assert_eq!(receipt.nacked, model.reject(ours, tags));
             }
             Step::Extend(_, tags, by) => {
                 let receipt = world.extend(theirs, tags, *by);
@@ -400,6 +440,21 @@ impl Pair {
         Ok(())
     }
 
+    /// In whatever order: a restart forgets in which messages of several subscriptions left.
+    fn compare_letters(&self) -> Result<(), TestCaseError> {
+        let mut theirs: Vec<_> = self
+            .world
+            .stored("dead")
+            .into_iter()
+            .map(|(_, letter)| told(letter))
+            .collect();
+        let mut ours = self.model.letters.clone();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        prop_assert_eq!(theirs, ours);
+        Ok(())
+    }
+
     fn compare_state(&self, core: &Core) -> Result<(), TestCaseError> {
         let info = core.info(TOPIC).unwrap();
         prop_assert_eq!(info.messages, self.model.stored().len() as u64);
@@ -429,8 +484,28 @@ impl Pair {
         for subscription in &self.model.subscriptions {
             units += subscription.entries.len() as u64;
         }
+        units += self.model.letters.len() as u64;
+        prop_assert_eq!(info.dead, self.model.letters.len() as u64);
         prop_assert_eq!(core.waiting_units(), units);
         Ok(())
+    }
+}
+
+/// What a dead letter's headers say.
+fn told(letter: &StoredMessage) -> Letter {
+    let header = |name| letter.headers.get(name).unwrap_or("0");
+    let seconds = |name| {
+        let at: Timestamp = header(name).parse().unwrap();
+        at.as_micros() / 1_000_000
+    };
+    let (_, sequence) = header(dead_letter::ID).split_once('-').unwrap();
+    Letter {
+        sequence: sequence.parse().unwrap(),
+        from: header(dead_letter::SUBSCRIPTION).parse().unwrap(),
+        reason: header(dead_letter::REASON).into(),
+        attempts: header(dead_letter::ATTEMPTS).parse().unwrap(),
+        first: seconds(dead_letter::FIRST_AT),
+        last: seconds(dead_letter::LAST_AT),
     }
 }
 
@@ -461,7 +536,7 @@ fn check(history: &History) -> Result<(), TestCaseError> {
         Step::Publish(messages) => messages.iter().any(|message| message.delay > 0),
         _ => false,
     };
-    if !history.steps.iter().any(delays) {
+    if !history.steps.iter().any(delays) && history.failing.retry.0 == 0 {
         let replayed = pair.world.replayed();
         pair.compare_state(&replayed)
             .map_err(|error| TestCaseError::fail(format!("replayed: {error}")))?;

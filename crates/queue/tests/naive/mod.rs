@@ -20,6 +20,8 @@ pub enum State {
         deadline: Option<u64>,
         order: u64,
     },
+    /// Given up, and the dead letter not stored: why and when.
+    Left(&'static str, u64),
 }
 
 #[derive(Clone, Debug)]
@@ -32,6 +34,8 @@ pub struct Entry {
     pub lane: u8,
     pub position: u64,
     pub attempts: u32,
+    /// When a delivery first failed.
+    pub failed: Option<u64>,
     pub state: State,
 }
 
@@ -80,8 +84,42 @@ pub struct Delivery {
     pub attempt: u32,
 }
 
+/// What becomes of messages that fail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Failing {
+    /// 0 for any number.
+    pub max_attempts: u32,
+    /// Whether there is a topic for dead letters.
+    pub dead_letter: bool,
+    /// Whether it takes expired messages.
+    pub expired: bool,
+    /// Wait after the first failure, which doubles up to the second number; 0 for none.
+    pub retry: (u64, u64),
+}
+
+impl Failing {
+    fn wait(&self, attempts: u32) -> u64 {
+        (self.retry.0 << (attempts - 1).min(9)).min(self.retry.1)
+    }
+}
+
+/// A dead letter as its headers tell it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Letter {
+    pub sequence: u64,
+    /// Number of the subscription.
+    pub from: usize,
+    pub reason: String,
+    pub attempts: u32,
+    pub first: u64,
+    pub last: u64,
+}
+
 #[derive(Clone, Debug)]
 pub struct Model {
+    pub failing: Failing,
+    /// Stored for good.
+    pub letters: Vec<Letter>,
     pub dedupe: Dedupe,
     pub batch: bool,
     pub ack_timeout: u64,
@@ -98,8 +136,10 @@ pub struct Model {
 pub const DEDUPE_WINDOW: u64 = 5;
 
 impl Model {
-    pub fn new(dedupe: Dedupe, batch: bool, ack_timeout: u64) -> Self {
+    pub fn new(dedupe: Dedupe, batch: bool, ack_timeout: u64, failing: Failing) -> Self {
         Self {
+            failing,
+            letters: Vec::new(),
             dedupe,
             seen: Vec::new(),
             batch,
@@ -128,8 +168,10 @@ impl Model {
         }
     }
 
-    /// Takes messages out of all subscriptions; forgets their deliveries.
+    /// Takes messages out of all subscriptions in which they don't leave; forgets their
+    /// deliveries.
     fn remove_everywhere(&mut self, which: impl Fn(&Entry) -> bool) {
+        let which = |entry: &Entry| !matches!(entry.state, State::Left(..)) && which(entry);
         let mut gained = Vec::new();
         for subscription in &mut self.subscriptions {
             subscription.entries.retain(|entry| {
@@ -140,6 +182,96 @@ impl Model {
             });
         }
         gained.into_iter().for_each(|consumer| self.gain(consumer));
+    }
+
+    /// A message's time is over: it is gone, or leaves for the dead letters.
+    fn expire(&mut self, which: impl Fn(&Entry) -> bool) {
+        let now = self.now;
+        if !(self.failing.dead_letter && self.failing.expired) {
+            return self.remove_everywhere(which);
+        }
+        let mut gained = Vec::new();
+        for entry in self.subscriptions.iter_mut().flat_map(|s| &mut s.entries) {
+            if matches!(entry.state, State::Left(..)) || !which(entry) {
+                continue;
+            }
+            if let State::Held { consumer, .. } = entry.state {
+                gained.push(consumer);
+            }
+            entry.state = State::Left("expired", now);
+        }
+        gained.into_iter().for_each(|consumer| self.gain(consumer));
+    }
+
+    /// A delivery fails: its message waits, at once or after a time, or is given up.
+    fn fail(&mut self, s: usize, e: usize, wait: Option<u64>) {
+        let (now, failing) = (self.now, self.failing);
+        let entry = &mut self.subscriptions[s].entries[e];
+        if failing.max_attempts > 0 && entry.attempts >= failing.max_attempts {
+            return self.give_up(s, e, "max-attempts");
+        }
+        if failing.dead_letter {
+            entry.failed.get_or_insert(now);
+        }
+        let wait = wait.unwrap_or_else(|| failing.wait(entry.attempts));
+        let held = std::mem::replace(
+            &mut entry.state,
+            match wait {
+                0 => State::Waiting,
+                wait => State::Delayed(now + wait),
+            },
+        );
+        if let State::Held { consumer, .. } = held {
+            self.gain(consumer);
+        }
+    }
+
+    fn give_up(&mut self, s: usize, e: usize, reason: &'static str) {
+        let state = self.subscriptions[s].entries[e].state;
+        if self.failing.dead_letter {
+            self.subscriptions[s].entries[e].state = State::Left(reason, self.now);
+        } else {
+            self.subscriptions[s].entries.remove(e);
+        }
+        if let State::Held { consumer, .. } = state {
+            self.gain(consumer);
+        }
+    }
+
+    /// Fails everything that is held by somebody of those.
+    fn fail_all(&mut self, whose: impl Fn(usize) -> bool) -> u64 {
+        let mut failed = 0;
+        for s in 0..self.subscriptions.len() {
+            let held = |entry: &Entry| match entry.state {
+                State::Held { consumer, .. } => whose(consumer),
+                _ => false,
+            };
+            while let Some(e) = self.subscriptions[s].entries.iter().position(held) {
+                self.fail(s, e, Some(0));
+                failed += 1;
+            }
+        }
+        failed
+    }
+
+    /// Stores the dead letters of all that leaves.
+    pub fn bury(&mut self) {
+        for subscription in &mut self.subscriptions {
+            for entry in &subscription.entries {
+                if let State::Left(reason, at) = entry.state {
+                    self.letters.push(Letter {
+                        sequence: entry.sequence,
+                        from: subscription.number,
+                        reason: reason.into(),
+                        attempts: entry.attempts,
+                        first: entry.failed.unwrap_or(at),
+                        last: at,
+                    });
+                }
+            }
+            let leaves = |entry: &Entry| matches!(entry.state, State::Left(..));
+            subscription.entries.retain(|entry| !leaves(entry));
+        }
     }
 
     pub fn stored(&self) -> Vec<u64> {
@@ -174,8 +306,12 @@ impl Model {
         let same = |entry: &Entry| key.is_some() && entry.key == key;
         let (now, mut kept) = (self.now, Vec::new());
         let expired = |entry: &Entry| entry.expires.is_some_and(|at| at < now);
+        if key.is_some() {
+            self.expire(|entry| entry.key == key && expired(entry));
+        }
         for subscription in &self.subscriptions {
-            let older = subscription.entries.iter().find(|e| same(e) && !expired(e));
+            let stays = |e: &&Entry| same(e) && !matches!(e.state, State::Left(..));
+            let older = subscription.entries.iter().find(stays);
             let queued = older.filter(|e| !matches!(e.state, State::Held { .. }));
             let place = queued.filter(|entry| entry.lane <= message.priority);
             kept.push(place.map(|entry| (entry.lane, entry.position)));
@@ -192,6 +328,7 @@ impl Model {
                 lane,
                 position,
                 attempts: 0,
+                failed: None,
                 state: message.deliver.map_or(State::Waiting, State::Delayed),
             });
         }
@@ -236,15 +373,22 @@ impl Model {
         let mut returned = 0;
         for tag in tags {
             if let Some((s, e)) = self.held(consumer, *tag) {
-                self.subscriptions[s].entries[e].state = match delay {
-                    0 => State::Waiting,
-                    delay => State::Delayed(self.now + delay),
-                };
-                self.gain(consumer);
+                self.fail(s, e, (delay > 0).then_some(delay));
                 returned += 1;
             }
         }
         returned
+    }
+
+    pub fn reject(&mut self, consumer: usize, tags: &[u64]) -> u64 {
+        let mut rejected = 0;
+        for tag in tags {
+            if let Some((s, e)) = self.held(consumer, *tag) {
+                self.give_up(s, e, "rejected");
+                rejected += 1;
+            }
+        }
+        rejected
     }
 
     pub fn extend(&mut self, consumer: usize, tags: &[u64], by: u64) -> u64 {
@@ -264,25 +408,25 @@ impl Model {
 
     pub fn tick(&mut self) {
         let now = self.now;
-        self.remove_everywhere(|entry| entry.expires.is_some_and(|at| at < now));
-        let mut gained = Vec::new();
-        for subscription in &mut self.subscriptions {
-            for entry in &mut subscription.entries {
-                match entry.state {
-                    State::Delayed(until) if until < now => entry.state = State::Waiting,
-                    State::Held {
-                        consumer,
-                        deadline: Some(deadline),
-                        ..
-                    } if deadline < now => {
-                        gained.push(consumer);
-                        entry.state = State::Waiting;
-                    }
-                    _ => {}
-                }
+        // What is due first happens first; expiry before a time-out at the same time.
+        for s in 0..self.subscriptions.len() {
+            let due = |entry: &Entry| match entry.state {
+                State::Held {
+                    deadline: Some(deadline),
+                    ..
+                } => deadline < now && entry.expires.is_none_or(|at| deadline < at),
+                _ => false,
+            };
+            while let Some(e) = self.subscriptions[s].entries.iter().position(due) {
+                self.fail(s, e, None);
             }
         }
-        gained.into_iter().for_each(|consumer| self.gain(consumer));
+        self.expire(|entry| entry.expires.is_some_and(|at| at < now));
+        for entry in self.subscriptions.iter_mut().flat_map(|s| &mut s.entries) {
+            if matches!(entry.state, State::Delayed(until) if until < now) {
+                entry.state = State::Waiting;
+            }
+        }
     }
 
     pub fn attach(
@@ -318,15 +462,7 @@ impl Model {
 
     /// Ends a consumer; how many deliveries returned.
     pub fn detach(&mut self, id: usize) -> u64 {
-        let mut returned = 0;
-        for subscription in &mut self.subscriptions {
-            for entry in &mut subscription.entries {
-                if matches!(entry.state, State::Held { consumer, .. } if consumer == id) {
-                    entry.state = State::Waiting;
-                    returned += 1;
-                }
-            }
-        }
+        let returned = self.fail_all(|consumer| consumer == id);
         self.consumers.retain(|consumer| consumer.id != id);
         returned
     }
@@ -377,24 +513,19 @@ impl Model {
         })
     }
 
-    /// Everything but what is in flight leaves a subscription.
+    /// Everything but what is in flight, or on its way to the dead letters, is gone from a
+    /// subscription.
     pub fn purge(&mut self, number: usize) {
         if let Some(subscription) = self.subscriptions.iter_mut().find(|s| s.number == number) {
-            let is_held = |entry: &Entry| matches!(entry.state, State::Held { .. });
-            subscription.entries.retain(is_held);
+            let stays = |entry: &Entry| matches!(entry.state, State::Held { .. } | State::Left(..));
+            subscription.entries.retain(stays);
         }
     }
 
     /// A restart: consumers are gone, deliveries return, what is over is over.
     pub fn restart(&mut self) {
-        for consumer in std::mem::take(&mut self.consumers) {
-            self.detach(consumer.id);
-        }
-        for entry in self.subscriptions.iter_mut().flat_map(|s| &mut s.entries) {
-            if matches!(entry.state, State::Held { .. }) {
-                entry.state = State::Waiting;
-            }
-        }
+        self.fail_all(|_| true);
+        self.consumers.clear();
         // Whose turn it was is forgotten: subscriptions take turns by age again.
         for index in 0..self.subscriptions.len() {
             self.subscriptions[index].served = self.stamp();
@@ -442,6 +573,13 @@ impl Model {
         deliveries
     }
 
+    fn staying(&self) -> usize {
+        let entries = self.subscriptions.iter().flat_map(|s| &s.entries);
+        entries
+            .filter(|entry| !matches!(entry.state, State::Left(..)))
+            .count()
+    }
+
     /// The subscription served least recently comes first.
     fn deliver_one(&mut self) -> Option<Delivery> {
         let mut order: Vec<_> = self
@@ -451,11 +589,11 @@ impl Model {
             .collect();
         order.sort_unstable();
         for (_, number) in order {
-            let before = self.stored().len();
+            let before = self.staying();
             if let Some(delivery) = self.deliver_from(number) {
                 return Some(delivery);
             }
-            if self.stored().len() < before {
+            if self.staying() < before {
                 // What expired may have let somebody take more elsewhere: begin again.
                 return self.deliver_one();
             }
@@ -496,7 +634,7 @@ impl Model {
             if !self.expired(&front) {
                 return Some((front, id));
             }
-            self.remove_everywhere(|entry| entry.sequence == front.sequence);
+            self.expire(|entry| entry.sequence == front.sequence);
         }
     }
 
@@ -528,7 +666,7 @@ impl Model {
             };
             let is_blocked = others().any(|other| {
                 let blocks = match other.state {
-                    State::Waiting => false,
+                    State::Waiting | State::Left(..) => false,
                     State::Delayed(_) => true,
                     State::Held { .. } => other.attempts > 1,
                 };
