@@ -30,7 +30,7 @@ enum Judged {
 #[rustfmt::skip] // One line each: this is a table.
 const ALL: &[StoreMark] = &[
     mark("p99 of publishes while compacting / while quiet", "compaction-busy", Judged::P99Over("compaction-quiet", 3.0)),
-    mark("files / live payload, 3 and two segments", "disk-mixed", Judged::Allowed),
+    mark("log / live records, 3 and two segments", "disk-mixed", Judged::Allowed),
     mark("resident per waiting message", "memory-message", Judged::Value(100.0)),
     mark("resident per message far behind", "memory-backlog", Judged::Value(100.0)),
     mark("resident per delayed message", "memory-delayed", Judged::Value(100.0)),

@@ -94,7 +94,7 @@ pub(crate) const ALL: &[Workload] = &[
     workload("backlog-drain", "acks of the oldest of a far backlog", Work::Backlog(Part::Drain)),
     workload("compaction-quiet", "paced publish, nothing to compact", Work::Compaction { busy: false }),
     workload("compaction-busy", "paced publish while the store compacts", Work::Compaction { busy: true }),
-    workload("disk-mixed", "files over live payload, random acks", Work::DiskMixed),
+    workload("disk-mixed", "log over live records, random acks", Work::DiskMixed),
     workload("memory-idle", "resident, idle", Work::MemoryIdle),
     workload("memory-connection", "resident per idle connection", Work::MemoryConnection),
     workload("memory-message", "resident per waiting message", Work::MemoryMessage),

@@ -8,17 +8,14 @@
 //! goes round.
 
 use std::ops::RangeInclusive;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 
-use super::consumer::JsonConsumer;
-use super::consumers::beside;
-use super::{Context, holding, memory, publish};
+use super::{Context, holding, hot, memory, publish};
 use crate::host::StoreUse;
-use crate::load::{self, Exchange, Gauge, Load, Orders, Tally, Until};
+use crate::load::{self, Gauge, Load, Orders, Tally, Until};
 use crate::measure::{Measure, NotMeasured};
 use crate::rpc::{self, Requester};
 
@@ -27,12 +24,6 @@ const HOT: &str = "bench.hot";
 
 /// Of a hundred cold messages, how many stay if compaction is to have work.
 const HELD_PERCENT: u32 = 30;
-
-/// The hot traffic: so many messages, every so often. That is 100,000 a second where the server
-/// keeps up, and else as many as it takes with so many in flight: a rate that leaves something of
-/// two cores, so that latencies tell what is in the way.
-const HOT_ROUND: u32 = 100;
-const HOT_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The publisher that is timed: 2,000 messages a second.
 const PACED_INTERVAL: Duration = Duration::from_micros(500);
@@ -55,12 +46,9 @@ pub(super) fn run(context: &Context<'_>, busy: bool) -> Result<Measure> {
     let percent = if busy { HELD_PERCENT } else { 0 };
     let held = holding::settle_all_but(context, COLD, percent, messages)?;
 
-    let mut consumer = JsonConsumer::start(context.connect()?, HOT)?;
-    let mut hot = publish::publisher(context, HOT)?;
     let mut paced = publish::publisher(context, HOT)?;
-    let (measure, freed) = beside(&mut consumer, || {
-        beside_hot(&mut hot, |hot| timed(context, hot, &mut paced))
-    })?;
+    let timed = |hot: &Gauge| timed(context, hot, &mut paced);
+    let (measure, freed) = hot::beside_hot(context, HOT, timed)?;
 
     let params = json!({"topic": COLD});
     let info = rpc::request(&mut context.connect()?, "rpc.topic.inspect", &params)?;
@@ -76,40 +64,6 @@ pub(super) fn run(context: &Context<'_>, busy: bool) -> Result<Measure> {
         .into());
     }
     Ok(measure)
-}
-
-/// Does `work` while `hot` publishes a round at a time; the gauge counts its messages.
-fn beside_hot<T>(hot: &mut Requester, work: impl FnOnce(&Gauge) -> Result<T>) -> Result<T> {
-    let gauge = Gauge::default();
-    thread::scope(|scope| {
-        let publishing = scope.spawn(|| rounds(hot, &gauge));
-        let outcome = work(&gauge);
-        gauge.stop();
-        publishing
-            .join()
-            .expect("a load thread returns its errors")?;
-        outcome
-    })
-}
-
-/// One write and all its answers, at even intervals as far as the server keeps up.
-fn rounds(hot: &mut impl Exchange, gauge: &Gauge) -> Result<()> {
-    let mut answered = Vec::with_capacity(HOT_ROUND as usize);
-    let mut due = Instant::now();
-    while !gauge.is_stopped() {
-        thread::sleep(due.saturating_duration_since(Instant::now()));
-        for slot in 0..HOT_ROUND {
-            hot.queue(slot);
-        }
-        hot.flush()?;
-        while answered.len() < HOT_ROUND as usize {
-            hot.receive(&mut answered)?;
-        }
-        gauge.add(answered.len() as u64);
-        answered.clear();
-        due = (due + HOT_INTERVAL).max(Instant::now());
-    }
-    Ok(())
 }
 
 /// The paced publisher, and how many segments the store freed while it was timed.
@@ -154,52 +108,6 @@ fn cold_messages(info: &Value) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::Slot;
-
-    /// Answers a few at a time, and says when it has seen enough.
-    struct Slow<'g> {
-        queued: Vec<Slot>,
-        waiting: Vec<Slot>,
-        writes: u32,
-        gauge: &'g Gauge,
-    }
-
-    impl Exchange for Slow<'_> {
-        fn queue(&mut self, slot: Slot) {
-            self.queued.push(slot);
-        }
-
-        fn flush(&mut self) -> Result<()> {
-            assert!(self.waiting.is_empty(), "a round before the last was over");
-            self.waiting.append(&mut self.queued);
-            self.writes += 1;
-            if self.writes == 3 {
-                self.gauge.stop();
-            }
-            Ok(())
-        }
-
-        fn receive(&mut self, answered: &mut Vec<Slot>) -> Result<()> {
-            let kept = self.waiting.len().saturating_sub(7);
-            answered.extend(self.waiting.drain(kept..));
-            Ok(())
-        }
-    }
-
-    #[test]
-    fn hot_messages_come_in_rounds_that_are_answered_before_the_next() {
-        let gauge = Gauge::default();
-        let mut hot = Slow {
-            queued: Vec::new(),
-            waiting: Vec::new(),
-            writes: 0,
-            gauge: &gauge,
-        };
-        rounds(&mut hot, &gauge).unwrap();
-        assert_eq!(gauge.done(), u64::from(3 * HOT_ROUND));
-        assert!(hot.waiting.is_empty());
-    }
-
     #[test]
     fn cold_messages_are_those_that_wait_and_those_that_are_held() {
         let info = json!({"subscriptions": [{"waiting": 5, "in_flight": 2, "acked": 9}]});

@@ -12,6 +12,7 @@ pub(crate) mod fan_out;
 mod floor_echo;
 mod floor_sync;
 mod holding;
+mod hot;
 pub(crate) mod memory;
 mod options;
 pub(crate) mod publish;
