@@ -9,7 +9,10 @@ use trunkline_model::{Error, MessageFilter, MessageState};
 
 /// A header that a message must have.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with \"name\" and, if wanted, \"value\""
+)]
 pub(crate) struct HeaderFilter {
     name: CompactString,
     /// Any value, if absent.

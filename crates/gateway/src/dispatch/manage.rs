@@ -107,7 +107,7 @@ struct Redrive<'a> {
 
 /// What changes of the messages.
 #[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object of what changes")]
 struct Edit<'a> {
     #[serde(default, borrow, deserialize_with = "present")]
     payload: Option<&'a RawValue>,

@@ -4,7 +4,7 @@ use crate::setup;
 use serde_json::json;
 use std::time::Duration;
 use trunkline::{
-    Durability, ErrorCode, Message, MessageFilter, MessageState, PeekOptions, Span,
+    Durability, ErrorCode, Message, MessageFilter, MessageState, PeekOptions, RedriveOptions, Span,
     SubscriptionSettings, TopicSettings,
 };
 
@@ -132,4 +132,59 @@ async fn messages_are_found_and_paged_through() {
     assert_eq!(subscription.by_priority, [9, 10, 10]);
     assert_eq!(subscription.oldest_at, info.oldest_at);
     assert!(info.oldest_at.is_some());
+}
+
+#[tokio::test]
+async fn dead_letters_are_driven_back_changed_and_in_pages() {
+    let setup = setup().await;
+    let (client, topic) = (&setup.client, setup.client.topic("t"));
+    let settings = TopicSettings {
+        dead_letter: Some("dead".parse().unwrap()),
+        ..TopicSettings::default()
+    };
+    topic.declare(&settings).await.unwrap();
+    client.topic("dead").subscribe("audit").await.unwrap();
+    let mut consumer = client.consume("t", "s").await.unwrap();
+    for number in 0..5 {
+        let message = Message::text(number.to_string()).key("k").header("a", "b");
+        client.publish("t", message).await.unwrap();
+        let delivery = consumer.try_next().await.unwrap().unwrap();
+        delivery.reject().await.unwrap();
+    }
+    // They arrive a moment after they were rejected.
+    let dead = client.topic("dead");
+    while dead.inspect().await.unwrap().messages < 5 {}
+    assert_eq!(topic.inspect().await.unwrap().dead, 5);
+    let letters = dead.peek(&PeekOptions::default()).await.unwrap().messages;
+    assert_eq!(letters[0].headers["trunkline-dead-reason"], "rejected");
+
+    let mut redrive = RedriveOptions {
+        filter: MessageFilter::new().key("k"),
+        limit: Some(2),
+        payload: Some(Message::json(&[1.5]).unwrap()),
+        headers: vec![("a".to_owned(), None)],
+        ..RedriveOptions::default()
+    };
+    let mut moved = 0;
+    loop {
+        let page = dead.redrive(&redrive).await.unwrap();
+        assert!(page.moved <= 2 && page.left == 0, "{page:?}");
+        moved += page.moved;
+        match page.next {
+            Some(next) => redrive.from = next,
+            None => break,
+        }
+    }
+    assert_eq!(moved, 5);
+    let delivery = consumer.try_next().await.unwrap().unwrap();
+    assert_eq!(
+        (delivery.json::<[f64; 1]>().unwrap(), delivery.attempt()),
+        ([1.5], 1)
+    );
+    assert!(delivery.headers.is_empty(), "{:?}", delivery.headers);
+    let nowhere = client
+        .topic("nowhere")
+        .redrive(&RedriveOptions::default())
+        .await;
+    assert_eq!(nowhere.unwrap_err().code(), Some(ErrorCode::NotFound));
 }
