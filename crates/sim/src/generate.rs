@@ -23,6 +23,8 @@ struct Climate {
     /// Whether writes and syncs fail, and whether the disk runs full.
     fails: bool,
     fills: bool,
+    /// One of so many publishes has a group.
+    groups: u64,
     /// Whether somebody sets the clock.
     jumps: bool,
 }
@@ -96,6 +98,7 @@ pub fn history(seed: u64) -> Vec<Op> {
         ends: rng.pick(&[8, 16, 40]),
         fails: rng.once_in(3),
         fills: rng.once_in(4),
+        groups: rng.pick(&[2, 6, 1_000, 1_000]),
         jumps: rng.once_in(3),
     };
     let length = rng.within(LENGTH.0, LENGTH.1);
@@ -152,6 +155,7 @@ fn publish(rng: &mut Rng, climate: &Climate) -> Op {
         bytes: rng.below(climate.bytes),
         priority: (!rng.once_in(3)).then(|| rng.below(4) as u8),
         key: rng.once_in(2).then(|| rng.below(4) as u8),
+        group: rng.once_in(climate.groups).then(|| rng.below(3) as u8),
         ttl: rng.once_in(6).then(|| rng.within(1, 4_000)),
         delay: rng.once_in(6).then(|| rng.within(1, 3_000)),
         id: rng.once_in(6).then(|| rng.below(6) as u8),
@@ -207,7 +211,14 @@ fn define(rng: &mut Rng, topic: u8) -> Op {
     ];
     let settings = TopicSettings {
         priorities: rng.once_in(2).then(|| rng.within(1, 4) as u16),
-        dedupe: rng.once_in(3).then_some(Dedupe::Latest),
+        dedupe: rng.pick(&[
+            None,
+            None,
+            None,
+            Some(Dedupe::Latest),
+            Some(Dedupe::Latest),
+            Some(Dedupe::First),
+        ]),
         ttl: span(rng.within(500, 8_000)).filter(|_| rng.once_in(6)),
         ack_timeout: span(rng.within(200, 3_000)).filter(|_| rng.once_in(2)),
         retry: rng.once_in(4).then(|| retry(rng)),

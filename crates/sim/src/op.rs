@@ -86,6 +86,8 @@ pub struct Publish {
     pub priority: Option<u8>,
     /// Key of the first; the next ones count up.
     pub key: Option<u8>,
+    /// Ordering group of all of them.
+    pub group: Option<u8>,
     /// Milliseconds until they expire.
     pub ttl: Option<u64>,
     /// Milliseconds for which they are held back.

@@ -11,6 +11,8 @@ pub enum Rule {
     Settled,
     /// The best place goes first, whoever came back to it and when.
     Order,
+    /// A group is with one consumer at a time, in order.
+    Groups,
     /// An older version isn't delivered once a newer one was taken; one of the two is there.
     Latest,
     /// Attempts count every delivery, and go on at least from the last durable record.
@@ -52,6 +54,7 @@ impl Rule {
             Self::Invented => "nothing is delivered that was never published",
             Self::Settled => "nothing comes back after it was settled",
             Self::Order => "the best place goes first",
+            Self::Groups => "a group is with one consumer at a time, in order",
             Self::Latest => "the latest version wins",
             Self::Attempts => {
                 "attempts count every delivery, and never fall below the last durable record"

@@ -37,6 +37,7 @@ impl fmt::Display for Op {
                 write!(f, "publish t{topic} {}x{}", publish.count, publish.bytes)?;
                 write_option(f, "priority", publish.priority)?;
                 write_option(f, "key", publish.key)?;
+                write_option(f, "group", publish.group)?;
                 write_option(f, "ttl", publish.ttl)?;
                 write_option(f, "delay", publish.delay)?;
                 write_option(f, "id", publish.id)
@@ -159,6 +160,7 @@ fn read(words: &mut Words<'_>) -> Option<Op> {
                 bytes: bytes.parse().ok()?,
                 priority: words.option("priority")?,
                 key: words.option("key")?,
+                group: words.option("group")?,
                 ttl: words.option("ttl")?,
                 delay: words.option("delay")?,
                 id: words.option("id")?,
@@ -323,7 +325,7 @@ mod tests {
             "purge t0",
             "purge t0/s2",
             "publish t0 2x300",
-            "publish t0 1x0 priority=2 key=3 ttl=900 delay=30 id=7",
+            "publish t0 1x0 priority=2 key=3 group=1 ttl=900 delay=30 id=7",
             "consume c1 t0/s1 credit=4",
             "consume c1 t0/s1 t1/s0 credit=4 window=9000 auto",
             "cancel c1",

@@ -2,7 +2,7 @@
 
 use trunkline_sim::{Flaw, Rule, Transcript, history, read_history, run, run_seed, shrink};
 
-const SEEDS: u64 = 300;
+const SEEDS: u64 = 240;
 
 /// Every seed whose number leaves this remainder, so that two cores share them.
 fn seeds_keep_every_promise(remainder: u64) {

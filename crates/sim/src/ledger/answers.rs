@@ -76,9 +76,11 @@ impl Ledger {
             }
             Stored::Unknown | Stored::Dropped => match self.ids.get(&id).copied() {
                 Some(first) if first != number => {
-                    let same = self.messages[first].publish_id == self.messages[number].publish_id;
+                    let (one, other) = (&self.messages[first], &self.messages[number]);
+                    let same_id = other.publish_id.is_some();
+                    let same_key = one.key.is_some() && one.key == other.key;
                     hold!(
-                        same && self.messages[number].publish_id.is_some(),
+                        same_id || same_key,
                         Identity,
                         "{id} was m{first} and is m{number} now"
                     );

@@ -239,10 +239,8 @@ impl Ledger {
         for (name, topic) in &self.topics {
             for (place, sub) in topic.subs.iter().filter(|(place, _)| **place != KEPT) {
                 for (number, standing) in &sub.standings {
-                    let is_with_consumer = matches!(standing.place, Place::Held { .. });
                     hold!(
                         standing.owed != Owed::Certainly
-                            || is_with_consumer
                             || self.messages[*number].is_over(self.now),
                         Lost,
                         "m{number} in t{name}/s{place} is not delivered: {standing:?}"

@@ -19,7 +19,11 @@ impl Ledger {
             return;
         };
         let is_logged = match &defining {
-            Defining::Purge(topic, _) => !self.topics.get(topic).is_none_or(Topic::is_memory),
+            // Of a topic without subscriptions there may be nothing to say.
+            Defining::Purge(topic, _) => self
+                .topics
+                .get(topic)
+                .is_some_and(|topic| !topic.is_memory() && topic.has_subscriptions()),
             _ => true,
         };
         self.carry_out(&defining, moment);

@@ -41,7 +41,12 @@ impl Ledger {
         self.check_standing(topic, sub, number, &what)?;
         self.check_holders(slot, topic, sub, number, &what)?;
         self.check_attempt(topic, sub, number, delivery.attempt, &what)?;
-        self.check_session(slot, topic, sub, number, &what)?;
+        match self.messages[number].group {
+            None => self.check_session(slot, topic, sub, number, &what)?,
+            // Settled at hand-over: others may have been given the next before this one was seen.
+            Some(_) if is_auto => {}
+            Some(group) => self.check_group(slot, (topic, sub), (number, group), &what)?,
+        }
         self.note_given(slot, topic, sub, number);
         let moment = self.moment;
         let (synced, is_short) = (self.synced, self.is_short);
@@ -92,10 +97,12 @@ impl Ledger {
             ));
         };
         let key = sent.key.map(|key| key.to_string());
+        let group = sent.group.map(|group| group.to_string());
         let id = sent.publish_id.map(|id| id.to_string());
         let is_same = sent.topic == topic
             && payload(number, sent.bytes) == message.payload
             && key.as_deref() == message.key.as_deref()
+            && group.as_deref() == message.group.as_deref()
             && id.as_deref() == message.publish_id.as_deref()
             && sent.priority == message.priority.0
             && sent.expires_at == message.expires_at
@@ -226,6 +233,37 @@ impl Ledger {
                 "{what} came after m{}, though it was waiting before it",
                 given.message
             );
+        }
+        Ok(())
+    }
+
+    /// A group is with one consumer at a time.
+    fn check_group(
+        &self,
+        slot: u8,
+        (topic, sub): (u8, u8),
+        (number, group): (usize, u8),
+        what: &str,
+    ) -> Checked {
+        let is_mate =
+            |message: usize| message != number && self.messages[message].group == Some(group);
+        for (other, consumer) in self.consumers.iter().filter(|(other, _)| **other != slot) {
+            let mut held = consumer.held.iter().filter(|held| {
+                let may_be_over = held
+                    .deadline
+                    .is_some_and(|(earliest, _)| earliest < self.now);
+                let is_here = (held.topic, held.sub) == (topic, sub) && is_mate(held.message);
+                let is_over = self.messages[held.message].is_over(self.now);
+                is_here && !(held.is_forgotten || held.is_doubtful || may_be_over || is_over)
+            });
+            if let Some(held) = held.next() {
+                hold!(
+                    false,
+                    Groups,
+                    "{what} is of group {group}, of which c{other} holds m{}",
+                    held.message
+                );
+            }
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ pub(crate) struct Sent {
     pub(crate) life: u64,
     pub(crate) bytes: u64,
     pub(crate) key: Option<u8>,
+    pub(crate) group: Option<u8>,
     pub(crate) priority: u8,
     pub(crate) publish_id: Option<u8>,
     pub(crate) expires_at: Option<Timestamp>,

@@ -191,7 +191,10 @@ impl Ledger {
                 let was_there =
                     matches!(standing.place, Place::Waiting { since } if since <= self.calm.0);
                 let is_better = standing.position.is_some_and(|other| other < position);
-                let is_owed = standing.owed == Owed::Certainly;
+                // What has a group may have to wait for others of it, but not for those behind it.
+                let group = self.messages[*better].group;
+                let is_free = group.is_none() || group == self.messages[given.message].group;
+                let is_owed = standing.owed == Owed::Certainly && is_free;
                 hold!(
                     !(was_there && is_better && is_owed)
                         || self.messages[*better].is_over(self.now),

@@ -14,6 +14,7 @@ pub(crate) struct Draft {
     pub(crate) bytes: u64,
     pub(crate) priority: u8,
     pub(crate) key: Option<u8>,
+    pub(crate) group: Option<u8>,
     pub(crate) ttl: Option<u64>,
     pub(crate) delay: Option<u64>,
     pub(crate) publish_id: Option<u8>,
@@ -32,6 +33,7 @@ impl Draft {
                 None => (priorities / 2) as u8,
             },
             key: publish.key.map(|key| key.wrapping_add(index as u8) % NAMES),
+            group: publish.group,
             ttl: publish.ttl,
             delay: publish.delay,
             publish_id: publish.id.map(|id| id.wrapping_add(index as u8)),
@@ -69,6 +71,7 @@ impl Ledger {
             life: topic.map_or(0, |topic| topic.life),
             bytes: draft.bytes,
             key: draft.key,
+            group: draft.group,
             priority: draft.priority,
             publish_id: draft.publish_id,
             expires_at: own.or(ttl.map(|ttl| ttl.0)).map(|ttl| self.now.after(ttl)),
@@ -163,21 +166,45 @@ impl Ledger {
         }
     }
 
-    /// The message that this one's publish id stands for, if any, and whether that is certain.
+    /// The message that this one's publish id stands for, or its key where the first one counts,
+    /// and whether that is certain.
     fn first_of(&self, name: u8, sent: &Sent) -> Option<(usize, bool)> {
-        let id = sent.publish_id?;
-        let topic = self.topics.get(&name)?;
-        let window = topic.options.publish_id_window.0;
-        let same = |other: &Sent| {
-            (other.topic, other.life, other.publish_id) == (name, sent.life, Some(id))
-        };
+        let options = &self.topics.get(&name)?.options;
+        let id = sent.publish_id.is_some();
+        let by_id = id.then(|| {
+            let same = |other: &Sent| other.publish_id == sent.publish_id;
+            self.first_like(sent, options.publish_id_window.0, same)
+        });
+        let key = sent.key.is_some() && options.dedupe == Dedupe::First;
+        let by_key = key.then(|| {
+            let same = |other: &Sent| other.key == sent.key;
+            self.first_like(sent, options.dedupe_window.0, same)
+        });
+        match (by_id.flatten(), by_key.flatten()) {
+            (Some((first, true)), _) => Some((first, true)),
+            (None, by_key) => by_key,
+            (Some((first, false)), _) => Some((first, false)),
+        }
+    }
+
+    fn first_like(
+        &self,
+        sent: &Sent,
+        window: Duration,
+        is_like: impl Fn(&Sent) -> bool,
+    ) -> Option<(usize, bool)> {
         for (number, other) in self.messages.iter().enumerate().rev() {
-            if !same(other) || other.at.after(window) < self.now {
+            let is_there = (other.topic, other.life) == (sent.topic, sent.life);
+            if !is_there || !is_like(other) || other.at.after(window) < self.now {
                 continue;
             }
             match other.stored {
                 Stored::Taken | Stored::Yes => return Some((number, true)),
                 Stored::Unknown | Stored::Dropped => return Some((number, false)),
+                // By its key, perhaps: then its publish id stands for that one, as long as anybody remembers.
+                Stored::Repeats(first) if !is_like(&self.messages[first]) => {
+                    return Some((first, false));
+                }
                 // What it repeats comes further up.
                 Stored::No | Stored::Repeats(_) => {}
             }

@@ -46,11 +46,14 @@ impl World {
             }
         }
         self.run(&Op::Settle)?;
-        self.ledger.check_drained()?;
-        for slot in LAST_SLOT..slot {
-            self.run(&Op::Ack(slot, Mask::all(), false))?;
+        // Of a group comes one after the other.
+        while (LAST_SLOT..slot).any(|slot| !self.ledger.held(slot).is_empty()) {
+            for slot in LAST_SLOT..slot {
+                self.run(&Op::Ack(slot, Mask::all(), false))?;
+            }
+            self.run(&Op::Settle)?;
         }
-        self.run(&Op::Settle)?;
+        self.ledger.check_drained()?;
         self.run(&Op::Stop)?;
         for (topic, subs) in self.ledger.places() {
             for sub in subs {

@@ -264,6 +264,7 @@ impl World {
             payload: payload(first + index, draft.bytes).into(),
             priority: publish.priority.map(|_| Priority(draft.priority)),
             key: draft.key.map(|key| key.to_string().into()),
+            group: draft.group.map(|group| group.to_string().into()),
             publish_id: draft.publish_id.map(|id| id.to_string().into()),
             expires: draft.ttl.map(|ms| When::After(Duration::from_millis(ms))),
             deliver: draft.delay.map(|ms| When::After(Duration::from_millis(ms))),
