@@ -18,6 +18,8 @@ struct Climate {
     slots: u64,
     /// Payload bytes of most messages, at most.
     bytes: u64,
+    /// One so many times smaller is the smallest.
+    spread: u64,
     /// One of so many operations ends an engine.
     ends: u64,
     /// Whether writes and syncs fail, and whether the disk runs full.
@@ -37,7 +39,7 @@ const TABLE: &[(u64, Make)] = &[
     (24, |_, _| Op::Step),
     (10, |_, _| Op::Settle),
     (12, consume),
-    (16, |rng, climate| {
+    (24, |rng, climate| {
         Op::Ack(slot(rng, climate), mask(rng), rng.once_in(3))
     }),
     (7, |rng, climate| {
@@ -94,7 +96,9 @@ pub fn history(seed: u64) -> Vec<Op> {
         topics: rng.within(1, 3),
         subs: rng.within(1, 3),
         slots: rng.within(1, 4),
-        bytes: rng.pick(&[20, 600, 6_000, 24_000, 70_000]),
+        bytes: rng.pick(&[300, 6_000, 24_000, 50_000, 70_000]),
+        // Few differ little, so that the log is long.
+        spread: rng.pick(&[2, 100, 100_000]),
         ends: rng.pick(&[8, 16, 40]),
         fails: rng.once_in(3),
         fills: rng.once_in(4),
@@ -142,7 +146,7 @@ fn slot(rng: &mut Rng, climate: &Climate) -> u8 {
 }
 
 fn mask(rng: &mut Rng) -> Mask {
-    match rng.once_in(3) {
+    match rng.once_in(2) {
         true => Mask::all(),
         false => Mask::new(rng.any() as u8, rng.within(1, 6) as u8),
     }
@@ -152,7 +156,7 @@ fn publish(rng: &mut Rng, climate: &Climate) -> Op {
     let few = [0, 0, 1, 1, 2, 5];
     let publish = Publish {
         count: 1 + rng.pick(&few),
-        bytes: rng.below(climate.bytes),
+        bytes: rng.within(climate.bytes / climate.spread, climate.bytes),
         priority: (!rng.once_in(3)).then(|| rng.below(4) as u8),
         key: rng.once_in(2).then(|| rng.below(4) as u8),
         group: rng.once_in(climate.groups).then(|| rng.below(3) as u8),
@@ -169,7 +173,7 @@ fn consume(rng: &mut Rng, climate: &Climate) -> Op {
         sources.push((topic(rng, climate), sub(rng, climate)));
     }
     let consume = Consume {
-        credit: rng.pick(&[1, 2, 5, 20, 1_000]),
+        credit: rng.pick(&[1, 2, 5, 20, 1_000, 1_000]),
         window: rng.once_in(4).then(|| rng.within(1, 20_000)),
         auto: rng.once_in(12),
     };

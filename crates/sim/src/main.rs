@@ -102,9 +102,10 @@ fn summary(seeds: u64, tally: Tally) -> String {
         published,
         delivered,
         starts,
+        freed,
     } = tally;
     format!(
-        "{seeds} seeds kept every promise: {operations} operations, {published} messages, {delivered} deliveries, {starts} starts"
+        "{seeds} seeds kept every promise: {operations} operations, {published} messages, {delivered} deliveries, {starts} starts, {freed} segments freed"
     )
 }
 

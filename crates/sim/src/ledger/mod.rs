@@ -53,6 +53,8 @@ pub struct Ledger {
     written: Moment,
     /// The disk is full: deliveries may not be recorded.
     is_short: bool,
+    /// It was full once.
+    was_short: bool,
     lives: u64,
     messages: Vec<Sent>,
     topics: BTreeMap<u8, Topic>,
@@ -82,6 +84,20 @@ impl Ledger {
 
     pub(crate) fn set_short(&mut self, is_short: bool) {
         self.is_short = is_short;
+        self.was_short |= is_short;
+    }
+
+    /// The log is read without its checkpoint: deliveries that a full disk had no room for are
+    /// not in it.
+    pub(crate) fn forget_unrecorded(&mut self) {
+        if !self.was_short {
+            return;
+        }
+        for sub in self.topics.values_mut().flat_map(|t| t.subs.values_mut()) {
+            for standing in sub.standings.values_mut() {
+                (standing.attempt, standing.floor, standing.is_exact) = (0, 0, false);
+            }
+        }
     }
 
     /// The number of the next message.

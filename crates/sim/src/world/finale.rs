@@ -60,6 +60,10 @@ impl World {
                 self.run(&Op::Look(topic, sub))?;
             }
         }
+        let files = self.disk.files();
+        let oldest = files.iter().find_map(|name| name.strip_suffix(".seg"));
+        let oldest = oldest.and_then(|number| number.parse::<u64>().ok());
+        self.tally.freed = oldest.unwrap_or(1) - 1;
         Ok(())
     }
 }

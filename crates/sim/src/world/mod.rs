@@ -48,6 +48,8 @@ pub struct Tally {
     pub delivered: u64,
     /// Starts after a power loss, a dead process or a stop.
     pub starts: u64,
+    /// Segments that were freed.
+    pub freed: u64,
 }
 
 impl Tally {
@@ -57,6 +59,7 @@ impl Tally {
         self.published += other.published;
         self.delivered += other.delivered;
         self.starts += other.starts;
+        self.freed += other.freed;
     }
 }
 

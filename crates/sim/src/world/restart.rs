@@ -299,6 +299,7 @@ impl World {
         let clock = Arc::new(self.clock.fork());
         let mut copy = World::on(disk, clock, self.ledger.clone(), transcript);
         copy.end = self.end;
+        copy.ledger.forget_unrecorded();
         copy
     }
 
