@@ -81,9 +81,20 @@ fn retry_goes_on_where_the_server_left_off_and_stores_each_line_once() {
         .run(&["subscription", "add", "numbers", "audit"])
         .ok();
     let (published, server) = thread::scope(|scope| {
-        let publisher = scope.spawn(|| publish(&server, &["--retry"]));
-        until_published(&server, LINES / 3);
+        // The second half is there only once the server is gone, however fast it was.
+        let (killed, until_killed) = std::sync::mpsc::channel::<()>();
+        let (server, retry) = (&server, &["--retry"]);
+        let publisher = scope.spawn(move || {
+            publish_from(server, retry, |line| {
+                if line > LINES / 2 {
+                    // Whoever tells has told, or is gone.
+                    let _ = until_killed.recv();
+                }
+            })
+        });
+        until_published(server, LINES / 3);
         server.process.signal(rustix::process::Signal::KILL);
+        drop(killed);
         // The directory and the port are free as soon as the process is gone.
         while std::net::TcpStream::connect(&address).is_ok() {
             thread::yield_now();
@@ -98,6 +109,11 @@ fn retry_goes_on_where_the_server_left_off_and_stores_each_line_once() {
 
 /// `seq | trunkline publish numbers --lines`, in bursts.
 fn publish(server: &Server, options: &[&str]) -> Ran {
+    publish_from(server, options, |_| {})
+}
+
+/// The same, asking before each burst, by its first line, whether to go on.
+fn publish_from(server: &Server, options: &[&str], may: impl Fn(u64)) -> Ran {
     let mut command = server.command(&["publish", "numbers", "--lines"]);
     let mut child = command
         .args(options)
@@ -109,7 +125,8 @@ fn publish(server: &Server, options: &[&str]) -> Ran {
     let mut input = child.stdin.take().unwrap();
     let lines = seq(LINES);
     let lines: Vec<&str> = lines.split_inclusive('\n').collect();
-    for burst in lines.chunks(BURST) {
+    for (number, burst) in lines.chunks(BURST).enumerate() {
+        may((number * BURST) as u64 + 1);
         // Once the publisher has given up, nobody reads.
         if input.write_all(burst.concat().as_bytes()).is_err() {
             break;
