@@ -1,9 +1,9 @@
 //! What is looked at in a quiet moment, when nobody publishes or consumes.
 
 use super::{
-    consumer::{Place, settled, take},
+    consumer::{Fate, Place, settled, take},
     ledger::{Breach, Session},
-    world::{World, ask, connect},
+    world::{DEAD, Inspected, World, ask, connect},
 };
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -22,6 +22,7 @@ pub(crate) async fn audit(
     let (client, pushes) = connect(target).await?;
     drop(pushes);
     for topic in 0..world.topics() {
+        bury(world, target, topic).await?;
         let subscriptions = world.ledger(topic).subscriptions();
         for subscription in subscriptions.into_iter().filter(|name| wanted(name)) {
             let place = Place {
@@ -41,6 +42,7 @@ pub(crate) async fn empty_all(world: &World, target: &Target) -> Result<(), Brea
     drop(pushes);
     for topic in 0..world.topics() {
         let subscriptions = world.ledger(topic).subscriptions();
+        bury(world, target, topic).await?;
         for subscription in subscriptions {
             let place = Place {
                 topic,
@@ -97,11 +99,54 @@ async fn empty(
         }
         for (numbers, pending) in acks {
             let answer = pending.await.map_err(|error| format!("ack: {error}"))?;
-            settled(world, place, &numbers, &answer)?;
+            settled(world, place, &numbers, Fate::Acked, &answer)?;
         }
     }
     let ledger = world.ledger(place.topic);
     ledger.emptied(place.subscription)
+}
+
+/// Takes all dead letters of a topic, and notes them.
+async fn bury(world: &World, target: &Target, topic: usize) -> Result<(), Breach> {
+    let (kind, subscription) = {
+        let ledger = world.ledger(topic);
+        (ledger.kind, ledger.subscriptions()[0])
+    };
+    let Some(dead) = kind.dead_letter else {
+        return Ok(());
+    };
+    let (client, mut pushes) = connect(target).await?;
+    // What is on its way there counts as in flight.
+    let mut on_their_way = true;
+    while on_their_way {
+        let inspected = world.inspect(&client, topic).await?;
+        on_their_way = inspected.subscriptions.iter().any(|one| one.in_flight > 0);
+    }
+    let inspected: Inspected = ask(&client, "rpc.topic.inspect", &json!({ "topic": dead })).await?;
+    let mut left = inspected.messages;
+    let consume = json!({"topic": dead, "subscription": DEAD, "credit": CREDIT});
+    let consuming: Value = ask(&client, "rpc.topic.consume", &consume).await?;
+    let mut acks = VecDeque::new();
+    while left > 0 {
+        let push = pushes.next().await;
+        let push = push.ok_or_else(|| format!("the audit was cut: {}", pushes.loss()))?;
+        let push: Value = push.read().map_err(|error| error.to_string())?;
+        let deliveries = push["deliveries"].as_array().into_iter().flatten();
+        let mut tags = Vec::new();
+        for delivery in deliveries {
+            let payload = delivery["payload_text"].as_str().unwrap_or_default();
+            world.ledger(topic).died(subscription, payload)?;
+            tags.push(&delivery["tag"]);
+            left = left.saturating_sub(1);
+        }
+        let ack = json!({"consumer": consuming["consumer"], "tags": tags});
+        let pending = client.start("rpc.topic.ack", &ack).await;
+        acks.push_back(pending.map_err(|error| error.to_string())?);
+    }
+    for pending in acks {
+        pending.await.map_err(|error| format!("ack: {error}"))?;
+    }
+    world.ledger(topic).buried()
 }
 
 /// Compares the counts of the server with those of the ledger.

@@ -29,8 +29,16 @@ enum Style {
     Slow,
 }
 
+/// What becomes of a delivery that is let go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    Acked,
+    GivenUp,
+    Returned,
+}
+
 /// Numbers on their way to be settled for good, and the answer to come.
-type Settling = Pin<Box<dyn Future<Output = (Vec<u64>, Answer)> + Send>>;
+type Settling = Pin<Box<dyn Future<Output = (Vec<u64>, Fate, Answer)> + Send>>;
 type Answer = Result<Box<RawValue>, RequestError>;
 
 /// Takes until the server is gone; leaves now and then, with everything that is unacked.
@@ -55,13 +63,15 @@ pub(crate) async fn consume(
                 1 => Style::Picky,
                 _ => Style::Slow,
             },
-            session: Session::default(),
+            session: Session::new(),
             held: Vec::new(),
             settling: FuturesUnordered::new(),
         };
         if !guest.stay(pushes, pushes_max, &mut dice).await? {
             break;
         }
+        let mut ledger = world.ledger(place.topic);
+        ledger.leaving(place.subscription, &guest.session);
     }
     Ok(())
 }
@@ -105,8 +115,8 @@ impl Guest<'_> {
             tokio::select! {
                 push = pushes.next() => {
                     let Some(push) = push else {
-                        while let Some((numbers, answer)) = self.settling.next().await {
-                            self.settled(&numbers, answer)?;
+                        while let Some((numbers, fate, answer)) = self.settling.next().await {
+                            self.settled(&numbers, fate, answer)?;
                         }
                         return Ok(false);
                     };
@@ -114,7 +124,9 @@ impl Guest<'_> {
                     self.act(dice).await?;
                     taken += 1;
                 }
-                Some((numbers, answer)) = self.settling.next() => self.settled(&numbers, answer)?,
+                Some((numbers, fate, answer)) = self.settling.next() => {
+                    self.settled(&numbers, fate, answer)?;
+                }
             }
         }
         Ok(true)
@@ -131,7 +143,7 @@ impl Guest<'_> {
                 Style::Prompt => acked.push((tag, number)),
                 Style::Picky => match dice.between(0, 199) {
                     0..=1 => self.give_up(tag, number).await?,
-                    2..=30 => self.give_back(tag).await?,
+                    2..=30 => self.give_back(tag, number).await?,
                     31..=60 => self.held.push((tag, number)),
                     _ => acked.push((tag, number)),
                 },
@@ -156,19 +168,24 @@ impl Guest<'_> {
         for acked in acked.chunks(together) {
             let (tags, numbers): (Vec<u64>, _) = acked.iter().copied().unzip();
             let ack = json!({"consumer": self.consumer, "tags": tags});
-            self.settle("rpc.topic.ack", ack, numbers).await?;
+            self.settle("rpc.topic.ack", ack, numbers, Fate::Acked)
+                .await?;
         }
         Ok(())
     }
 
     async fn give_up(&mut self, tag: u64, number: u64) -> Result<(), Breach> {
         let nack = json!({"consumer": self.consumer, "tags": [tag], "requeue": false});
-        self.settle("rpc.topic.nack", nack, vec![number]).await
+        let fate = Fate::GivenUp;
+        self.settle("rpc.topic.nack", nack, vec![number], fate)
+            .await
     }
 
-    async fn give_back(&mut self, tag: u64) -> Result<(), Breach> {
+    async fn give_back(&mut self, tag: u64, number: u64) -> Result<(), Breach> {
         let nack = json!({"consumer": self.consumer, "tags": [tag]});
-        self.settle("rpc.topic.nack", nack, Vec::new()).await
+        let fate = Fate::Returned;
+        self.settle("rpc.topic.nack", nack, vec![number], fate)
+            .await
     }
 
     async fn settle(
@@ -176,25 +193,29 @@ impl Guest<'_> {
         method: &str,
         params: Value,
         numbers: Vec<u64>,
+        fate: Fate,
     ) -> Result<(), Breach> {
         let Place {
             topic,
             subscription,
         } = self.place;
-        self.world.ledger(topic).settling(subscription, &numbers);
+        match fate {
+            Fate::Returned => self.world.ledger(topic).returning(subscription, &numbers),
+            _ => self.world.ledger(topic).settling(subscription, &numbers),
+        }
         if let Some(pending) = unless_ended(self.client.start(method, &params).await)? {
-            let answer = async move { (numbers, pending.await) };
+            let answer = async move { (numbers, fate, pending.await) };
             self.settling.push(Box::pin(answer));
         }
         Ok(())
     }
 
     /// Only a replaced message may be gone before its ack comes.
-    fn settled(&mut self, numbers: &[u64], answer: Answer) -> Result<(), Breach> {
+    fn settled(&mut self, numbers: &[u64], fate: Fate, answer: Answer) -> Result<(), Breach> {
         let Some(answer) = unless_ended(answer)? else {
             return Ok(());
         };
-        settled(self.world, self.place, numbers, &answer)
+        settled(self.world, self.place, numbers, fate, &answer)
     }
 }
 
@@ -227,6 +248,7 @@ pub(crate) struct Delivery {
     payload_text: String,
     priority: u8,
     key: Option<String>,
+    group: Option<String>,
     attempt: u32,
 }
 
@@ -243,17 +265,19 @@ pub(crate) fn note(
         payload: delivery.payload_text,
         priority: delivery.priority,
         key: delivery.key,
+        group: delivery.group,
         attempt: delivery.attempt,
     };
     let mut ledger = world.ledger(place.topic);
     ledger.delivered(place.subscription, session, &arrived)
 }
 
-/// Notes the answer to an ack, or to a nack that gives up.
+/// Notes the answer to an ack or a nack.
 pub(crate) fn settled(
     world: &World,
     place: Place,
     numbers: &[u64],
+    fate: Fate,
     answer: &RawValue,
 ) -> Result<(), Breach> {
     #[derive(Deserialize)]
@@ -265,8 +289,12 @@ pub(crate) fn settled(
         serde_json::from_str(answer.get()).map_err(|error| format!("{answer}: {error}"))?;
     let mut ledger = world.ledger(place.topic);
     if acked == numbers.len() as u64 {
-        ledger.settled(place.subscription, numbers);
-    } else if ledger.kind.keys == 0 && !numbers.is_empty() {
+        match fate {
+            Fate::Acked => ledger.settled(place.subscription, numbers),
+            Fate::GivenUp => ledger.given_up(place.subscription, numbers),
+            Fate::Returned => {}
+        }
+    } else if ledger.kind.keys == 0 {
         return Err(format!(
             "{numbers:?} were held, and {acked} of them settled"
         ));

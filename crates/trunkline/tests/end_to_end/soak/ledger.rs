@@ -2,7 +2,11 @@
 //! delivered and settled. Each step is checked against the rules; the first that is broken is
 //! told.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
 use trunkline::MessageId;
 
 /// The rule that was broken, and by what.
@@ -16,15 +20,29 @@ pub(crate) struct Kind {
     pub(crate) priorities: u8,
     /// Number of keys under which the latest message wins; 0 for messages without a key.
     pub(crate) keys: u64,
+    /// Number of groups; 0 for messages without one.
+    pub(crate) groups: u64,
+    /// Longest delay in milliseconds.
+    pub(crate) delay_ms_max: u64,
+    /// Where messages go that are given up, or came [`Kind::ATTEMPTS_MAX`] times.
+    pub(crate) dead_letter: Option<&'static str>,
 }
 
 impl Kind {
+    /// Deliveries of a message before it is a dead letter, where there are any.
+    pub(crate) const ATTEMPTS_MAX: u32 = 3;
+
     pub(crate) fn forgets(&self) -> bool {
         self.durability == "memory"
     }
 
     fn latest_wins(&self) -> bool {
         self.keys > 0
+    }
+
+    /// Whether the messages of a priority come to each consumer in the order of publication.
+    fn is_in_order(&self) -> bool {
+        !self.latest_wins() && self.groups == 0 && self.delay_ms_max == 0
     }
 }
 
@@ -34,6 +52,10 @@ pub(crate) struct Sent {
     pub(crate) number: u64,
     pub(crate) priority: u8,
     pub(crate) key: Option<String>,
+    pub(crate) group: Option<String>,
+    pub(crate) delay_ms: u64,
+    /// Not delivered before.
+    due: Instant,
 }
 
 impl Sent {
@@ -54,12 +76,15 @@ pub(crate) struct Arrived {
     pub(crate) payload: String,
     pub(crate) priority: u8,
     pub(crate) key: Option<String>,
+    pub(crate) group: Option<String>,
     pub(crate) attempt: u32,
 }
 
 /// What one consumer has seen since it came.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Session {
+    /// Tells it from all others.
+    id: u64,
     /// The last sequence of a first delivery, by priority.
     sequences: BTreeMap<u8, u64>,
     /// The last number, by key.
@@ -70,12 +95,23 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    pub(crate) fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self {
+            id: LAST.fetch_add(1, Ordering::Relaxed),
+            sequences: BTreeMap::new(),
+            numbers: BTreeMap::new(),
+            last: None,
+            quiet: false,
+        }
+    }
+
     /// One that takes what waits while nobody publishes or returns anything: the most urgent
     /// comes first, without exception.
     pub(crate) fn quiet() -> Self {
         Self {
             quiet: true,
-            ..Self::default()
+            ..Self::new()
         }
     }
 }
@@ -91,6 +127,40 @@ struct Shelf {
     seen: BTreeSet<(u64, u32)>,
     /// The last number of each key whose ack was answered.
     settled_keys: BTreeMap<String, u64>,
+    groups: BTreeMap<String, Lane>,
+}
+
+/// A group of messages in a subscription, since the server started.
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    /// Stored, and neither held nor settled: nothing later may come before these.
+    open: BTreeSet<u64>,
+    /// Held, and by which session.
+    held: BTreeMap<u64, u64>,
+    /// Those that came.
+    came: BTreeSet<u64>,
+}
+
+impl Lane {
+    fn deliver(&mut self, number: u64, session: u64) -> Result<(), Breach> {
+        if let Some((other, _)) = self.held.iter().find(|(_, holder)| **holder != session) {
+            return Err(format!("another consumer holds {other} of its group"));
+        }
+        if let Some(earlier) = self.open.first().filter(|open| **open < number) {
+            return Err(format!("came before {earlier} of its group"));
+        }
+        self.open.remove(&number);
+        self.held.insert(number, session);
+        self.came.insert(number);
+        Ok(())
+    }
+}
+
+impl Shelf {
+    /// Neither settled nor perhaps so.
+    fn is_open(&self, number: u64) -> bool {
+        !self.settled.contains(&number) && !self.doubtful.contains(&number)
+    }
 }
 
 /// Sums for the summary.
@@ -101,6 +171,7 @@ pub(crate) struct Sums {
     /// Deliveries of what the same subscription was delivered before.
     pub(crate) repeated: u64,
     pub(crate) settled: u64,
+    pub(crate) dead: u64,
 }
 
 /// The ledger of one topic.
@@ -116,6 +187,10 @@ pub(crate) struct Ledger {
     numbers: BTreeMap<MessageId, u64>,
     shelves: BTreeMap<&'static str, Shelf>,
     delivered_before: BTreeSet<(&'static str, u64)>,
+    /// Nacks that give up, and were answered.
+    given_up: BTreeSet<u64>,
+    /// Seen among the dead letters.
+    dead: BTreeSet<u64>,
     pub(crate) sums: Sums,
 }
 
@@ -131,6 +206,8 @@ impl Ledger {
             numbers: BTreeMap::new(),
             shelves: shelves.collect(),
             delivered_before: BTreeSet::new(),
+            given_up: BTreeSet::new(),
+            dead: BTreeSet::new(),
             sums: Sums::default(),
         }
     }
@@ -140,6 +217,7 @@ impl Ledger {
     pub(crate) fn between(before: &Self, after: &Self) -> Self {
         let mut copy = after.clone();
         copy.confirmed.clone_from(&before.confirmed);
+        copy.given_up.clone_from(&before.given_up);
         for (name, shelf) in &mut copy.shelves {
             let earlier = &before.shelves[name];
             let since = std::mem::replace(shelf, earlier.clone());
@@ -159,12 +237,18 @@ impl Ledger {
 
     /// A new message, about to be published; `pick` decides its priority and its key.
     pub(crate) fn send(&mut self, pick: u64) -> Sent {
+        let delay_ms = pick.checked_rem(self.kind.delay_ms_max).unwrap_or_default();
         let sent = Sent {
             number: self.sent.len() as u64,
             priority: (pick % u64::from(self.kind.priorities)) as u8,
             key: pick
                 .checked_rem(self.kind.keys)
                 .map(|key| format!("key-{key}")),
+            group: pick
+                .checked_rem(self.kind.groups)
+                .map(|group| format!("group-{group}")),
+            delay_ms,
+            due: Instant::now() + Duration::from_millis(delay_ms),
         };
         self.sent.push(sent.clone());
         sent
@@ -175,6 +259,15 @@ impl Ledger {
         self.identify(number, id)?;
         if self.confirmed.insert(number) {
             self.sums.confirmed += 1;
+        }
+        if let Some(group) = &self.sent[number as usize].group {
+            for shelf in self.shelves.values_mut() {
+                let open = shelf.is_open(number);
+                let lane = shelf.groups.entry(group.clone()).or_default();
+                if open && !lane.came.contains(&number) {
+                    lane.open.insert(number);
+                }
+            }
         }
         Ok(())
     }
@@ -198,6 +291,20 @@ impl Ledger {
             return Err(format!("{what}: attempt {} came twice", arrived.attempt));
         }
         shelf.doubtful.remove(&number);
+        if self.dead.contains(&number) {
+            return Err(format!("{what}: came back as a dead letter"));
+        }
+        if self.kind.dead_letter.is_some() && arrived.attempt > Kind::ATTEMPTS_MAX {
+            return Err(format!("{what}: attempt {} came", arrived.attempt));
+        }
+        if self.sent[number as usize].due > Instant::now() {
+            return Err(format!("{what}: came before its time"));
+        }
+        if let Some(group) = &arrived.group {
+            let lane = shelf.groups.entry(group.clone()).or_default();
+            let delivered = lane.deliver(number, session.id);
+            delivered.map_err(|breach| format!("{what}: {breach}"))?;
+        }
         if latest_wins {
             let key = arrived.key.as_deref().unwrap_or_default();
             let last = [session.numbers.get(key), shelf.settled_keys.get(key)];
@@ -205,7 +312,7 @@ impl Ledger {
                 return Err(format!("{what}: came after {later}, which replaced it"));
             }
             session.numbers.insert(key.to_owned(), number);
-        } else if arrived.attempt == 1 {
+        } else if self.kind.is_in_order() && arrived.attempt == 1 {
             let last = session
                 .sequences
                 .insert(arrived.priority, arrived.id.sequence);
@@ -215,7 +322,9 @@ impl Ledger {
         }
         let place = (arrived.priority, arrived.id.sequence);
         let last = session.last.replace(place).filter(|_| session.quiet);
-        if last.is_some_and(|last| last >= place) && !latest_wins {
+        // What came back holds up the rest of its group.
+        let in_order = self.kind.is_in_order();
+        if last.is_some_and(|last| last >= place) && in_order {
             return Err(format!("{what}: came after what is less urgent"));
         }
         self.sums.delivered += 1;
@@ -229,6 +338,61 @@ impl Ledger {
     pub(crate) fn settling(&mut self, subscription: &'static str, numbers: &[u64]) {
         let shelf = self.shelves.get_mut(subscription).unwrap();
         shelf.doubtful.extend(numbers);
+        self.returning(subscription, numbers);
+    }
+
+    /// Deliveries are about to be let go, one way or another.
+    pub(crate) fn returning(&mut self, subscription: &'static str, numbers: &[u64]) {
+        let shelf = self.shelves.get_mut(subscription).unwrap();
+        for number in numbers {
+            for lane in shelf.groups.values_mut() {
+                lane.held.remove(number);
+            }
+        }
+    }
+
+    /// A consumer is about to leave with everything that it holds.
+    pub(crate) fn leaving(&mut self, subscription: &'static str, session: &Session) {
+        let shelf = self.shelves.get_mut(subscription).unwrap();
+        for lane in shelf.groups.values_mut() {
+            let returned = lane.held.extract_if(.., |_, holder| *holder == session.id);
+            lane.open.extend(returned.map(|(number, _)| number));
+        }
+    }
+
+    /// Messages were given up, says an answer.
+    pub(crate) fn given_up(&mut self, subscription: &'static str, numbers: &[u64]) {
+        self.settled(subscription, numbers);
+        self.given_up.extend(numbers);
+    }
+
+    /// A dead letter was found.
+    pub(crate) fn died(&mut self, subscription: &'static str, payload: &str) -> Result<(), Breach> {
+        let number = payload.split(' ').next().unwrap_or_default();
+        let number: u64 = number
+            .parse()
+            .map_err(|_| format!("dead, and unknown: {payload:.40}"))?;
+        let sent = self.sent.get(number as usize);
+        if sent.is_none_or(|sent| sent.payload() != payload) {
+            return Err(format!("dead, and never published: {payload:.40}"));
+        }
+        let shelf = self.shelves.get_mut(subscription).unwrap();
+        if shelf.settled.contains(&number) && !self.given_up.contains(&number) {
+            return Err(format!("{number}: dead, although its ack was answered"));
+        }
+        shelf.doubtful.remove(&number);
+        match self.dead.insert(number) {
+            true => Ok(()),
+            false => Err(format!("{number}: dead twice")),
+        }
+    }
+
+    /// All dead letters were found: those that were given up are among them.
+    pub(crate) fn buried(&self) -> Result<(), Breach> {
+        match self.given_up.difference(&self.dead).next() {
+            None => Ok(()),
+            Some(number) => Err(format!("{number}: given up, and no dead letter")),
+        }
     }
 
     /// They were, says an answer.
@@ -249,8 +413,20 @@ impl Ledger {
     pub(crate) fn restarted(&mut self) {
         for shelf in self.shelves.values_mut() {
             shelf.seen.clear();
+            shelf.groups.clear();
             if self.kind.forgets() {
                 *shelf = Shelf::default();
+            }
+        }
+        for number in self.ids.keys() {
+            let Some(group) = &self.sent[*number as usize].group else {
+                continue;
+            };
+            for shelf in self.shelves.values_mut() {
+                if self.confirmed.contains(number) && shelf.is_open(*number) {
+                    let lane = shelf.groups.entry(group.clone()).or_default();
+                    lane.open.insert(*number);
+                }
             }
         }
         if self.kind.forgets() {
@@ -262,13 +438,18 @@ impl Ledger {
     /// How many messages a subscription may have, when nothing is in doubt but acks.
     pub(crate) fn waiting(&self, subscription: &'static str) -> (u64, u64) {
         let shelf = &self.shelves[subscription];
-        let open = |number: &&u64| !self.is_forgotten(**number) && !shelf.settled.contains(number);
+        let gone = |number: &u64| shelf.settled.contains(number) || self.dead.contains(number);
+        let open = |number: &&u64| !self.is_forgotten(**number) && !gone(number);
         let most = self.ids.keys().filter(open).count() as u64;
         let doubtful = |number: &&u64| self.ids.contains_key(number);
         let doubtful = shelf.doubtful.iter().filter(doubtful).count() as u64;
+        // Only an audit tells which of the unconfirmed are stored.
+        let audited = self.shelves.contains_key("audit");
+        let unknown = self.sent.len() as u64 - self.ids.len() as u64;
         match self.kind.latest_wins() {
             true => (0, self.kind.keys),
-            false => (most - doubtful, most),
+            false if audited => (most - doubtful, most),
+            false => (most - doubtful, most + unknown),
         }
     }
 
@@ -278,8 +459,7 @@ impl Ledger {
         if self.kind.latest_wins() {
             return self.newest_are_settled(subscription, shelf);
         }
-        let is_lost =
-            |number: &&u64| !shelf.settled.contains(number) && !shelf.doubtful.contains(number);
+        let is_lost = |number: &&u64| shelf.is_open(**number) && !self.dead.contains(number);
         let lost: Vec<_> = self.confirmed.iter().filter(is_lost).collect();
         match lost.is_empty() {
             true => Ok(()),
@@ -306,6 +486,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// The number of dead letters that were seen.
+    pub(crate) fn dead(&self) -> u64 {
+        self.dead.len() as u64
+    }
+
     fn is_forgotten(&self, number: u64) -> bool {
         number < self.forgotten
     }
@@ -326,7 +511,7 @@ impl Ledger {
         }
         let same = sent.payload() == arrived.payload
             && sent.priority == arrived.priority
-            && sent.key == arrived.key;
+            && (&sent.key, &sent.group) == (&arrived.key, &arrived.group);
         match same {
             true => Ok(number),
             false => Err(format!("{number} ({}): changed on its way", arrived.id)),
@@ -355,6 +540,9 @@ mod tests {
         durability: "commit",
         priorities: 2,
         keys: 0,
+        groups: 0,
+        delay_ms_max: 0,
+        dead_letter: None,
     };
 
     fn id(sequence: u64) -> MessageId {
@@ -378,13 +566,14 @@ mod tests {
             payload: sent.payload(),
             priority: sent.priority,
             key: sent.key.clone(),
+            group: sent.group.clone(),
             attempt,
         }
     }
 
     /// Delivers these numbers and attempts to one consumer; the last one's verdict.
     fn deliver(ledger: &mut Ledger, deliveries: &[(u64, u32)]) -> Result<u64, Breach> {
-        let mut session = Session::default();
+        let mut session = Session::new();
         let mut last = Ok(0);
         for (number, attempt) in deliveries {
             last.as_ref().expect("only the last one breaks a rule");
@@ -439,10 +628,10 @@ mod tests {
         let mut ledger = three();
         let mut changed = arrived(&ledger, 1, 1);
         changed.payload.push('x');
-        let verdict = ledger.delivered("s", &mut Session::default(), &changed);
+        let verdict = ledger.delivered("s", &mut Session::new(), &changed);
         broken(verdict, "changed on its way");
         changed.payload = "3 ".to_owned();
-        let verdict = ledger.delivered("s", &mut Session::default(), &changed);
+        let verdict = ledger.delivered("s", &mut Session::new(), &changed);
         broken(verdict, "never published");
 
         ledger.settled("s", &[0]);
@@ -483,6 +672,65 @@ mod tests {
         deliver(&mut copy(), &[(1, 1), (2, 1), (3, 1), (4, 1)]).unwrap();
         broken(deliver(&mut copy(), &[(0, 1)]), "after its ack");
         broken(copy().emptied("s"), "lost: [3]");
+    }
+
+    #[test]
+    fn a_group_is_held_by_one_and_comes_in_order() {
+        let kind = Kind { groups: 1, ..PLAIN };
+        let three = || after(kind, &[0, 0, 0]);
+        broken(deliver(&mut three(), &[(1, 1)]), "came before 0");
+        let mut ledger = three();
+        let mut first = Session::new();
+        let come = |ledger: &mut Ledger, session: &mut Session, number, attempt| {
+            let arrived = arrived(ledger, number, attempt);
+            ledger.delivered("s", session, &arrived)
+        };
+        come(&mut ledger, &mut first, 0, 1).unwrap();
+        let verdict = come(&mut ledger.clone(), &mut Session::new(), 1, 1);
+        broken(verdict, "another consumer holds 0");
+        ledger.leaving("s", &first);
+        let verdict = come(&mut ledger.clone(), &mut Session::new(), 1, 1);
+        broken(verdict, "came before 0");
+        let mut second = Session::new();
+        come(&mut ledger, &mut second, 0, 2).unwrap();
+        ledger.settling("s", &[0]);
+        come(&mut ledger, &mut Session::new(), 1, 1).unwrap();
+        ledger.restarted();
+        come(&mut ledger, &mut Session::new(), 1, 1).unwrap();
+    }
+
+    #[test]
+    fn dead_letters_are_buried_once() {
+        let kind = Kind {
+            dead_letter: Some("d"),
+            ..PLAIN
+        };
+        let payload = |ledger: &Ledger, number: usize| ledger.sent[number].payload();
+        let mut ledger = after(kind, &[0, 0, 0]);
+        broken(deliver(&mut ledger.clone(), &[(0, 4)]), "attempt 4 came");
+        ledger.given_up("s", &[0]);
+        ledger.settled("s", &[1]);
+        broken(ledger.buried(), "0: given up");
+        let texts: Vec<_> = (0..3).map(|number| payload(&ledger, number)).collect();
+        ledger.died("s", &texts[0]).unwrap();
+        ledger.buried().unwrap();
+        broken(ledger.died("s", &texts[0]), "dead twice");
+        broken(ledger.died("s", &texts[1]), "although its ack");
+        broken(ledger.died("s", "9 "), "never published");
+        ledger.died("s", &texts[2]).unwrap();
+        ledger.emptied("s").unwrap();
+        broken(deliver(&mut ledger, &[(2, 1)]), "as a dead letter");
+    }
+
+    #[test]
+    fn nothing_comes_before_its_time() {
+        let kind = Kind {
+            delay_ms_max: 1 << 30,
+            ..PLAIN
+        };
+        let mut ledger = after(kind, &[100_000, 0]);
+        deliver(&mut ledger, &[(1, 1)]).unwrap();
+        broken(deliver(&mut ledger, &[(0, 1)]), "before its time");
     }
 
     #[test]

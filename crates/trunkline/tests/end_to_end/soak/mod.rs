@@ -87,7 +87,7 @@ impl Soak {
     fn new(plan: Plan) -> Self {
         let mut dice = Dice::new(plan.seed);
         // Two to the first topic: their publishes mix.
-        let publishers = [0, 0, 1, 2, 3].map(|topic| Publisher::new(topic, dice.split()));
+        let publishers = [0, 0, 1, 2, 3, 4, 5].map(|topic| Publisher::new(topic, dice.split()));
         Self {
             plan,
             dice,
@@ -150,7 +150,7 @@ impl Soak {
         }
         let mut consuming = JoinSet::new();
         // Several at one subscription compete.
-        for (topic, consumers) in [(0, 3), (1, 2), (2, 2), (3, 1)] {
+        for (topic, consumers) in [(0, 3), (1, 2), (2, 2), (3, 1), (4, 2), (5, 1)] {
             for _ in 0..consumers {
                 let place = Place {
                     topic,
@@ -296,6 +296,7 @@ impl Soak {
             all.delivered += sums.delivered;
             all.repeated += sums.repeated;
             all.settled += sums.settled;
+            all.dead += self.world.ledger(topic).dead();
         }
         all
     }

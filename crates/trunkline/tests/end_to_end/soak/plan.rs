@@ -88,7 +88,7 @@ impl Report {
             "{}\n\
              killed while opening: {}; consumers killed or ended: {}\n\
              copies under load: {}, cut off: {}\n\
-             acks answered: {}; publishes sent again: {again}\n\
+             acks answered: {}; dead letters: {}; publishes sent again: {again}\n\
              ready after: median {:?}, 90th percentile {:?}, longest {:?}\n\
              no rule was broken in {took:.1?}",
             self.progress(sums),
@@ -97,6 +97,7 @@ impl Report {
             self.copies,
             self.cut_copies,
             sums.settled,
+            sums.dead,
             start(50),
             start(90),
             start(100),

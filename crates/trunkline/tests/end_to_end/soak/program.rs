@@ -52,7 +52,7 @@ async fn session(
         .kill_on_drop(true);
     let mut child = command.spawn().map_err(|error| error.to_string())?;
     let mut printed = BufReader::new(child.stdout.take().expect("it is piped"));
-    let (mut session, mut numbers, mut lines) = (Session::default(), Vec::new(), 0);
+    let (mut session, mut numbers, mut lines) = (Session::new(), Vec::new(), 0);
     let mut line = String::new();
     while let Ok(1..) = printed.read_line(&mut line).await {
         // What is not written to its end was not acked either.

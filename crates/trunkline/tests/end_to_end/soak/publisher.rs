@@ -106,6 +106,12 @@ impl Publisher {
             if let Some(key) = &sent.key {
                 message["key"] = json!(key);
             }
+            if let Some(group) = &sent.group {
+                message["group"] = json!(group);
+            }
+            if sent.delay_ms > 0 {
+                message["delay_ms"] = json!(sent.delay_ms);
+            }
             message
         };
         let messages: Vec<_> = batch.iter().map(message).collect();

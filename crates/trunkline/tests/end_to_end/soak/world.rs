@@ -9,36 +9,59 @@ use trunkline::{Connection, RequestError, Target};
 
 /// The topics, and who is subscribed. Nobody takes from `audit` but the audit; `cli` is for
 /// consumers that are processes.
-const TOPICS: [(Kind, &[&str]); 4] = [
+const TOPICS: [(Kind, &[&str]); 6] = [
     (ORDERS, &["audit", "work", "cli"]),
     (EVENTS, &["audit", "work"]),
     (PRICES, &["audit", "work"]),
     (TICKS, &["work"]),
+    (JOBS, &["work"]),
+    (TIMERS, &["audit", "work"]),
 ];
+/// What no topic of a soak has, unless it says so.
+const PLAIN: Kind = Kind {
+    topic: "",
+    durability: "commit",
+    priorities: 1,
+    keys: 0,
+    groups: 0,
+    delay_ms_max: 0,
+    dead_letter: None,
+};
 const ORDERS: Kind = Kind {
     topic: "orders",
-    durability: "commit",
     priorities: 4,
-    keys: 0,
+    ..PLAIN
 };
 const EVENTS: Kind = Kind {
     topic: "events",
     durability: "interval",
-    priorities: 1,
-    keys: 0,
+    groups: 7,
+    ..PLAIN
 };
 const PRICES: Kind = Kind {
     topic: "prices",
-    durability: "commit",
-    priorities: 1,
     keys: 10,
+    ..PLAIN
 };
 const TICKS: Kind = Kind {
     topic: "ticks",
     durability: "memory",
     priorities: 2,
-    keys: 0,
+    ..PLAIN
 };
+const JOBS: Kind = Kind {
+    topic: "jobs",
+    dead_letter: Some("jobs.dead"),
+    ..PLAIN
+};
+const TIMERS: Kind = Kind {
+    topic: "timers",
+    delay_ms_max: 300,
+    ..PLAIN
+};
+
+/// The subscription of a dead-letter topic.
+pub(crate) const DEAD: &str = "audit";
 
 pub(crate) struct World {
     ledgers: Vec<Mutex<Ledger>>,
@@ -115,9 +138,16 @@ impl World {
                 (ledger.kind, ledger.subscriptions())
             };
             let dedupe = if kind.keys > 0 { "latest" } else { "off" };
-            let options = json!({
+            let mut options = json!({
                 "priorities": kind.priorities, "durability": kind.durability, "dedupe": dedupe,
             });
+            if let Some(dead) = kind.dead_letter {
+                options["dead_letter"] = json!(dead);
+                options["max_attempts"] = json!(Kind::ATTEMPTS_MAX);
+                let subscribe = json!({"topic": dead, "subscription": DEAD, "from": "all"});
+                let made: Made = ask(client, "rpc.topic.subscribe", &subscribe).await?;
+                missing |= made.created;
+            }
             let declare = json!({"topic": kind.topic, "options": options});
             let made: Made = ask(client, "rpc.topic.declare", &declare).await?;
             missing |= made.created;
