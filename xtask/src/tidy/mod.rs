@@ -6,6 +6,7 @@ mod finding;
 mod forbidden;
 mod length;
 mod links;
+mod proofs;
 mod scrub;
 mod slug;
 mod tree;
@@ -23,6 +24,7 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<ExitCode> {
     findings.extend(length::check(&tree));
     findings.extend(forbidden::check(&tree));
     findings.extend(links::check(&tree));
+    findings.extend(proofs::check(&tree));
     for finding in &findings {
         println!("{finding}");
     }
