@@ -187,6 +187,9 @@ pub(crate) struct Ledger {
     numbers: BTreeMap<MessageId, u64>,
     shelves: BTreeMap<&'static str, Shelf>,
     delivered_before: BTreeSet<(&'static str, u64)>,
+    /// The server lets go of one connection after the other: what one consumer had may come to
+    /// another before the first one knows.
+    pub(crate) is_stopping: bool,
     /// Nacks that give up, and were answered.
     given_up: BTreeSet<u64>,
     /// Seen among the dead letters.
@@ -206,6 +209,7 @@ impl Ledger {
             numbers: BTreeMap::new(),
             shelves: shelves.collect(),
             delivered_before: BTreeSet::new(),
+            is_stopping: false,
             given_up: BTreeSet::new(),
             dead: BTreeSet::new(),
             sums: Sums::default(),
@@ -303,7 +307,14 @@ impl Ledger {
         if let Some(group) = &arrived.group {
             let lane = shelf.groups.entry(group.clone()).or_default();
             let delivered = lane.deliver(number, session.id);
-            delivered.map_err(|breach| format!("{what}: {breach}"))?;
+            let told = delivered.map_err(|breach| format!("{what}: {breach}"));
+            told.or_else(|breach| {
+                if self.is_stopping {
+                    Ok(())
+                } else {
+                    Err(breach)
+                }
+            })?;
         }
         if latest_wins {
             let key = arrived.key.as_deref().unwrap_or_default();
@@ -411,6 +422,7 @@ impl Ledger {
 
     /// The server was started again.
     pub(crate) fn restarted(&mut self) {
+        self.is_stopping = false;
         for shelf in self.shelves.values_mut() {
             shelf.seen.clear();
             shelf.groups.clear();

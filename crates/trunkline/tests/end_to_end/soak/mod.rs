@@ -55,11 +55,12 @@ async fn the_ledgers_agree_whenever_the_server_is_killed() {
         let kills = soak.report.kills;
         let kept = soak.store.keep();
         panic!(
-            "{breach}\nafter {kills} kills with seed {0}; the store is kept in {1}; again: \
-             cargo xtask soak --seed {0} --kills {2}",
+            "{breach}\nafter {kills} kills with seed {0}, around {3:?}; the store is kept in {1}; \
+             again: cargo xtask soak --seed {0} --kills {2}",
             plan.seed,
             kept.display(),
             kills + 1,
+            soak.last,
         );
     }
 }
@@ -80,6 +81,8 @@ struct Soak {
     world: Arc<World>,
     publishers: Vec<Publisher>,
     report: Report,
+    /// How the server ended last, or is about to.
+    last: Option<End>,
     begun: Instant,
 }
 
@@ -95,6 +98,7 @@ impl Soak {
             world: Arc::new(World::new()),
             publishers: publishers.into(),
             report: Report::default(),
+            last: None,
             begun: Instant::now(),
         }
     }
@@ -106,6 +110,7 @@ impl Soak {
         drop((client, pushes));
         while !self.plan.is_over(&self.report) {
             let end = self.end();
+            self.last = Some(end);
             let copy = self.traffic(&server, end).await?;
             block_in_place(|| self.finish(server, end))?;
             if let Some(copy) = copy {
@@ -207,6 +212,9 @@ impl Soak {
         }
         if waited_for && let Some(ended) = copy.join_next().await {
             made = ended.expect("a copy doesn't panic")?;
+        }
+        for topic in 0..self.world.topics() {
+            self.world.ledger(topic).is_stopping = matches!(end, End::Stop(_));
         }
         server.process.signal(signal);
         let ended = timeout(STANDSTILL, async {
