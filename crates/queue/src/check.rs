@@ -1,6 +1,9 @@
 //! Whether a batch can run, and what it may cost. Changes nothing.
 
-use crate::{Core, Cost, groups::GROUPS_MAX, publish::times, record::encoded_bytes_max, refusal};
+use crate::{
+    Core, Cost, groups::GROUPS_MAX, publish::times, record::encoded_bytes_max, refusal,
+    topic::Topic,
+};
 use hashbrown::HashMap;
 use trunkline_model::{
     Batch, Command, ConsumerId, DeliveryTag, Durability, Error, Message, Timestamp, TopicOptions,
@@ -92,7 +95,8 @@ impl Core {
             if logs {
                 cost.growth_bytes += encoded_bytes_max(message, subscriptions) + 2 * FRAME_BYTES;
                 // An expired message with the same key is dropped on the way.
-                cost.growth_bytes += usize::from(message.key.is_some()) * SETTLE_BYTES;
+                let over = topic.map_or(SETTLE_BYTES, Topic::expiry_bytes_max);
+                cost.growth_bytes += usize::from(message.key.is_some()) * over;
             }
         }
         cost.logs |= logs || advances;

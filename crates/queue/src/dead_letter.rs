@@ -8,6 +8,7 @@ use crate::{
     moves::{Move, Moves},
     record::{Parts, Reason, kind, stored_bytes_max},
     refusal,
+    subscription::Subscription,
     topic::Topic,
     work::Work,
 };
@@ -118,7 +119,8 @@ impl Core {
             let victims = grave.map_or(0, |grave| grave.victims(departure.bytes).len());
             cost.growth_bytes += stored_bytes_max(&letter, subscriptions) + FRAME_BYTES;
             // What it takes the place of: by its key, and to make room.
-            cost.growth_bytes += 2 * (SETTLE_BYTES + FRAME_BYTES) + victims * SETTLE_BYTES_MORE;
+            let over = grave.map_or(0, Topic::expiry_bytes_max);
+            cost.growth_bytes += over + SETTLE_BYTES + FRAME_BYTES + victims * SETTLE_BYTES_MORE;
             cost.durability = cost.durability.max(options.durability);
             cost.logs = true;
         }
@@ -285,6 +287,13 @@ impl Topic {
             }
         }
         victims
+    }
+
+    /// What is logged at most when one message expires on the way of a command.
+    pub(crate) fn expiry_bytes_max(&self) -> usize {
+        let buries = |s: &&Subscription| s.options.dead_letter_expired;
+        let leave = self.subscriptions.values().filter(buries).count();
+        (1 + leave) * (SETTLE_BYTES + FRAME_BYTES)
     }
 
     /// Whether a stored message is neither in flight nor leaves anywhere.

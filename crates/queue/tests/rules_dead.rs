@@ -601,3 +601,55 @@ fn a_retry_waits_before_the_last_attempt_and_not_after_it() {
     assert_eq!(world.bury(), 1);
     next_is_none(&world);
 }
+
+#[test]
+fn every_subscription_buries_what_a_newer_message_finds_expired() {
+    let options = r#"{"dead_letter": "d", "dead_letter_expired": true, "dedupe": "latest"}"#;
+    let mut world = world(options);
+    for n in 0..40 {
+        world.subscribe("t", &format!("s{n}"));
+    }
+    let brief = Message {
+        expires: Some(When::After(Duration::from_secs(1))),
+        ..keyed("k", "old")
+    };
+    world.publish("t", vec![brief]).unwrap();
+    world.advance(2);
+    world.publish("t", vec![keyed("k", "new")]).unwrap();
+    assert_eq!(world.bury(), 41);
+    assert_eq!(world.core.info("t").unwrap().expired, 1);
+    assert_eq!(waiting(&world, "s39"), "new");
+}
+
+#[test]
+fn a_group_goes_on_when_its_first_message_is_given_up() {
+    let mut world = world(r#"{"dead_letter": "d", "max_attempts": 2}"#);
+    let grouped = |payload: &str| Message {
+        group: Some("g".into()),
+        ..text(payload)
+    };
+    world
+        .publish("t", vec![grouped("a"), grouped("b")])
+        .unwrap();
+    let consumer = world.consume("t", &["s"], 1);
+    assert_eq!(world.pump_text(), "1:a");
+    world.nack(consumer, &[1], true, 0);
+    assert_eq!(world.pump_text(), "2:a!2");
+    world.nack(consumer, &[2], true, 0);
+    assert_eq!(world.pump_text(), "3:b", "though a is still on its way");
+    world.bury();
+    let stored = world.stored("d");
+    assert_eq!(stored[0].1.group.as_deref(), Some("g"));
+}
+
+#[test]
+fn what_takes_dead_letters_stays_as_durable_as_they_need() {
+    let mut world = world(r#"{"dead_letter": "d"}"#);
+    world.define("d", settings("{}")).unwrap();
+    let weaken = Admin::Alter {
+        topic: "d".parse().unwrap(),
+        settings: settings(r#"{"durability": "interval"}"#),
+        clear: Vec::new(),
+    };
+    assert_eq!(message_of(world.manage(weaken)).0, ErrorCode::Conflict);
+}

@@ -53,7 +53,11 @@ fn a_lying_disk_is_found_out() {
     let shortest = shrink(&failure, Flaw::LyingDisk);
     assert_eq!(shortest.violation.rule, failure.violation.rule);
     let (short, long) = (shortest.history.len(), failure.history.len());
-    assert!(short * 2 < long, "{short} of {long}: {:?}", shortest.history);
+    assert!(
+        short * 2 < long,
+        "{short} of {long}: {:?}",
+        shortest.history
+    );
 }
 
 /// A ledger that forgets that something was acknowledged finds it missing.

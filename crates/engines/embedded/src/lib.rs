@@ -12,8 +12,9 @@
 //! failed, nothing is confirmed at all.
 //!
 //! Start reading at [`Embedded`], then `submit.rs` (the way of a command), `state.rs` (how
-//! effects are carried out), `release.rs` (what happens at the watermark), `cleaning.rs` (how
-//! the front of the log is compacted and freed); channels are in `channels`.
+//! effects are carried out), `release.rs` (what happens at the watermark), `departures.rs` and
+//! `redrive.rs` (how dead letters come and go), `cleaning.rs` (how the front of the log is
+//! compacted and freed); channels are in `channels`.
 
 mod backup;
 mod bodies;
