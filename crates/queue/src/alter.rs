@@ -112,10 +112,7 @@ impl Core {
         let options = settings.resolve(&topic.options);
         let (numbered, is_durable) = (topic.number, topic.is_durable());
         let subscription = topic.subscription_mut(number);
-        let altered = Altered {
-            changes: subscription.options.changes(&options),
-            ..Altered::default()
-        };
+        let changes = subscription.options.changes(&options);
         subscription.settings = settings;
         subscription.options = options;
         if let (true, Some(name)) = (is_durable, subscription.name.clone()) {
@@ -131,6 +128,15 @@ impl Core {
                 .push(kind::SUBSCRIBE, |bytes| subscribe.encode(bytes));
         }
         let desk = subscription.desk;
+        topic.count_waiting(number);
+        let subscription = topic.subscription(number);
+        let (options, stock) = (&subscription.options, subscription.stock.as_ref());
+        let (messages, bytes) = stock.map_or((0, 0), |stock| (stock.len(), stock.bytes()));
+        let altered = Altered {
+            changes,
+            messages_above: above(messages, options.max_messages),
+            bytes_above: above(bytes, options.max_bytes.map(|ByteSize(max)| max)),
+        };
         self.unpark_all(desk);
         Outcome::Altered(altered)
     }

@@ -107,10 +107,10 @@ impl Core {
         if topic.is_none() {
             self.cost_of_definition(name.len(), options, cost);
         }
-        if options.max_messages.is_some() || options.max_bytes.is_some() {
-            self.check_room(now, name, options, messages, growth)?;
+        if let Some(topic) = topic {
+            self.cost_of_room(topic, messages.len(), cost);
         }
-        Ok(())
+        self.check_room(now, name, options, messages, growth)
     }
 
     /// Definitions are as durable as anything gets, whatever their messages are.
@@ -125,42 +125,6 @@ impl Core {
             cost.durability = Durability::Commit;
             cost.logs = true;
         }
-    }
-
-    pub(crate) fn check_room<'a>(
-        &self,
-        now: Timestamp,
-        name: &'a str,
-        options: &TopicOptions,
-        messages: &[Message],
-        growth: &mut Growth<'a>,
-    ) -> Result<(), Error> {
-        let topic = self.find(name).map(|index| &self.topics[index]);
-        let stored = topic.map_or((0, 0), |t| (t.messages.len() as u64, t.bytes));
-        let added = growth.entry(name).or_default();
-        for message in messages {
-            let is_repeated = topic.is_some_and(|topic| topic.repeats(now, message).is_some());
-            if is_repeated || topic.is_some_and(|topic| topic.drops()) {
-                continue;
-            }
-            let replaced = message
-                .key
-                .as_ref()
-                .and_then(|key| topic.filter(|t| t.dedupes())?.keys.find(key));
-            added.0 += u64::from(replaced.is_none());
-            added.1 += message.payload.len() as u64;
-        }
-        if let Some(max) = options.max_messages
-            && stored.0 + added.0 > max
-        {
-            return Err(refusal::full(name, "max_messages", max));
-        }
-        if let Some(max) = options.max_bytes
-            && stored.1 + added.1 > max.0
-        {
-            return Err(refusal::full(name, "max_bytes", max.0));
-        }
-        Ok(())
     }
 
     fn check_tags(

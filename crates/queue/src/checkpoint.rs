@@ -89,6 +89,11 @@ impl Core {
             let mut work = self.work(index.ok_or(Invalid("topics"))?, &mut out);
             let owed = work.load_messages(&mut reader)?;
             work.load_subscriptions(&mut reader, owed)?;
+            work.topic.count_stock();
+            let numbers: Vec<u32> = work.topic.subscriptions.keys().copied().collect();
+            for number in numbers {
+                work.topic.count_waiting(number);
+            }
         }
         out.clear();
         self.scratch = out;

@@ -163,6 +163,7 @@ impl Work<'_> {
         let subscription = self.topic.subscription_mut(number);
         let earlier = subscription.leaving.insert(leaver.sequence, leaving);
         debug_assert!(earlier.is_none(), "a message leaves once");
+        self.topic.restock(leaver.sequence);
     }
 
     /// Takes a message that leaves out of its subscription; false if it does not leave.

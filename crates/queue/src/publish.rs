@@ -41,6 +41,7 @@ impl Work<'_> {
         } else {
             let stored = stored(now, message, &self.topic.options);
             self.put(now, sequence, stored, None);
+            self.make_room();
         }
         self.topic.id(sequence)
     }

@@ -72,6 +72,24 @@ impl PublishIds {
         });
     }
 
+    /// Brings them into the order in which they were seen: what is left of a log may tell the
+    /// older ones after the newer.
+    pub(crate) fn sort(&mut self) {
+        let order = |seen: &Seen| (seen.at, seen.sequence);
+        if self.ring.iter().is_sorted_by_key(order) {
+            return;
+        }
+        let mut ring: Vec<Seen> = std::mem::take(&mut self.ring).into();
+        ring.sort_by_key(order);
+        *self = Self {
+            max: self.max,
+            ..Self::default()
+        };
+        for seen in ring {
+            self.remember(seen, Duration::MAX);
+        }
+    }
+
     fn index_of(&self, id: &str) -> Option<usize> {
         let hash = self.hasher.hash_one(id);
         let index = |ordinal: &u64| (*ordinal - self.first) as usize;
@@ -128,6 +146,24 @@ mod tests {
         ids.remember(seen("a", 11, 3), WINDOW);
         assert_eq!(find(&ids, "a", 12), Some(3));
         assert_eq!(ids.iter_from(0).count(), 2);
+    }
+
+    #[test]
+    fn what_was_told_late_is_older_all_the_same() {
+        let mut ids = PublishIds::default();
+        for (id, at, sequence) in [("b", 5, 2), ("c", 5, 3), ("a", 0, 1)] {
+            ids.remember(seen(id, at, sequence), WINDOW);
+        }
+        ids.sort();
+        let order: Vec<_> = ids.iter_from(0).map(|(_, seen)| seen.sequence).collect();
+        assert_eq!(order, [1, 2, 3]);
+        assert_eq!(ids.find("c", Timestamp::ZERO, WINDOW), Some(3));
+        ids.remember(seen("d", 11, 4), WINDOW);
+        assert_eq!(
+            ids.find("a", Timestamp::ZERO, WINDOW),
+            None,
+            "it goes first"
+        );
     }
 
     #[test]

@@ -127,6 +127,7 @@ impl Core {
             cost.durability = topic.options.durability;
             cost.logs = true;
         }
+        self.cost_of_room(topic, 1, &mut cost);
         if topic.needs_advance(1) {
             cost.growth_bytes += SETTLE_BYTES + FRAME_BYTES;
             cost.logs = true;
@@ -173,6 +174,7 @@ impl Core {
                 let mut work = self.work(source, out);
                 let sequence = work.next_identity();
                 work.put(now, sequence, message, Some(number));
+                work.make_room();
             }
         }
         let mut work = self.work(index, out);

@@ -2,8 +2,8 @@
 //! and consumers are refused alike.
 
 use trunkline_model::{
-    Durability, Error, ErrorCode, OptionConflict, Overflow, SubscriptionOptions,
-    SubscriptionSettings, Timestamp, TopicOptions, TopicSettings,
+    Durability, Error, ErrorCode, OptionConflict, SubscriptionOptions, SubscriptionSettings,
+    Timestamp, TopicOptions, TopicSettings,
 };
 
 pub(crate) fn no_topic(name: &str) -> Error {
@@ -41,6 +41,38 @@ pub(crate) fn full(topic: &str, limit: &'static str, max: u64) -> Error {
         format!("topic {topic} is full: its {limit} is {max}; consume or purge, or raise it"),
     )
     .with("topic", topic)
+    .with("limit", limit)
+    .with("max", max)
+}
+
+pub(crate) fn nothing_to_drop(topic: &str, limit: &'static str, max: u64) -> Error {
+    Error::new(
+        ErrorCode::Overloaded,
+        format!(
+            "topic {topic} has no room: its {limit} is {max}, and beside what is in flight these \
+             messages are too many; acknowledge some, send fewer, or raise it"
+        ),
+    )
+    .with("topic", topic)
+    .with("limit", limit)
+    .with("max", max)
+}
+
+pub(crate) fn subscription_full(
+    topic: &str,
+    subscription: &str,
+    limit: &'static str,
+    max: u64,
+) -> Error {
+    Error::new(
+        ErrorCode::Overloaded,
+        format!(
+            "subscription {subscription} of topic {topic} is full: its {limit} is {max}; consume \
+             or purge, or raise it"
+        ),
+    )
+    .with("topic", topic)
+    .with("subscription", subscription)
     .with("limit", limit)
     .with("max", max)
 }
@@ -131,13 +163,9 @@ pub(crate) fn needs_empty(topic: &str, option: &'static str) -> Error {
 /// The options that settings ask for.
 ///
 /// # Errors
-/// `InvalidParams` if they are out of bounds, `Unsupported` if the queue doesn't offer them.
+/// `InvalidParams` if they are out of bounds.
 pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
-    let options = settings.resolve().map_err(Error::invalid_params)?;
-    let drop_oldest = options.overflow == Overflow::DropOldest;
-    refuse_if(drop_oldest, "overflow", "overflow: drop-oldest")?;
-    let all = SubscriptionSettings::default().resolve(&options);
-    supported(&all).map(|()| options)
+    settings.resolve().map_err(Error::invalid_params)
 }
 
 /// The options of a subscription that settings ask for.
@@ -150,20 +178,7 @@ pub(crate) fn resolve_subscription(
 ) -> Result<SubscriptionOptions, Error> {
     let options = settings.resolve(topic);
     options.check().map_err(Error::invalid_params)?;
-    supported(&options).map(|()| options)
-}
-
-/// Whether a subscription can have these options.
-fn supported(options: &SubscriptionOptions) -> Result<(), Error> {
-    let bounded = options.max_messages.is_some() || options.max_bytes.is_some();
-    refuse_if(bounded, "limits", "a bound of a subscription")
-}
-
-fn refuse_if(asked: bool, capability: &'static str, option: &'static str) -> Result<(), Error> {
-    match asked {
-        true => Err(not_offered(capability, option)),
-        false => Ok(()),
-    }
+    Ok(options)
 }
 
 pub(crate) fn not_offered(capability: &'static str, option: &'static str) -> Error {

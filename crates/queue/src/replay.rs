@@ -238,6 +238,8 @@ impl Core {
         for index in names {
             let mut work = self.work(index, out);
             work.serve_in_order();
+            work.topic.publish_ids.sort();
+            work.topic.first_keys.sort();
             if work.topic.may_forget() {
                 work.log_advance();
             }

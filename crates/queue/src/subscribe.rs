@@ -63,6 +63,7 @@ impl Work<'_> {
         subscription.options = options;
         subscription.settings = subscribe.settings;
         subscription.counts = subscribe.counts;
+        topic.count_waiting(number);
         match subscribe.backlog {
             Backlog::Untouched => 0,
             Backlog::Taken => {
@@ -102,6 +103,7 @@ impl Work<'_> {
             desk: self.traffic.open_desk(self.index, number),
             counts: SubscriptionCounts::default(),
             lines: Lines::default(),
+            stock: None,
         };
         self.topic.subscriptions.insert(number, subscription);
     }
@@ -140,6 +142,7 @@ impl Work<'_> {
         subscription.delayed = delays;
         // Nobody takes from the backlog, so that nothing of it is listed.
         subscription.lines = std::mem::take(&mut backlog.lines);
+        self.topic.count_waiting(number);
         self.traffic.retime(self.index, &backlog, first);
         self.traffic
             .retime(self.index, self.topic.subscription(number), None);

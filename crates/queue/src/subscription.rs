@@ -1,5 +1,5 @@
 use crate::{
-    SubscriptionCounts, delays::Delays, lane::Placed, leaving::Leaving, lines::Lines,
+    SubscriptionCounts, delays::Delays, lane::Placed, leaving::Leaving, lines::Lines, stock::Stock,
     waiting::Waiting,
 };
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ pub(crate) struct Subscription {
     /// Where its consumers queue: see [`Traffic`](crate::traffic::Traffic).
     pub(crate) desk: u32,
     pub(crate) counts: SubscriptionCounts,
+    /// What waits or is delayed, if it has a bound of its own.
+    pub(crate) stock: Option<Stock>,
     /// Its groups in which something must wait for something else.
     pub(crate) lines: Lines,
 }
@@ -101,6 +103,7 @@ impl Subscription {
             return Some(Whereabouts::Flight(flight));
         }
         if let Some(delayed) = self.delayed.remove(sequence, usual) {
+            self.unstock(delayed.lane, sequence);
             return Some(Whereabouts::Delayed(delayed));
         }
         let (lane, position) = self.waiting.place_of(sequence, usual);
@@ -108,7 +111,15 @@ impl Subscription {
             return None;
         }
         let placed = self.waiting.remove(lane, position, group)?;
+        self.unstock(lane, sequence);
         Some(Whereabouts::Waiting(lane, placed))
+    }
+
+    /// A message neither waits nor is delayed any more.
+    pub(crate) fn unstock(&mut self, lane: u8, sequence: u64) {
+        if let Some(stock) = &mut self.stock {
+            stock.remove(lane, sequence);
+        }
     }
 
     /// Where a message is, if it is here.

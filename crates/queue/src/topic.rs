@@ -4,6 +4,7 @@ use crate::{
     keys::Keys,
     messages::{Messages, NO_GROUP, NO_KEY},
     publish_ids::{PublishIds, Seen},
+    stock::Stock,
     subscription::Subscription,
 };
 use std::collections::BTreeMap;
@@ -33,6 +34,8 @@ pub(crate) struct Topic {
     pub(crate) next_subscription: u32,
     pub(crate) keys: Keys,
     pub(crate) groups: Groups,
+    /// What may be dropped, if it has a bound.
+    pub(crate) stock: Option<Stock>,
     pub(crate) publish_ids: PublishIds,
     /// The keys that it saw, with `dedupe: first`.
     pub(crate) first_keys: PublishIds,
@@ -41,7 +44,7 @@ pub(crate) struct Topic {
 
 impl Topic {
     pub(crate) fn new(number: u32, name: Option<TopicName>, options: TopicOptions) -> Self {
-        Self {
+        let mut topic = Self {
             number,
             name,
             options,
@@ -54,10 +57,13 @@ impl Topic {
             next_subscription: 1,
             keys: Keys::default(),
             groups: Groups::default(),
+            stock: None,
             publish_ids: PublishIds::default(),
             first_keys: PublishIds::default(),
             counts: TopicCounts::default(),
-        }
+        };
+        topic.count_stock();
+        topic
     }
 
     /// Whether what happens to its messages is logged.
@@ -158,6 +164,11 @@ impl Topic {
         }
         for subscription in self.subscriptions.values_mut() {
             subscription.options = subscription.settings.resolve(&self.options);
+        }
+        self.count_stock();
+        let numbers: Vec<u32> = self.subscriptions.keys().copied().collect();
+        for number in numbers {
+            self.count_waiting(number);
         }
     }
 

@@ -65,6 +65,7 @@ impl Work<'_> {
                 .insert(expires_at, Due::Expiry { topic, sequence });
         }
         self.topic.bytes += u64::from(message.bytes);
+        self.topic.restock(sequence);
     }
 
     /// Lets a stored message wait in a subscription, from `until` on.
@@ -95,6 +96,12 @@ impl Work<'_> {
 
     /// Lets a message that is counted in a subscription wait there, from `until` on.
     fn queue(&mut self, number: u32, lane: u8, placed: Placed, until: Option<Timestamp>) {
+        if self.topic.subscription(number).stock.is_some() {
+            let bytes = self.topic.messages.at(placed.sequence).bytes;
+            if let Some(stock) = &mut self.topic.subscription_mut(number).stock {
+                stock.insert(lane, placed.sequence, bytes);
+            }
+        }
         let Some(until) = until else {
             let subscription = self.topic.subscription_mut(number);
             subscription.waiting.insert(lane, placed);
@@ -137,6 +144,7 @@ impl Work<'_> {
             }
         }
         self.unref(sequence, 1);
+        self.topic.restock(sequence);
         true
     }
 
@@ -156,6 +164,7 @@ impl Work<'_> {
             }
         }
         self.unref(sequence, left);
+        self.topic.restock(sequence);
         left
     }
 
@@ -184,6 +193,9 @@ impl Work<'_> {
         };
         debug_assert_eq!(stored.unsettled, 0);
         self.topic.bytes -= u64::from(stored.bytes);
+        if let Some(stock) = &mut self.topic.stock {
+            stock.remove(stored.priority.0, sequence);
+        }
         if stored.key != NO_KEY {
             self.topic.keys.remove(stored.key);
         }
@@ -220,12 +232,14 @@ impl Work<'_> {
     pub(crate) fn depart(&mut self, number: u32, sequence: u64, flight: Flight) {
         let group = self.topic.group_of(sequence);
         let subscription = self.topic.subscription_mut(number);
+        subscription.unstock(flight.lane, sequence);
         let earlier = subscription.flights.insert(sequence, flight);
         debug_assert!(earlier.is_none());
         self.traffic
             .set_deadline(self.index, number, sequence, flight.deadline);
         let at = Whereabouts::Flight(flight);
         self.traffic.join_line(subscription, group, &at);
+        self.topic.restock(sequence);
     }
 
     /// A delivery ends without acknowledgement: the message is available again at its
@@ -246,6 +260,7 @@ impl Work<'_> {
         self.traffic
             .withdraw(self.index, subscription, sequence, nowhere, group);
         self.queue(number, flight.lane, flight.placed, until);
+        self.topic.restock(sequence);
         self.traffic.wake(self.topic.subscription(number).desk);
         true
     }

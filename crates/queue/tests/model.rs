@@ -6,6 +6,7 @@
 mod naive;
 mod support;
 
+use compact_str::CompactString;
 use naive::{Failing, Letter, Model};
 use proptest::{
     prelude::*,
@@ -14,8 +15,8 @@ use proptest::{
 use std::{collections::BTreeMap, fmt, time::Duration};
 use support::World;
 use trunkline_model::{
-    Admin, ConsumerId, Dedupe, ErrorCode, Message, Outcome, Priority, StoredMessage, Timestamp,
-    TopicSettings, When, dead_letter,
+    Admin, ByteSize, ConsumerId, Dedupe, ErrorCode, Message, Outcome, Overflow, Priority,
+    StoredMessage, SubscriptionSettings, Timestamp, TopicSettings, When, dead_letter,
 };
 use trunkline_queue::{Core, Deliver};
 
@@ -48,6 +49,8 @@ enum Step {
     Credit(usize, u32),
     Taken(usize, u64),
     Purge(usize),
+    /// Bounds a subscription, or the topic as 0.
+    Bound(usize, naive::Bound),
     Subscribe(usize),
     Unsubscribe(usize),
     Compact(usize),
@@ -97,6 +100,12 @@ impl fmt::Display for Step {
             Self::Credit(c, credit) => write!(f, "credit{c}:{credit}"),
             Self::Taken(c, bytes) => write!(f, "taken{c}:{bytes}"),
             Self::Purge(s) => write!(f, "purge{s}"),
+            Self::Bound(s, bound) => {
+                let max = |max: Option<u64>| max.map_or("-".to_owned(), |max| max.to_string());
+                let kind = if bound.drops { "drop" } else { "reject" };
+                let (messages, bytes) = (max(bound.messages), max(bound.bytes));
+                write!(f, "bound{s}:{messages}:{bytes}:{kind}")
+            }
             Self::Subscribe(s) => write!(f, "s{s}"),
             Self::Unsubscribe(s) => write!(f, "u{s}"),
             Self::Compact(count) => write!(f, "compact{count}"),
@@ -131,6 +140,16 @@ impl fmt::Debug for History {
         let steps: Vec<_> = self.steps.iter().map(Step::to_string).collect();
         f.write_str(&steps.join(","))
     }
+}
+
+fn bound() -> impl Strategy<Value = naive::Bound> {
+    let messages = prop::option::weighted(0.6, 1u64..9);
+    let bytes = prop::option::weighted(0.3, 1u64..150);
+    (messages, bytes, any::<bool>()).prop_map(|(messages, bytes, drops)| naive::Bound {
+        messages,
+        bytes,
+        drops,
+    })
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -172,6 +191,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => (consumer.clone(), 0..8u32).prop_map(|(c, credit)| Step::Credit(c, credit)),
         4 => (consumer, 0..600u64).prop_map(|(c, bytes)| Step::Taken(c, bytes)),
         2 => (1..4usize).prop_map(Step::Purge),
+        2 => (0..4usize, bound()).prop_map(|(s, bound)| Step::Bound(s, bound)),
         2 => (1..4usize).prop_map(Step::Subscribe),
         1 => (1..4usize).prop_map(Step::Unsubscribe),
         2 => (0..12usize).prop_map(Step::Compact),
@@ -277,6 +297,7 @@ impl Pair {
                 self.model.subscribe(*number);
                 self.world.subscribe(TOPIC, &number.to_string());
             }
+            Step::Bound(number, bound) => self.bound(*number, *bound)?,
             Step::Unsubscribe(number) => self.unsubscribe(*number)?,
             Step::Purge(number) => {
                 self.model.purge(*number);
@@ -371,20 +392,67 @@ impl Pair {
             prop_assert_eq!(code, ErrorCode::InvalidParams);
             return Ok(());
         }
-        let ids = published.unwrap();
-        let mut expected = Vec::new();
-        for message in messages {
-            expected.push(self.model.publish(&naive::Message {
-                key: message.has_key.then_some(message.key),
-                group: message.group,
-                priority: message.priority,
-                bytes: message.bytes.into(),
-                expires: message.ttl.map(|ttl| now + ttl),
-                deliver: (message.delay > 0).then_some(now + message.delay),
-            }));
+        let messages = messages.iter().map(|message| naive::Message {
+            key: message.has_key.then_some(message.key),
+            group: message.group,
+            priority: message.priority,
+            bytes: message.bytes.into(),
+            expires: message.ttl.map(|ttl| now + ttl),
+            deliver: (message.delay > 0).then_some(now + message.delay),
+        });
+        let messages: Vec<_> = messages.collect();
+        if self.model.refuses(&messages) {
+            let code = published.unwrap_err().code();
+            prop_assert_eq!(code, ErrorCode::Overloaded);
+            return Ok(());
         }
+        let ids = published.unwrap();
+        let expected = messages.iter().map(|message| self.model.publish(message));
+        let expected: Vec<_> = expected.collect();
         let sequences: Vec<_> = ids.iter().map(|id| id.sequence).collect();
         prop_assert_eq!(sequences, expected);
+        Ok(())
+    }
+
+    fn bound(&mut self, number: usize, bound: naive::Bound) -> Result<(), TestCaseError> {
+        let overflow = Some(match bound.drops {
+            true => Overflow::DropOldest,
+            false => Overflow::Reject,
+        });
+        let (max_messages, max_bytes) = (bound.messages, bound.bytes.map(ByteSize));
+        let mut clear: Vec<CompactString> = Vec::new();
+        clear.extend(bound.messages.is_none().then(|| "max_messages".into()));
+        clear.extend(bound.bytes.is_none().then(|| "max_bytes".into()));
+        let topic = TOPIC.parse().unwrap();
+        if number == 0 {
+            self.model.set_bound(0, bound);
+            let settings = TopicSettings {
+                max_messages,
+                max_bytes,
+                overflow,
+                ..TopicSettings::default()
+            };
+            let altered = self.world.manage(Admin::Alter {
+                topic,
+                settings,
+                clear,
+            });
+            prop_assert!(altered.is_ok());
+            return Ok(());
+        }
+        let is_there = self.model.set_bound(number, bound);
+        let altered = self.world.manage(Admin::AlterSubscription {
+            topic,
+            subscription: number.to_string().parse().unwrap(),
+            settings: SubscriptionSettings {
+                max_messages,
+                max_bytes,
+                overflow,
+                ..SubscriptionSettings::default()
+            },
+            clear,
+        });
+        prop_assert_eq!(altered.is_ok(), is_there);
         Ok(())
     }
 

@@ -297,18 +297,6 @@ fn a_full_topic_refuses() {
 }
 
 #[test]
-fn what_is_not_offered_yet_is_refused_by_name() {
-    let mut world = World::new();
-    let options = settings(r#"{"overflow": "drop-oldest"}"#);
-    let (code, message) = message_of(world.define("t", options));
-    assert_eq!(code, ErrorCode::Unsupported);
-    assert_eq!(
-        message,
-        "overflow: drop-oldest is not offered by this version; leave it out"
-    );
-}
-
-#[test]
 fn topics_are_declared_once() {
     let mut world = World::new();
     let declared = world.define("t", settings(r#"{"priorities": 3}"#));

@@ -6,6 +6,9 @@
     reason = "a module of one test binary, written like a crate of its own"
 )]
 
+mod bounds;
+
+pub use bounds::Bound;
 use trunkline_model::Dedupe;
 
 /// What a message is in one subscription.
@@ -29,6 +32,7 @@ pub struct Entry {
     pub sequence: u64,
     pub key: Option<u8>,
     pub group: Option<u8>,
+    pub priority: u8,
     pub bytes: u64,
     pub expires: Option<u64>,
     pub lane: u8,
@@ -43,6 +47,7 @@ pub struct Entry {
 pub struct Subscription {
     /// 0 keeps messages while there is no other.
     pub number: usize,
+    pub bound: Bound,
     pub entries: Vec<Entry>,
     pub served: u64,
 }
@@ -127,6 +132,7 @@ pub struct Model {
     pub next_sequence: u64,
     pub subscriptions: Vec<Subscription>,
     pub consumers: Vec<Consumer>,
+    pub bound: Bound,
     /// With `dedupe: first`: keys, when they were stored, as which message.
     pub seen: Vec<(u8, u64, u64)>,
     stamp: u64,
@@ -142,6 +148,7 @@ impl Model {
             letters: Vec::new(),
             dedupe,
             seen: Vec::new(),
+            bound: Bound::default(),
             batch,
             ack_timeout,
             now: 0,
@@ -282,14 +289,20 @@ impl Model {
         sequences
     }
 
+    /// The message that one repeats, if it does.
+    fn repeated(&self, message: &Message) -> Option<u64> {
+        let key = message.key.filter(|_| self.dedupe == Dedupe::First)?;
+        let since = self.now.saturating_sub(DEDUPE_WINDOW);
+        let same = |(k, at, _): &&(u8, u64, u64)| *k == key && *at >= since;
+        self.seen.iter().find(same).map(|(_, _, first)| *first)
+    }
+
     /// Stores a message, unless it repeats one; the sequence of whichever is stored.
     pub fn publish(&mut self, message: &Message) -> u64 {
+        if let Some(first) = self.repeated(message) {
+            return first;
+        }
         if let (Dedupe::First, Some(key)) = (self.dedupe, message.key) {
-            let since = self.now.saturating_sub(DEDUPE_WINDOW);
-            let same = |(k, at, _): &&(u8, u64, u64)| *k == key && *at >= since;
-            if let Some((_, _, first)) = self.seen.iter().find(same) {
-                return *first;
-            }
             self.seen.push((key, self.now, self.next_sequence));
         }
         let sequence = self.next_sequence;
@@ -298,6 +311,7 @@ impl Model {
             let served = self.stamp();
             self.subscriptions.push(Subscription {
                 number: 0,
+                bound: Bound::default(),
                 entries: Vec::new(),
                 served,
             });
@@ -323,6 +337,7 @@ impl Model {
                 sequence,
                 key,
                 group: message.group,
+                priority: message.priority,
                 bytes: message.bytes,
                 expires: message.expires,
                 lane,
@@ -332,6 +347,7 @@ impl Model {
                 state: message.deliver.map_or(State::Waiting, State::Delayed),
             });
         }
+        self.drop_oldest();
         sequence
     }
 
@@ -491,6 +507,7 @@ impl Model {
         let served = self.stamp();
         self.subscriptions.push(Subscription {
             number,
+            bound: Bound::default(),
             entries: kept.unwrap_or_default(),
             served,
         });
