@@ -1,8 +1,9 @@
 //! `topic export` and `topic import`: everything comes back as it was, as often as it is tried.
 
-use crate::setup::{Server, seq, setup, store, text};
+use crate::setup::{Running, Server, seq, setup, store, text};
+use rustix::process::Signal;
 use serde_json::{Value, json};
-use std::fs;
+use std::{fs, io::Write};
 
 /// A message without what an import can't keep: its identity and its time.
 fn content(mut message: Value) -> Value {
@@ -235,4 +236,61 @@ fn a_file_has_its_name_only_once_it_is_complete() {
     let left = fs::read_dir(file.parent().unwrap()).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["kept"]);
+}
+
+#[test]
+fn an_import_goes_on_after_kill_9_and_stores_each_message_once() {
+    let (first, store) = (store(), store());
+    let source = first.serve();
+    source
+        .feed(&["publish", "numbers", "--lines"], seq(3_000).as_bytes())
+        .ok();
+    let export = source.run(&["topic", "export", "numbers"]).ok();
+    let server = store.serve();
+    let address = server.address().to_owned();
+    let (mut import, mut input) = Running::piped(server.command(&["topic", "import", "--retry"]));
+    let half = export.len() / 2;
+    input.write_all(&export.as_bytes()[..half]).unwrap();
+    let published = || {
+        let ran = server.run(&["--json", "topic", "info", "numbers"]);
+        let info: Option<Value> = serde_json::from_str(&ran.out).ok();
+        info.and_then(|info| info["published"].as_u64())
+            .unwrap_or(0)
+    };
+    while published() < 500 {}
+    server.kill();
+    let server = store.serve_at(&address);
+    input.write_all(&export.as_bytes()[half..]).unwrap();
+    drop(input);
+    import.says("imported 3,000 messages");
+    assert!(import.wait().success());
+    // All of them, in order, each once.
+    let stored = messages(&server, "numbers");
+    let numbers = stored
+        .iter()
+        .map(|message| message["payload_text"].as_str());
+    let numbers: Vec<_> = numbers.map(|number| number.unwrap().to_owned()).collect();
+    let expected: Vec<_> = seq(3_000).lines().map(str::to_owned).collect();
+    let first = numbers
+        .iter()
+        .zip(&expected)
+        .position(|(is, was)| is != was);
+    assert!(
+        numbers == expected,
+        "{} messages; the first that differs is number {first:?}; they begin with {:?}",
+        numbers.len(),
+        numbers.first()
+    );
+}
+
+#[test]
+fn ctrl_c_ends_an_import_and_says_how_to_go_on() {
+    let server = setup();
+    let (mut import, mut input) = Running::piped(server.command(&["topic", "import"]));
+    let head = r#"{"trunkline":"topic","version":1,"topic":"t"}"#;
+    input.write_all(format!("{head}\n").as_bytes()).unwrap();
+    while server.run(&["topic", "info", "t"]).code != Some(0) {}
+    import.signal(Signal::INT);
+    import.says("go on later with --skip 0");
+    assert_eq!(import.wait().code(), Some(1));
 }

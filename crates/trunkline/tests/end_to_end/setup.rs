@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::{
     io::{BufRead, BufReader, Read, Write},
     path::{Path, PathBuf},
-    process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio},
     thread,
 };
 use tempfile::TempDir;
@@ -84,8 +84,20 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::null());
+        Self::of(command)
+    }
+
+    /// One that reads what is written, too.
+    pub(crate) fn piped(mut command: Command) -> (Self, ChildStdin) {
+        command.stdin(Stdio::piped());
+        let mut process = Self::of(command);
+        let stdin = process.child.stdin.take().unwrap();
+        (process, stdin)
+    }
+
+    fn of(mut command: Command) -> Self {
         let mut child = command
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
