@@ -94,11 +94,13 @@ pub(crate) struct Session {
     quiet: bool,
 }
 
+/// How many sessions there were.
+static SESSIONS: AtomicU64 = AtomicU64::new(0);
+
 impl Session {
     pub(crate) fn new() -> Self {
-        static LAST: AtomicU64 = AtomicU64::new(0);
         Self {
-            id: LAST.fetch_add(1, Ordering::Relaxed),
+            id: SESSIONS.fetch_add(1, Ordering::Relaxed),
             sequences: BTreeMap::new(),
             numbers: BTreeMap::new(),
             last: None,
@@ -125,8 +127,9 @@ struct Shelf {
     doubtful: BTreeSet<u64>,
     /// Deliveries since the server started: number and attempt.
     seen: BTreeSet<(u64, u32)>,
-    /// The last number of each key whose ack was answered.
-    settled_keys: BTreeMap<String, u64>,
+    /// The last number of each key whose ack was answered, and the first session after that:
+    /// an earlier one may still have an older version unread.
+    settled_keys: BTreeMap<String, (u64, u64)>,
     groups: BTreeMap<String, Lane>,
 }
 
@@ -288,7 +291,7 @@ impl Ledger {
         self.identify(number, arrived.id)?;
         let latest_wins = self.kind.latest_wins();
         let shelf = self.shelves.get_mut(subscription).unwrap();
-        if shelf.settled.contains(&number) {
+        if shelf.settled.contains(&number) && !self.is_stopping {
             return Err(format!("{what}: delivered after its ack was answered"));
         }
         if !shelf.seen.insert((number, arrived.attempt)) {
@@ -318,7 +321,9 @@ impl Ledger {
         }
         if latest_wins {
             let key = arrived.key.as_deref().unwrap_or_default();
-            let last = [session.numbers.get(key), shelf.settled_keys.get(key)];
+            let settled = shelf.settled_keys.get(key);
+            let settled = settled.filter(|(_, since)| session.id >= *since);
+            let last = [session.numbers.get(key), settled.map(|(number, _)| number)];
             if let Some(later) = last.into_iter().flatten().find(|last| **last > number) {
                 return Err(format!("{what}: came after {later}, which replaced it"));
             }
@@ -414,7 +419,7 @@ impl Ledger {
             shelf.settled.insert(*number);
             if let Some(key) = &self.sent[*number as usize].key {
                 let last = shelf.settled_keys.entry(key.clone()).or_default();
-                *last = (*last).max(*number);
+                *last = (*last).max((*number, SESSIONS.load(Ordering::Relaxed)));
             }
         }
         self.sums.settled += numbers.len() as u64;
@@ -656,7 +661,10 @@ mod tests {
         let kind = Kind { keys: 2, ..PLAIN };
         let mut ledger = after(kind, &[0, 1, 0, 0]);
         deliver(&mut ledger, &[(0, 1), (1, 1), (2, 1)]).unwrap();
+        let mut slow = Session::new();
         ledger.settled("s", &[1, 2]);
+        let unread = arrived(&ledger, 0, 3);
+        ledger.delivered("s", &mut slow, &unread).unwrap();
         broken(ledger.emptied("s"), "3 was the latest of Some(\"key-0\")");
         broken(deliver(&mut ledger, &[(0, 2)]), "came after 2");
         deliver(&mut ledger, &[(3, 1)]).unwrap();

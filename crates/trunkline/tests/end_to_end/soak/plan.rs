@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Kills of the short soak, which is one of the tests.
-const KILLS: u64 = 10;
+const KILLS: u64 = 6;
 const SEED: u64 = 7;
 
 /// How long, and which.
