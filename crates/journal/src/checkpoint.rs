@@ -106,6 +106,22 @@ pub(crate) fn load(
     None
 }
 
+/// How many checkpoints are whole, and what is wrong with the others.
+pub(crate) fn verify(disk: &dyn Disk, directory: &Directory) -> (usize, Vec<String>) {
+    let mut bad = Vec::new();
+    let journal_id = directory.journal_id().unwrap_or_default();
+    for file in &directory.checkpoints {
+        let fault = match read(disk, file) {
+            Ok(bytes) => Checkpoint::decode(file.number, journal_id, bytes.bytes())
+                .err()
+                .map(|fault| fault.to_string()),
+            Err(error) => Some(error.to_string()),
+        };
+        bad.extend(fault.map(|fault| format!("{}: {fault}", file.name())));
+    }
+    (directory.checkpoints.len() - bad.len(), bad)
+}
+
 fn read(disk: &dyn Disk, file: &CheckpointFile) -> io::Result<Aligned> {
     let too_long = || io::Error::from(io::ErrorKind::FileTooLarge);
     let len = usize::try_from(file.bytes).map_err(|_| too_long())?;

@@ -40,7 +40,7 @@ pub enum OpenError {
     },
     /// A part of the log that was durable isn't there, or isn't what was written.
     #[error(
-        "{directory}/{file} is damaged at offset {offset} (record {lsn}): {what}. Nothing was changed. Look at it with: {command}"
+        "{directory}/{file} is damaged at offset {offset} (record {lsn}): {what}. Nothing was changed. Look at it with: {command}; what is intact is taken over by: trunkline journal repair {directory}"
     )]
     Damaged {
         /// The directory.
@@ -57,7 +57,9 @@ pub enum OpenError {
         command: String,
     },
     /// A segment's header is damaged, or the segment belongs elsewhere.
-    #[error("{directory}/{file} is not usable: {what}. Nothing was changed")]
+    #[error(
+        "{directory}/{file} is not usable: {what}. Nothing was changed. What is intact is taken over by: trunkline journal repair {directory}"
+    )]
     BadSegment {
         /// The directory.
         directory: String,
@@ -78,7 +80,7 @@ pub enum OpenError {
     },
     /// A segment file is missing between others.
     #[error(
-        "{directory}/{file} is missing, though there are older and newer segments. Nothing was changed"
+        "{directory}/{file} is missing, though there are older and newer segments. Nothing was changed. Put it back; if it is lost, what is left is taken over by: trunkline journal repair {directory}"
     )]
     Missing {
         /// The directory.

@@ -41,6 +41,10 @@ pub struct VerifyReport {
     pub segments: Vec<SegmentReport>,
     /// Files that wait to be used again.
     pub free_files: usize,
+    /// Checkpoints that are whole.
+    pub checkpoints: usize,
+    /// Checkpoints that are not, each with what is wrong with it. They do no harm: a start ignores them and reads more of the log.
+    pub bad_checkpoints: Vec<String>,
 }
 
 struct VerifyVisit<'a> {
@@ -108,7 +112,10 @@ pub fn verify(
     } else {
         recover(disk, &directory, None, &mut visit)?.report
     };
+    let (whole, bad_checkpoints) = crate::checkpoint::verify(disk, &directory);
     Ok(VerifyReport {
+        checkpoints: whole,
+        bad_checkpoints,
         recovery,
         segments: visit.segments.into_values().collect(),
         free_files: directory.free.len(),
@@ -314,7 +321,7 @@ fn dump_batch(
 }
 
 /// Locks a journal's directory, but leaves no lock file in one that has none (a copy, say), and reads where it may not write.
-fn lock_if_there(disk: &dyn Disk) -> Result<Option<LockGuard>, OpenError> {
+pub(crate) fn lock_if_there(disk: &dyn Disk) -> Result<Option<LockGuard>, OpenError> {
     let there = disk
         .list()
         .map_err(|cause| io_error(disk, "", cause))?

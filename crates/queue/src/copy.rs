@@ -9,7 +9,7 @@ use crate::{
         Attempt, Backlog, Parts, Placement, PutPlace, RememberedId, Subscribe, encode_copy,
         encode_remember, kind,
     },
-    subscription::{Flight, Whereabouts},
+    subscription::{Flight, Subscription, Whereabouts},
     topic::Topic,
 };
 use smallvec::SmallVec;
@@ -196,6 +196,23 @@ fn log_absence(
     }
 }
 
+/// Logs a subscription, unless it is the backlog or not defined yet.
+pub(crate) fn log_subscription(topic: &Topic, subscription: &Subscription, out: &mut Effects) {
+    let Some(name) = subscription.name.clone() else {
+        return;
+    };
+    let subscribe = Subscribe {
+        topic: topic.number,
+        subscription: subscription.number,
+        name,
+        settings: subscription.settings.clone(),
+        backlog: Backlog::Untouched,
+        counts: subscription.counts,
+    };
+    out.log
+        .push(kind::SUBSCRIBE, |bytes| subscribe.encode(bytes));
+}
+
 /// Logs what is left of a topic's definitions; false if that is more than fits.
 fn define_topic(topic: &Topic, part: &mut Part, full: usize, out: &mut Effects) -> bool {
     if *part == Part::Options {
@@ -207,23 +224,11 @@ fn define_topic(topic: &Topic, part: &mut Part, full: usize, out: &mut Effects) 
     }
     if let Part::Subscriptions(from) = *part {
         for (number, subscription) in topic.subscriptions.range(from..) {
-            let Some(name) = subscription.name.clone() else {
-                continue;
-            };
-            if !has_room(full, out) {
+            if subscription.name.is_some() && !has_room(full, out) {
                 *part = Part::Subscriptions(*number);
                 return false;
             }
-            let subscribe = Subscribe {
-                topic: topic.number,
-                subscription: subscription.number,
-                name,
-                settings: subscription.settings.clone(),
-                backlog: Backlog::Untouched,
-                counts: subscription.counts,
-            };
-            out.log
-                .push(kind::SUBSCRIBE, |bytes| subscribe.encode(bytes));
+            log_subscription(topic, subscription, out);
         }
         *part = Part::PublishIds(0);
     }

@@ -15,6 +15,12 @@ impl Core {
         Ok(self.info_of(name, topic))
     }
 
+    /// Numbers and names of all topics that are defined.
+    pub fn topic_names(&self) -> impl Iterator<Item = (u32, String)> {
+        let topics = self.topics.iter();
+        topics.filter_map(|(_, topic)| Some((topic.number, topic.name.as_ref()?.to_string())))
+    }
+
     /// Up to `limit` topics by name, those after a name, without Trunkline's own.
     pub fn list(&self, after: Option<&TopicName>, limit: usize) -> Vec<TopicInfo> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);

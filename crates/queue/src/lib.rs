@@ -37,6 +37,7 @@ mod leaving;
 mod lines;
 mod messages;
 mod moves;
+mod orphans;
 mod peek;
 mod publish;
 mod publish_ids;

@@ -20,7 +20,7 @@ pub enum OpenError {
     /// There are messages of topics or subscriptions that are not defined: the segments
     /// with their definitions are gone.
     #[error(
-        "damaged: the start of the log in {directory} is missing, and with it the definitions that {messages} messages belong to. Put back the segment files that were moved away, or run: trunkline journal verify {directory}"
+        "damaged: the start of the log in {directory} is missing, and with it the definitions that {messages} messages belong to. Put back the segment files that were moved away, or take over what is left with: trunkline journal repair {directory}"
     )]
     Orphaned {
         /// The directory.
@@ -30,7 +30,7 @@ pub enum OpenError {
     },
     /// Messages are waiting whose segments are gone.
     #[error(
-        "damaged: the oldest segments in {directory} are missing, and with them {messages} messages that wait. Put back the segment files that were moved away"
+        "damaged: the oldest segments in {directory} are missing, and with them {messages} messages that wait. Put back the segment files that were moved away, or take over what is left with: trunkline journal repair {directory}"
     )]
     Lost {
         /// The directory.

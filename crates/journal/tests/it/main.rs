@@ -12,5 +12,6 @@ mod long_log;
 mod offline;
 mod real;
 mod roundtrip;
+mod salvage;
 mod scan;
 mod snapshot;

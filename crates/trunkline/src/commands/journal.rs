@@ -1,3 +1,4 @@
+use super::repair::repair;
 use crate::{args::JournalCommand, context::Context, failure::Failure, output::Output, text};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
@@ -12,10 +13,13 @@ pub(crate) fn journal(context: &Context, command: &JournalCommand) -> Result<(),
     match command {
         JournalCommand::Verify { dir } => check(context.output, dir),
         JournalCommand::Dump { dir } => print(context.output, dir),
+        JournalCommand::Repair { dir, into, dry_run } => {
+            repair(context.output, dir, into.as_deref(), *dry_run)
+        }
     }
 }
 
-fn open(dir: &Path) -> Result<RealDisk, Failure> {
+pub(super) fn open(dir: &Path) -> Result<RealDisk, Failure> {
     RealDisk::existing(dir).map_err(|error| Failure::usage(format!("{}: {error}", dir.display())))
 }
 
@@ -70,7 +74,8 @@ fn verified(report: &VerifyReport) -> Value {
     json!({
         "ok": true, "first_lsn": first_lsn.0, "last_lsn": last_lsn.0, "records": records,
         "clean": clean, "torn": report.recovery.torn.is_some(), "segments": segments,
-        "free_files": report.free_files,
+        "free_files": report.free_files, "checkpoints": report.checkpoints,
+        "bad_checkpoints": report.bad_checkpoints,
     })
 }
 
@@ -93,6 +98,12 @@ fn verified_text(dir: &Path, report: &VerifyReport) -> String {
             said,
             "a crash left an unfinished end at offset {} of {}; the next start cuts it off",
             torn.offset, torn.file
+        );
+    }
+    for bad in &report.bad_checkpoints {
+        let _ = writeln!(
+            said,
+            "{bad}. It is a checkpoint, and the log says the same: a start ignores it, and it may be removed"
         );
     }
     said
@@ -253,13 +264,13 @@ fn described(kind: u8, payload: &[u8]) -> String {
     }
 }
 
-fn progress_bar() -> ProgressBar {
+pub(super) fn progress_bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{wide_bar} {bytes}/{total_bytes} {eta}")
         .expect("the template is right");
     ProgressBar::new(0).with_style(style)
 }
 
-fn show(bar: &ProgressBar, done: u64, total: u64) {
+pub(super) fn show(bar: &ProgressBar, done: u64, total: u64) {
     bar.set_length(total);
     bar.set_position(done);
 }

@@ -15,6 +15,7 @@ mod journal;
 mod man;
 mod options;
 mod publish;
+mod repair;
 mod restore;
 mod serve;
 mod subscription;

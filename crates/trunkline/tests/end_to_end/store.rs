@@ -92,6 +92,52 @@ fn a_damaged_segment_is_refused_with_file_and_offset() {
     assert!(dumped.contains("damaged at "), "{dumped}");
 }
 
+#[test]
+fn what_is_intact_in_a_damaged_store_is_taken_over() {
+    let store = store();
+    let server = store.serve();
+    server.run(&["subscription", "add", "t", "s"]).ok();
+    for payload in ["before", "the one that will be damaged", "after"] {
+        server.run(&["publish", "t", payload]).ok();
+    }
+    server.kill();
+    let segment = damage(&store.path(), b"the one that will be damaged");
+    let damaged = fs::read(store.path().join(&segment)).unwrap();
+
+    let repair = |args: &[&str]| {
+        let dir = store.path();
+        run(
+            trunkline(&[&["journal", "repair", text(&dir)], args].concat()),
+            b"",
+        )
+    };
+    let told = repair(&["--dry-run"]).ok();
+    assert!(
+        told.contains("1 record (") && told.contains("nothing was written"),
+        "{told}"
+    );
+    assert!(told.contains("t: 1 message published"), "{told}");
+    let mut repaired = store.path().into_os_string();
+    repaired.push(".repaired");
+    let repaired = Path::new(&repaired).to_path_buf();
+    assert!(!repaired.exists());
+    let told = repair(&[]).ok();
+    assert!(told.contains(text(&repaired)), "{told}");
+    repair(&[]).fails(2, "it is there already");
+    let unchanged = fs::read(store.path().join(&segment)).unwrap();
+    assert!(unchanged == damaged, "the damaged store is as it was");
+
+    fs::rename(store.path(), store.path().with_extension("damaged")).unwrap();
+    fs::rename(&repaired, store.path()).unwrap();
+    let journal = |verb| run(trunkline(&["journal", verb, text(&store.path())]), b"");
+    assert!(journal("verify").ok().contains("stopped cleanly"));
+    let server = store.serve();
+    let found = server
+        .run(&["consume", "t", "--subscription", "s", "--count", "2"])
+        .ok();
+    assert_eq!(found, "before\nafter\n");
+}
+
 /// Flips one bit of `needle` in the segment that has it; that file's name.
 fn damage(data: &Path, needle: &[u8]) -> String {
     for entry in fs::read_dir(data).unwrap() {
