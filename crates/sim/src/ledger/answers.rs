@@ -88,8 +88,13 @@ impl Ledger {
                     self.messages[number].stored = Stored::Repeats(first);
                     return Ok(());
                 }
+                // With a publish id or a key it may be an earlier one's.
                 _ if self.messages[number].stored == Stored::Dropped => {
-                    return self.identify(number, id);
+                    let sent = &self.messages[number];
+                    return match sent.publish_id.is_none() && sent.key.is_none() {
+                        true => self.identify(number, id),
+                        false => Ok(()),
+                    };
                 }
                 _ => return Ok(()),
             },

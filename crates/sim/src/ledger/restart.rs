@@ -163,7 +163,7 @@ impl Ledger {
     }
 
     /// A batch is there as a whole or not at all, judged by messages that nobody touched.
-    pub(crate) fn compare_batches(&self, found: &Found) -> Checked {
+    pub(crate) fn compare_batches(&mut self, found: &Found) -> Checked {
         let tokens: BTreeMap<u64, usize> = found
             .present
             .iter()
@@ -177,6 +177,7 @@ impl Ledger {
                     "m{message} is not there, and m{other} of the same batch is"
                 );
             }
+            self.messages[*message].stored = Stored::No;
         }
         Ok(())
     }

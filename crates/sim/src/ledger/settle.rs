@@ -259,7 +259,9 @@ impl Ledger {
                 .flat_map(|s| s.standings.values_mut())
             {
                 standing.is_exact &= !times_out;
-                if let (true, Place::Waiting { .. }) = (times_out, standing.place) {
+                let is_unseen =
+                    !matches!(standing.place, Place::Held { .. } | Place::Delayed { .. });
+                if times_out && is_unseen {
                     standing.place = Place::Unsure;
                     standing.delay = standing.delay.max(waits);
                 }
