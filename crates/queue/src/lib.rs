@@ -1,6 +1,6 @@
 //! The topic state machine: positions, priorities, subscriptions, competing consumers,
-//! deduplication, publish ids, expiry, delays, ack time-outs, retries and dead letters
-//! (DESIGN.md §4).
+//! groups, bounds, deduplication, publish ids, expiry, delays, ack time-outs, retries and dead
+//! letters (DESIGN.md §4).
 //!
 //! A [`Core`] holds all topics of a store. It takes commands and *now* and returns
 //! [`Effects`]: records to log, bodies to keep or free, deliveries to make. Replaying the
@@ -11,8 +11,9 @@
 //! hash table. After [`Core::check`] says yes, [`Core::apply`] cannot fail.
 //!
 //! Start reading at [`Core`], then `topic`, `messages` and `subscription` (the state), `publish`,
-//! `apply` and `pump` (what happens to it), `leaving` and `dead_letter` (how it is given up), `record` (what is remembered of it). [`Core::save`]
-//! and [`Core::load`] are the same memory in one piece.
+//! `apply` and `pump` (what happens to it), `lines` (what of a group waits for what), `room` (what
+//! goes when something is full), `leaving` and `dead_letter` (how it is given up), `record` (what
+//! is remembered of it). [`Core::save`] and [`Core::load`] are the same memory in one piece.
 
 mod admin;
 mod alter;
