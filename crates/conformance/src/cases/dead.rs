@@ -8,8 +8,8 @@ use crate::{
 };
 use std::time::Duration;
 use trunkline_model::{
-    Admin, ErrorCode, Headers, Message, MessageFilter, Outcome, PeekFrom, Priority, RedriveEdit,
-    RedriveTo, Redriven, Span, TopicName, TopicSettings, When, dead_letter,
+    Admin, ConsumeSpec, ErrorCode, Headers, Message, MessageFilter, Outcome, PeekFrom, Priority,
+    RedriveEdit, RedriveTo, Redriven, Span, TopicName, TopicSettings, When, dead_letter,
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -22,6 +22,11 @@ pub(super) const CASES: &[Case] = &[
         "after its last attempt a message is a dead letter",
         [DEAD_LETTER, ATTEMPTS, ACK_TIMEOUT],
         exhausted
+    ),
+    case!(
+        "many messages given up at once arrive in their order",
+        [DEAD_LETTER],
+        many_at_once
     ),
     case!(
         "without a topic for dead letters they are dropped and counted",
@@ -145,6 +150,25 @@ async fn exhausted(lab: Lab) {
     assert_eq!(header(headers, dead_letter::ATTEMPTS), "3");
     let (first, last) = (dead_letter::FIRST_AT, dead_letter::LAST_AT);
     assert!(header(headers, first) < header(headers, last));
+}
+
+async fn many_at_once(lab: Lab) {
+    let (topic, grave) = topics(&lab, TopicSettings::default()).await;
+    let wide = |topic| ConsumeSpec {
+        credit: 1_000,
+        ..spec(&[(topic, "s")])
+    };
+    let taker = lab.consume(wide(&topic)).await;
+    let sent: Vec<String> = (0..500).map(|n| n.to_string()).collect();
+    let messages = sent.iter().map(|text| message(text)).collect();
+    lab.done(publish(&topic, messages)).await;
+    let tags = tags(&taker.take(sent.len()).await);
+    lab.done(nack(taker.id(), &tags, false)).await;
+    let undertaker = lab.consume(wide(&grave)).await;
+    let letters = undertaker.take(sent.len()).await;
+    assert_eq!(texts(&letters), sent);
+    let info = lab.inspect(&topic).await;
+    assert_eq!((info.dead, info.messages), (500, 0));
 }
 
 async fn dropped(lab: Lab) {
