@@ -96,14 +96,18 @@ impl Work<'_> {
 
     /// Lets a message that is counted in a subscription wait there, from `until` on.
     fn queue(&mut self, number: u32, lane: u8, placed: Placed, until: Option<Timestamp>) {
-        if self.topic.subscription(number).stock.is_some() {
-            let bytes = self.topic.messages.at(placed.sequence).bytes;
-            if let Some(stock) = &mut self.topic.subscription_mut(number).stock {
-                stock.insert(lane, placed.sequence, bytes);
-            }
+        let Topic {
+            subscriptions,
+            messages,
+            ..
+        } = &mut *self.topic;
+        let subscription = subscriptions.get_mut(&number);
+        let subscription = subscription.expect("the caller holds the number of a live one");
+        if let Some(stock) = &mut subscription.stock {
+            let bytes = messages.at(placed.sequence).bytes;
+            stock.insert(lane, placed.sequence, bytes);
         }
         let Some(until) = until else {
-            let subscription = self.topic.subscription_mut(number);
             subscription.waiting.insert(lane, placed);
             self.traffic.wake(subscription.desk);
             return;
