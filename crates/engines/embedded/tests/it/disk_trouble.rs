@@ -326,7 +326,7 @@ fn messages_whose_topic_was_never_defined_are_not_dropped() {
     let error = Bench::try_open(config(&killed)).err();
     let text = error.expect("it is refused").to_string();
     assert!(
-        text.contains("6 messages") && text.contains("trunkline journal verify"),
+        text.contains("6 messages") && text.contains("trunkline journal repair"),
         "{text}"
     );
     // A checkpoint knows what was in it.
