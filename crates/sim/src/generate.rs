@@ -3,6 +3,7 @@
 use crate::{
     op::{Consume, Mask, Op, Publish},
     rng::Rng,
+    world::grave_name,
 };
 use std::time::Duration;
 use trunkline_model::{Dedupe, Durability, Retry, Span, TopicSettings, Unsubscribed};
@@ -27,6 +28,8 @@ struct Climate {
     fills: bool,
     /// One of so many publishes has a group.
     groups: u64,
+    /// Whether what is given up goes to a topic for dead letters.
+    buries: bool,
     /// Whether somebody sets the clock.
     jumps: bool,
 }
@@ -51,6 +54,11 @@ const TABLE: &[(u64, Make)] = &[
         Op::Return(slot(rng, climate), mask(rng), delay)
     }),
     (3, |rng, climate| Op::Reject(slot(rng, climate), mask(rng))),
+    (3, |rng, climate| match climate.buries {
+        true if rng.once_in(2) => Op::LookAtGrave(0),
+        true => Op::Reject(slot(rng, climate), mask(rng)),
+        false => Op::Step,
+    }),
     (3, |rng, climate| {
         Op::Extend(slot(rng, climate), mask(rng), rng.within(1, 4_000))
     }),
@@ -66,7 +74,7 @@ const TABLE: &[(u64, Make)] = &[
     }),
     (3, |rng, climate| {
         let topic = topic(rng, climate);
-        define(rng, topic)
+        define(rng, climate, topic)
     }),
     (5, |rng, climate| {
         let from = rng.pick(&[None, None, Some(true), Some(false)]);
@@ -104,11 +112,15 @@ pub fn history(seed: u64) -> Vec<Op> {
         fills: rng.once_in(4),
         groups: rng.pick(&[2, 6, 1_000, 1_000]),
         jumps: rng.once_in(3),
+        buries: rng.once_in(3),
     };
     let length = rng.within(LENGTH.0, LENGTH.1);
     let mut ops = Vec::new();
+    if climate.buries {
+        ops.push(Op::Grave(0));
+    }
     for number in 0..climate.topics as u8 {
-        ops.push(define(&mut rng, number));
+        ops.push(define(&mut rng, &climate, number));
         ops.push(Op::Subscribe(number, 0, None));
     }
     let total: u64 = TABLE.iter().map(|(weight, _)| weight).sum();
@@ -201,7 +213,13 @@ fn jump(rng: &mut Rng, climate: &Climate) -> Op {
     }
 }
 
-fn define(rng: &mut Rng, topic: u8) -> Op {
+fn define(rng: &mut Rng, climate: &Climate, topic: u8) -> Op {
+    let buries = climate.buries && !rng.once_in(4);
+    let gives_up = if buries {
+        rng.once_in(2)
+    } else {
+        rng.once_in(8)
+    };
     let span = |ms| Some(Span(Duration::from_millis(ms)));
     let durabilities = [
         None,
@@ -235,6 +253,9 @@ fn define(rng: &mut Rng, topic: u8) -> Op {
             Some(Unsubscribed::Drop),
             Some(Unsubscribed::Reject),
         ]),
+        max_attempts: gives_up.then(|| rng.within(1, 4) as u32),
+        dead_letter: buries.then(|| grave_name(0)),
+        dead_letter_expired: (buries && rng.once_in(2)).then_some(true),
         ..TopicSettings::default()
     };
     Op::Topic(topic, Box::new(settings))

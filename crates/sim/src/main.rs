@@ -102,10 +102,11 @@ fn summary(seeds: u64, tally: Tally) -> String {
         published,
         delivered,
         starts,
+        buried,
         freed,
     } = tally;
     format!(
-        "{seeds} seeds kept every promise: {operations} operations, {published} messages, {delivered} deliveries, {starts} starts, {freed} segments freed"
+        "{seeds} seeds kept every promise: {operations} operations, {published} messages, {delivered} deliveries, {buried} dead letters, {starts} starts, {freed} segments freed"
     )
 }
 

@@ -9,6 +9,10 @@ use trunkline_model::TopicSettings;
 pub enum Op {
     /// Makes a topic.
     Topic(u8, Box<TopicSettings>),
+    /// Makes a topic for dead letters, `d0`.
+    Grave(u8),
+    /// Looks at a topic for dead letters.
+    LookAtGrave(u8),
     /// Changes options of a topic.
     Alter(u8, Box<TopicSettings>),
     /// Removes a topic.

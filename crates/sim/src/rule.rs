@@ -31,6 +31,8 @@ pub enum Rule {
     Bound,
     /// What an answer says is what was done.
     Answers,
+    /// What a subscription gives up is in the topic for dead letters once, as it was.
+    Letters,
     /// A batch is there as a whole or not at all.
     Atomic,
     /// Topics and subscriptions are there if and only if they were made and not removed.
@@ -66,6 +68,7 @@ impl Rule {
             Self::PublishId => "a publish id stands for one message",
             Self::Bound => "a full topic refuses, and only a full one",
             Self::Answers => "an answer says what was done",
+            Self::Letters => "a dead letter comes once, and then its message doesn't",
             Self::Atomic => "a batch is there as a whole or not at all",
             Self::Definitions => "topics and subscriptions stay as they were made",
             Self::Opens => "the store opens again",

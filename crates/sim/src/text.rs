@@ -17,6 +17,8 @@ impl fmt::Display for Op {
                 write!(f, "topic t{topic}")?;
                 write_settings(f, settings)
             }
+            Op::Grave(grave) => write!(f, "grave d{grave}"),
+            Op::LookAtGrave(grave) => write!(f, "look d{grave}"),
             Op::Alter(topic, settings) => {
                 write!(f, "alter t{topic}")?;
                 write_settings(f, settings)
@@ -197,6 +199,8 @@ fn read(words: &mut Words<'_>) -> Option<Op> {
             tick: !words.flag("unnoticed"),
         },
         "jump" => Op::Jump(words.next()?.parse().ok()?),
+        "grave" => Op::Grave(number(words.next()?, 'd')?),
+        "look" if words.peek()?.starts_with('d') => Op::LookAtGrave(number(words.next()?, 'd')?),
         "look" => {
             let (topic, sub) = words.source()?;
             Op::Look(topic, sub)
@@ -317,6 +321,9 @@ mod tests {
             "topic t1 ack_timeout=2s dedupe=latest max_messages=40 priorities=3",
             "topic t1 retry={\"max\":\"2s\",\"min\":\"1s\"}",
             "alter t1 ttl=1s",
+            "topic t1 dead_letter=d0 dead_letter_expired=true max_attempts=3",
+            "grave d0",
+            "look d0",
             "delete t3",
             "subscribe t0/s1",
             "subscribe t0/s1 from=all",

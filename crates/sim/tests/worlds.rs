@@ -60,6 +60,18 @@ fn a_lying_disk_is_found_out() {
     );
 }
 
+/// A dead letter that isn't where it should be is missed.
+#[test]
+fn a_hidden_dead_letter_is_found_out() {
+    let story = "grave d0\ntopic t0 dead_letter=d0\nsubscribe t0/s0\npublish t0 1x10\n\
+                 consume c0 t0/s0 credit=1\nsettle\nreject c0 1\nsettle\nlook d0\nkill";
+    let history = read_history(story).unwrap();
+    let (tally, _) = run(&history, Flaw::None, Transcript::default()).unwrap();
+    assert_eq!(tally.buried, 1);
+    let failure = run(&history, Flaw::HiddenLetter, Transcript::default()).unwrap_err();
+    assert_eq!(failure.violation.rule, Rule::Lost);
+}
+
 /// A ledger that forgets that something was acknowledged finds it missing.
 #[test]
 fn a_forgotten_acknowledgement_is_found_out() {

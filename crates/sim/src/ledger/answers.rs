@@ -167,7 +167,8 @@ impl Ledger {
             .get(&name)
             .and_then(|topic| topic.options.max_messages);
         // What is over counts until somebody notices.
-        let possible = self.stored(name, |_, standing| !standing.is_gone());
+        let possible =
+            self.stored(name, |_, standing| !standing.is_gone()) + self.unseen_letters(name);
         hold!(
             max.is_some_and(|max| possible + count > max),
             Bound,

@@ -139,6 +139,7 @@ impl Ledger {
             shown.insert(self.recognise(name, &peeked.message)?, peeked);
         }
         self.check_replaced(name, place, &shown.keys().copied().collect())?;
+        let attempts: Vec<(usize, u32)> = shown.iter().map(|(n, p)| (*n, p.attempts)).collect();
         let topic = self.topics.get_mut(&name);
         let Some(sub) = topic.and_then(|topic| topic.subs.get_mut(&place)) else {
             return Ok(());
@@ -190,6 +191,9 @@ impl Ledger {
                 || messages[*number].is_over(now)
                 || standing.owed == Owed::Certainly
         });
+        for (number, attempts) in attempts {
+            self.is_back(name, place, number, attempts);
+        }
         Ok(())
     }
 

@@ -34,6 +34,7 @@ impl Ledger {
 
     pub(super) fn carry_out(&mut self, defining: &Defining, moment: Moment) {
         match defining {
+            Defining::Grave(grave) => self.make_grave(*grave),
             Defining::Topic(name, options) => self.make_topic(*name, options),
             Defining::Alter(name, options) => {
                 if let Some(topic) = self.topics.get_mut(name) {
@@ -41,14 +42,21 @@ impl Ledger {
                     topic.bound = topic.bound.max(options.max_messages);
                 }
             }
-            Defining::Delete(name) => drop(self.topics.remove(name)),
+            Defining::Delete(name) => {
+                self.acquit_all(*name, None);
+                self.topics.remove(name);
+            }
             Defining::Subscribe(topic, sub, from) => self.make_sub(*topic, *sub, *from, moment),
             Defining::Unsubscribe(topic, sub) => {
+                self.acquit_all(*topic, Some(*sub));
                 if let Some(topic) = self.topics.get_mut(topic) {
                     topic.subs.remove(sub);
                 }
             }
-            Defining::Purge(topic, sub) => self.purge(*topic, *sub, moment),
+            Defining::Purge(topic, sub) => {
+                self.purge(*topic, *sub, moment);
+                self.acquit_all(*topic, *sub);
+            }
         }
     }
 
@@ -76,6 +84,13 @@ impl Ledger {
         }
         let is_first = !topic.has_subscriptions();
         let kept = topic.subs.remove(&KEPT);
+        for letter in self
+            .letters
+            .iter_mut()
+            .filter(|((message, place), _)| *place == KEPT && self.messages[*message].topic == name)
+        {
+            letter.1.acquit();
+        }
         let standings = match (from.unwrap_or(is_first), kept) {
             (true, Some(kept)) => kept.standings,
             (true, None) => {
@@ -87,7 +102,7 @@ impl Ledger {
                     if delay.is_some() {
                         standing.place = Place::Unsure;
                     }
-                    if owed != Owed::Certainly {
+                    if owed != Owed::Certainly || self.messages[message].is_over(self.now) {
                         (standing.owed, standing.place) = (Owed::Perhaps, Place::Unsure);
                     }
                     standing
@@ -114,6 +129,7 @@ impl Ledger {
             is_auto: false,
         };
         topic.subs.insert(number, sub);
+        self.begin_again(name, number);
     }
 
     /// What waited is gone; what is with a consumer, or on its way to one, stays.

@@ -48,6 +48,7 @@ impl Ledger {
             Some(group) => self.check_group(slot, (topic, sub), (number, group), &what)?,
         }
         self.note_given(slot, topic, sub, number);
+        self.acquit(number, sub);
         let moment = self.moment;
         let (synced, is_short) = (self.synced, self.is_short);
         let timeout = self
@@ -57,6 +58,7 @@ impl Ledger {
             .unwrap_or_default();
         let held = Held {
             tag: delivery.tag.0,
+            attempt: delivery.attempt,
             message: number,
             topic,
             sub,
@@ -190,6 +192,12 @@ impl Ledger {
         let Some(standing) = self.standing(topic, sub, number) else {
             return Ok(());
         };
+        let max = self.limits(topic, sub).max_attempts;
+        hold!(
+            max == 0 || attempt <= max,
+            Attempts,
+            "{what} says attempt {attempt} of {max}"
+        );
         match standing.is_exact {
             true => hold!(
                 attempt == standing.attempt + 1,

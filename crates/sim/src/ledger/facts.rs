@@ -45,6 +45,8 @@ pub(crate) struct Sent {
     pub(crate) id: Option<MessageId>,
     pub(crate) stored: Stored,
     pub(crate) is_confirmed: bool,
+    /// Its topic is in memory.
+    pub(crate) is_memory: bool,
 }
 
 impl Sent {
@@ -220,6 +222,7 @@ impl Topic {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Held {
     pub(crate) tag: u64,
+    pub(crate) attempt: u32,
     pub(crate) message: usize,
     pub(crate) topic: u8,
     pub(crate) sub: u8,
@@ -261,6 +264,7 @@ pub(crate) enum Promise {
 /// A definition that is under way.
 #[derive(Clone, Debug)]
 pub(crate) enum Defining {
+    Grave(u8),
     Topic(u8, Box<TopicOptions>),
     Alter(u8, Box<TopicOptions>),
     Delete(u8),

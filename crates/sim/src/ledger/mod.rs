@@ -8,6 +8,7 @@ mod audit;
 mod define;
 mod deliver;
 mod facts;
+mod letters;
 mod publish;
 mod restart;
 mod settle;
@@ -23,6 +24,7 @@ use crate::{
     rule::{Checked, Violation, hold},
 };
 use facts::{Consumer, Moment, Owed, Place, Promise, Sent, Standing, Topic};
+use letters::Letters;
 use std::{collections::BTreeMap, time::Duration};
 use trunkline_model::{MessageId, Timestamp, TopicOptions, TopicSettings};
 
@@ -62,6 +64,9 @@ pub struct Ledger {
     promises: BTreeMap<u64, Promise>,
     consumers: BTreeMap<u8, Consumer>,
     defining: Option<(Moment, Defining)>,
+    letters: Letters,
+    /// Topics for dead letters, and their numbers.
+    graves: BTreeMap<u8, Option<u32>>,
     /// A planted mistake: acknowledgements are forgotten, so that the checks must fail.
     forgets_acks: bool,
 }
@@ -80,6 +85,7 @@ impl Ledger {
     pub(crate) fn happens(&mut self, now: Timestamp) {
         self.moment += 1;
         self.now = now;
+        self.expire();
     }
 
     pub(crate) fn set_short(&mut self, is_short: bool) {

@@ -2,7 +2,7 @@
 
 use super::{
     Ledger,
-    facts::{KEPT, Owed, Place, Promise, Sent, Standing, Stored, Sub, Why},
+    facts::{KEPT, Owed, Place, Promise, Sent, Standing, Stored, Sub, Topic, Why},
 };
 use crate::op::Publish;
 use std::time::Duration;
@@ -84,6 +84,7 @@ impl Ledger {
             id: None,
             stored: Stored::Taken,
             is_confirmed: false,
+            is_memory: topic.is_some_and(Topic::is_memory),
         }
     }
 
@@ -114,12 +115,15 @@ impl Ledger {
             topic.subs.entry(KEPT).or_insert_with(Sub::default);
         }
         let key = draft.key.filter(|_| topic.options.dedupe == Dedupe::Latest);
-        for sub in topic.subs.values_mut() {
+        for (place, sub) in &mut topic.subs {
             let mut position = Some((draft.priority, number as u64));
-            for (older, standing) in &mut sub.standings {
-                let older = &self.messages[*older];
+            for (before, standing) in &mut sub.standings {
+                let older = &self.messages[*before];
                 if key.is_none() || older.key != key || standing.is_gone() {
                     continue;
+                }
+                if let Some(letter) = self.letters.get_mut(&(*before, *place)) {
+                    letter.acquit();
                 }
                 // It may have been settled on its way.
                 let is_settled = sub.is_auto && !self.is_calm && older.moment != moment;

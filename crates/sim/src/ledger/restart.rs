@@ -7,7 +7,7 @@ use super::{
     facts::{Defining, Moment, Owed, Stored},
 };
 use crate::rule::{Checked, hold};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use trunkline_model::TopicInfo;
 
 /// How an engine ended, the worst last.
@@ -49,13 +49,17 @@ impl Ledger {
                 _ => {}
             }
         }
-        for topic in self.topics.values_mut() {
+        let mut autos = BTreeSet::new();
+        for (name, topic) in &mut self.topics {
             let is_memory = topic.is_memory();
-            for sub in topic.subs.values_mut() {
+            for (place, sub) in &mut topic.subs {
                 if is_memory {
                     sub.standings.clear();
                 }
                 let is_auto = std::mem::take(&mut sub.is_auto);
+                if is_auto && how != End::Stop {
+                    autos.insert((*name, *place));
+                }
                 for (message, standing) in &mut sub.standings {
                     standing.crashed(durable);
                     let is_doubtful = self.messages[*message].stored == Stored::Unknown
@@ -67,6 +71,7 @@ impl Ledger {
                 }
             }
         }
+        self.letters_crashed(&autos);
     }
 
     /// An engine is there again. What it found is durable: it synced that before it opened.
@@ -79,10 +84,19 @@ impl Ledger {
     pub(crate) fn compare_definitions(
         &mut self,
         found: &BTreeMap<u8, (TopicInfo, Vec<u8>)>,
+        graves: &BTreeSet<u8>,
     ) -> Checked {
-        if let Some((moment, defining)) = self.defining.take() {
-            self.resolve(&defining, moment, found);
+        match self.defining.take() {
+            Some((_, Defining::Grave(grave))) if graves.contains(&grave) => self.make_grave(grave),
+            Some((moment, defining)) => self.resolve(&defining, moment, found),
+            None => {}
         }
+        let known: BTreeSet<u8> = self.graves().into_iter().collect();
+        hold!(
+            known == *graves,
+            Definitions,
+            "there are the topics {graves:?} for dead letters instead of {known:?}"
+        );
         for (name, topic) in &mut self.topics {
             let Some((info, subs)) = found.get(name) else {
                 hold!(false, Definitions, "t{name} is gone");
@@ -134,6 +148,8 @@ impl Ledger {
         let has_sub =
             |topic: &u8, sub: &u8| found.get(topic).is_some_and(|(_, subs)| subs.contains(sub));
         let happened = match defining {
+            // It is no topic of this kind.
+            Defining::Grave(_) => false,
             Defining::Topic(name, _) => found.contains_key(name),
             Defining::Alter(name, options) => found
                 .get(name)

@@ -14,6 +14,8 @@ use trunkline_model::{Durability, Retry, Timestamp};
 pub(crate) enum Verdict {
     /// They are done with.
     Settle,
+    /// They are given up.
+    Reject,
     /// They go back, perhaps after a delay.
     Return(Option<Duration>),
     /// Their time-out starts anew.
@@ -67,6 +69,7 @@ impl Ledger {
             if held.is_forgotten {
                 continue;
             }
+            let is_certain = !held.is_doubtful;
             if let Some(standing) = self.standing_mut(held.topic, held.sub, held.message) {
                 let is_elsewhere =
                     matches!(standing.place, Place::Held { slot: holder } if holder != slot);
@@ -77,6 +80,7 @@ impl Ledger {
                     };
                 }
             }
+            self.attempt_ends(slot, held, is_certain);
         }
         // What was on its way was counted as an attempt, and nobody saw it.
         if !self.is_calm || returned.is_none() {
@@ -91,6 +95,12 @@ impl Ledger {
                     if consumer.is_auto && standing.owed == Owed::Certainly {
                         (standing.owed, standing.place) = (Owed::Perhaps, Place::Unsure);
                     }
+                }
+            }
+            for (topic, sub) in &consumer.sources {
+                match consumer.is_auto {
+                    true => self.acquit_all(*topic, Some(*sub)),
+                    false => self.any_may_leave(*topic, *sub),
                 }
             }
         }
@@ -159,6 +169,14 @@ impl Ledger {
     fn judge(&mut self, slot: u8, held: &mut Held, is_held: IsHeld, verdict: Verdict) {
         let (now, moment, forgets) = (self.now, self.moment, self.forgets_acks);
         let retry = self.retry(held.topic);
+        match verdict {
+            Verdict::Reject if is_held != IsHeld::No => self.rejected(held),
+            // Too late for some, but not for the engine, if it didn't notice.
+            Verdict::Settle | Verdict::Reject if !held.is_forgotten => {
+                self.acquit(held.message, held.sub);
+            }
+            _ => {}
+        }
         let has_timeout = held.deadline.is_some();
         let Some(standing) = self.standing_mut(held.topic, held.sub, held.message) else {
             return;
@@ -176,7 +194,7 @@ impl Ledger {
                     };
                 }
             }
-            (IsHeld::Yes, Verdict::Settle) => {
+            (IsHeld::Yes, Verdict::Settle | Verdict::Reject) => {
                 if forgets {
                     standing.place = Place::Unsure;
                 } else {
@@ -194,7 +212,7 @@ impl Ledger {
                     }
                 }
             }
-            (IsHeld::Perhaps, Verdict::Settle) => {
+            (IsHeld::Perhaps, Verdict::Settle | Verdict::Reject) => {
                 standing.owed = Owed::Perhaps;
                 standing.place = unless_elsewhere(standing.place, slot);
             }
@@ -204,6 +222,9 @@ impl Ledger {
                 }
                 standing.place = unless_elsewhere(standing.place, slot);
             }
+        }
+        if matches!(verdict, Verdict::Return(_)) && is_held != IsHeld::No {
+            self.attempt_ends(slot, held, is_held == IsHeld::Yes);
         }
     }
 
@@ -244,15 +265,22 @@ impl Ledger {
                 if let (true, Some(retry)) = (earliest < now, retry) {
                     standing.delay = latest(standing.delay, now.after(retry.max.0));
                 }
+                if earliest < now {
+                    self.attempt_ends(*slot, held, false);
+                }
             }
         }
         self.consumers = consumers;
         let (was_calm, calm_at) = (self.is_calm, self.calm.1);
-        for topic in self.topics.values_mut() {
+        let mut in_doubt = Vec::new();
+        for (name, topic) in &mut self.topics {
             // What was on its way may have timed out before anybody saw it.
             let timeout = topic.options.ack_timeout.0;
             let times_out = !timeout.is_zero() && !was_calm && calm_at.after(timeout) < now;
             let waits = topic.options.retry.map(|retry| now.after(retry.max.0));
+            if times_out {
+                in_doubt.extend(topic.subs.keys().map(|sub| (*name, *sub)));
+            }
             for standing in topic
                 .subs
                 .values_mut()
@@ -269,6 +297,9 @@ impl Ledger {
                     standing.place = Place::Waiting { since: moment };
                 }
             }
+        }
+        for (topic, sub) in in_doubt {
+            self.any_may_leave(topic, sub);
         }
     }
 }

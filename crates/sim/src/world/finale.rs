@@ -60,6 +60,7 @@ impl World {
                 self.run(&Op::Look(topic, sub))?;
             }
         }
+        self.tally.buried = self.ledger.letters_seen();
         let files = self.disk.files();
         let oldest = files.iter().find_map(|name| name.strip_suffix(".seg"));
         let oldest = oldest.and_then(|number| number.parse::<u64>().ok());

@@ -2,6 +2,7 @@
 //! they were told.
 
 mod finale;
+mod graves;
 mod operate;
 mod restart;
 mod sink;
@@ -13,6 +14,7 @@ use crate::{
     rule::{Checked, hold},
     transcript::Transcript,
 };
+pub(crate) use graves::grave_name;
 use sink::{Inbox, Taker, Told};
 use std::{collections::BTreeMap, sync::Arc};
 use trunkline_engine_embedded::Embedded;
@@ -35,6 +37,8 @@ pub enum Flaw {
     LyingDisk,
     /// The ledger forgets acknowledgements.
     ForgottenAcks,
+    /// The oldest dead letter is never shown.
+    HiddenLetter,
 }
 
 /// What a run came to.
@@ -48,6 +52,8 @@ pub struct Tally {
     pub delivered: u64,
     /// Starts after a power loss, a dead process or a stop.
     pub starts: u64,
+    /// Dead letters that arrived.
+    pub buried: u64,
     /// Segments that were freed.
     pub freed: u64,
 }
@@ -59,6 +65,7 @@ impl Tally {
         self.published += other.published;
         self.delivered += other.delivered;
         self.starts += other.starts;
+        self.buried += other.buried;
         self.freed += other.freed;
     }
 }

@@ -15,8 +15,8 @@ use std::{sync::Arc, time::Duration};
 use trunkline_journal::{Disk, fault::Plan};
 use trunkline_model::{
     Admin, Batch, Caller, Command, Completion, ConsumeSpec, ConsumerId, DeliveryTag, Engine,
-    ErrorCode, Message, MessageFilter, Outcome, PeekFrom, Priority, Source, StartFrom,
-    SubscriptionName, SubscriptionSettings, TopicName, When,
+    ErrorCode, Message, MessageFilter, Outcome, PeekFrom, PeekedMessage, Priority, Source,
+    StartFrom, SubscriptionName, SubscriptionSettings, TopicName, When,
 };
 
 /// A batch of more payload may be refused: it must fit into a segment.
@@ -41,6 +41,8 @@ impl World {
             | Op::Subscribe(..)
             | Op::Unsubscribe(..)
             | Op::Purge(..) => self.define(op),
+            Op::Grave(grave) => self.make_grave(*grave),
+            Op::LookAtGrave(grave) => self.look_at_grave(*grave).map(drop),
             Op::Publish(topic, publish) => self.publish(*topic, publish),
             Op::Consume(slot, sources, consume) => {
                 self.consume(*slot, sources, consume);
@@ -56,25 +58,25 @@ impl World {
             }
             Op::Ack(slot, mask, quiet) => {
                 let tags = self.tags(*slot, *mask);
-                self.judge(*slot, tags, Verdict::Settle, false, *quiet)
+                self.judge(*slot, tags, Verdict::Settle, *quiet)
             }
             Op::Reject(slot, mask) => {
                 let tags = self.tags(*slot, *mask);
-                self.judge(*slot, tags, Verdict::Settle, true, false)
+                self.judge(*slot, tags, Verdict::Reject, false)
             }
             Op::Return(slot, mask, delay) => {
                 let tags = self.tags(*slot, *mask);
                 let delay = (*delay > 0).then(|| Duration::from_millis(*delay));
-                self.judge(*slot, tags, Verdict::Return(delay), false, false)
+                self.judge(*slot, tags, Verdict::Return(delay), false)
             }
             Op::Extend(slot, mask, by) => {
                 let tags = self.tags(*slot, *mask);
                 let by = Duration::from_millis(*by);
-                self.judge(*slot, tags, Verdict::Extend(by), false, false)
+                self.judge(*slot, tags, Verdict::Extend(by), false)
             }
             Op::Late(slot) => {
                 let tags = self.ledger.settled_last(*slot).into_iter().collect();
-                self.judge(*slot, tags, Verdict::Settle, false, false)
+                self.judge(*slot, tags, Verdict::Settle, false)
             }
             Op::Step => {
                 self.step();
@@ -222,6 +224,11 @@ impl World {
             }
             _ => return Ok(()),
         };
+        self.carry_out(&op.to_string(), command, defining)
+    }
+
+    /// Sends a command that defines something, and notes what came of it.
+    pub(super) fn carry_out(&mut self, op: &str, command: Admin, defining: Defining) -> Checked {
         self.ledger.begins(defining);
         match self.ask(command)? {
             // The engine is gone: found out at the restart.
@@ -350,21 +357,14 @@ impl World {
         taken.map(|(_, tag)| tag).collect()
     }
 
-    fn judge(
-        &mut self,
-        slot: u8,
-        tags: Vec<u64>,
-        verdict: Verdict,
-        rejects: bool,
-        quiet: bool,
-    ) -> Checked {
+    fn judge(&mut self, slot: u8, tags: Vec<u64>, verdict: Verdict, quiet: bool) -> Checked {
         let (Some(engine), Some(taker)) = (self.engine.clone(), self.takers.get(&slot)) else {
             return Ok(());
         };
         if tags.is_empty() {
             return Ok(());
         }
-        let command = command(taker.handle.id(), &tags, verdict, rejects);
+        let command = command(taker.handle.id(), &tags, verdict);
         let (token, completion) = match quiet {
             true => (None, Completion::ignored()),
             false => {
@@ -398,13 +398,22 @@ impl World {
         &mut self,
         topic: u8,
         sub: Option<u8>,
-    ) -> Checked<Option<Vec<trunkline_model::PeekedMessage>>> {
+    ) -> Checked<Option<Vec<PeekedMessage>>> {
+        self.peek_at(topic_name(topic), sub.map(sub_name))
+    }
+
+    /// The same by names; everything that is stored, if it is no subscription.
+    pub(super) fn peek_at(
+        &mut self,
+        topic: TopicName,
+        sub: Option<SubscriptionName>,
+    ) -> Checked<Option<Vec<PeekedMessage>>> {
         let has_read_fault = self.disk.plan().fail_read.is_some();
         let (mut messages, mut from) = (Vec::new(), PeekFrom::Front);
         loop {
             let command = Admin::Peek {
-                topic: topic_name(topic),
-                subscription: sub.map(sub_name),
+                topic: topic.clone(),
+                subscription: sub.clone(),
                 limit: usize::MAX,
                 from,
                 filter: MessageFilter::default(),
@@ -433,10 +442,10 @@ impl World {
     }
 }
 
-fn command(consumer: ConsumerId, tags: &[u64], verdict: Verdict, rejects: bool) -> Command {
+fn command(consumer: ConsumerId, tags: &[u64], verdict: Verdict) -> Command {
     let tags: SmallVec<[DeliveryTag; 4]> = tags.iter().copied().map(DeliveryTag).collect();
     match verdict {
-        Verdict::Settle if rejects => Command::Nack {
+        Verdict::Reject => Command::Nack {
             consumer,
             tags,
             requeue: false,

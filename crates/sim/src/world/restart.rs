@@ -7,7 +7,11 @@ use crate::{
     rng::Rng,
     rule::{Checked, Rule, Violation, hold},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 use trunkline_engine_embedded::{Drive, Embedded, EmbeddedConfig, Location, OpenError};
 use trunkline_journal::fault::{FaultDisk, Plan};
 use trunkline_model::{Admin, Engine, Outcome, Timestamp, TopicInfo};
@@ -228,6 +232,8 @@ impl World {
         let Some(Ok(Outcome::Topics(topics))) = self.ask(command)? else {
             return Ok(false);
         };
+        let graves = topics.iter().filter_map(|info| number_of(&info.name, 'd'));
+        let graves: BTreeSet<u8> = graves.collect();
         let found: BTreeMap<u8, (TopicInfo, Vec<u8>)> = topics
             .into_iter()
             .filter_map(|info| {
@@ -236,7 +242,10 @@ impl World {
                 Some((number_of(&info.name, 't')?, (info, subs)))
             })
             .collect();
-        self.ledger.compare_definitions(&found)?;
+        self.ledger.compare_definitions(&found, &graves)?;
+        if !self.look_at_graves()? {
+            return Ok(false);
+        }
         let mut audit = Found::default();
         for (topic, subs) in self.ledger.places() {
             for sub in subs {
@@ -252,6 +261,7 @@ impl World {
             }
         }
         self.ledger.compare_batches(&audit)?;
+        self.await_letters()?;
         Ok(!self.is_power_gone() && !self.has_failed())
     }
 
