@@ -1,7 +1,7 @@
 //! Histories from seeds: a table of operations with weights.
 
 use crate::{
-    op::{Consume, Mask, Op, Publish},
+    op::{Back, Consume, Mask, Op, Publish},
     rng::Rng,
     world::grave_name,
 };
@@ -54,8 +54,16 @@ const TABLE: &[(u64, Make)] = &[
         Op::Return(slot(rng, climate), mask(rng), delay)
     }),
     (3, |rng, climate| Op::Reject(slot(rng, climate), mask(rng))),
-    (3, |rng, climate| match climate.buries {
-        true if rng.once_in(2) => Op::LookAtGrave(0),
+    (10, |rng, climate| match climate.buries {
+        true if rng.once_in(6) => Op::LookAtGrave(rng.below(2) as u8),
+        true if rng.once_in(2) => {
+            let back = match rng.below(3) {
+                0 => Back::Pit,
+                1 => Back::Topic(topic(rng, climate)),
+                _ => Back::Source,
+            };
+            Op::Redrive(rng.within(1, 8), back)
+        }
         true => Op::Reject(slot(rng, climate), mask(rng)),
         false => Op::Step,
     }),
@@ -118,6 +126,7 @@ pub fn history(seed: u64) -> Vec<Op> {
     let mut ops = Vec::new();
     if climate.buries {
         ops.push(Op::Grave(0));
+        ops.push(Op::Grave(1));
     }
     for number in 0..climate.topics as u8 {
         ops.push(define(&mut rng, &climate, number));

@@ -40,7 +40,7 @@ mod world;
 
 pub use generate::history;
 pub use ledger::Ledger;
-pub use op::{Consume, Mask, Op, Publish};
+pub use op::{Back, Consume, Mask, Op, Publish};
 pub use rule::{Checked, Rule, Violation};
 pub use run::{Failure, run, run_seed};
 pub use shrink::shrink;

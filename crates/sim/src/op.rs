@@ -13,6 +13,8 @@ pub enum Op {
     Grave(u8),
     /// Looks at a topic for dead letters.
     LookAtGrave(u8),
+    /// Drives dead letters back, so many.
+    Redrive(u64, Back),
     /// Changes options of a topic.
     Alter(u8, Box<TopicSettings>),
     /// Removes a topic.
@@ -77,6 +79,17 @@ pub enum Op {
     /// A clean stop; bits of the files flip on a copy, which must be refused or serve all that is
     /// readable; then a start.
     Flip(u64),
+}
+
+/// Where dead letters go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Back {
+    /// Where each came from.
+    Source,
+    /// To a topic.
+    Topic(u8),
+    /// To the topic that takes them as they are, by one command.
+    Pit,
 }
 
 /// What a publish has.

@@ -1,6 +1,6 @@
 //! The mini-language: how a history is printed and read, one operation a line.
 
-use crate::op::{Consume, Mask, Op, Publish};
+use crate::op::{Back, Consume, Mask, Op, Publish};
 use serde_json::{Map, Value};
 use std::{fmt, str::FromStr};
 use trunkline_model::TopicSettings;
@@ -18,6 +18,9 @@ impl fmt::Display for Op {
                 write_settings(f, settings)
             }
             Op::Grave(grave) => write!(f, "grave d{grave}"),
+            Op::Redrive(count, Back::Source) => write!(f, "redrive {count}"),
+            Op::Redrive(count, Back::Topic(topic)) => write!(f, "redrive {count} to=t{topic}"),
+            Op::Redrive(count, Back::Pit) => write!(f, "redrive {count} to=d1"),
             Op::LookAtGrave(grave) => write!(f, "look d{grave}"),
             Op::Alter(topic, settings) => {
                 write!(f, "alter t{topic}")?;
@@ -199,6 +202,15 @@ fn read(words: &mut Words<'_>) -> Option<Op> {
             tick: !words.flag("unnoticed"),
         },
         "jump" => Op::Jump(words.next()?.parse().ok()?),
+        "redrive" => {
+            let count = words.next()?.parse().ok()?;
+            let back = match words.named("to") {
+                None => Back::Source,
+                Some("d1") => Back::Pit,
+                Some(topic) => Back::Topic(number(topic, 't')?),
+            };
+            Op::Redrive(count, back)
+        }
         "grave" => Op::Grave(number(words.next()?, 'd')?),
         "look" if words.peek()?.starts_with('d') => Op::LookAtGrave(number(words.next()?, 'd')?),
         "look" => {
@@ -324,6 +336,9 @@ mod tests {
             "topic t1 dead_letter=d0 dead_letter_expired=true max_attempts=3",
             "grave d0",
             "look d0",
+            "redrive 2",
+            "redrive 2 to=t1",
+            "redrive 2 to=d1",
             "delete t3",
             "subscribe t0/s1",
             "subscribe t0/s1 from=all",

@@ -119,6 +119,21 @@ fn the_returns_of_ended_consumers_are_admitted() {
     );
 }
 
+/// The ledger took what was perhaps returned with a delay, and perhaps timed out before, for waiting.
+#[test]
+fn what_timed_out_may_have_been_returned_with_a_delay() {
+    holds(
+        "topic t1 ack_timeout=298ms durability=memory
+        subscribe t1/s0
+        publish t1 6x20676
+        consume c0 t1/s0 credit=1000
+        wait 3891
+        return c0 1 delay=1037
+        wait 406
+        publish t1 1x37547 ttl=1512",
+    );
+}
+
 /// A write failed while a publish made room for itself. It was refused as it had to be, but the
 /// engine went on as if it could serve until somebody wrote again.
 #[test]

@@ -60,6 +60,40 @@ fn a_lying_disk_is_found_out() {
     );
 }
 
+/// The power goes at any boundary of the disk while dead letters come and go.
+#[test]
+fn dead_letters_come_and_go_over_a_power_loss() {
+    let (mut came, mut went) = (0, 0);
+    for back in ["redrive 4", "redrive 4 to=t1", "redrive 4 to=d1"] {
+        for (after, seed) in (1..16).flat_map(|after| [(after, 0), (after, 1), (after, 7)]) {
+            for first in [true, false] {
+                let power = format!("power after={after} seed={seed}");
+                let (before, between) = match first {
+                    true => (power.as_str(), ""),
+                    false => ("", power.as_str()),
+                };
+                let story = format!(
+                    "grave d0\ngrave d1\ntopic t0 dead_letter=d0 max_attempts=2 priorities=3\n\
+                     subscribe t0/s0\ntopic t1\nsubscribe t1/s0\npublish t0 4x3000 priority=0\n\
+                     consume c0 t0/s0 credit=4\nsettle\n{before}\nreject c0 10\nreturn c0 1\nsettle\n\
+                     return c0 1\nsettle\n{between}\n{back}\nsettle"
+                );
+                let history = read_history(&story).unwrap();
+                match run(&history, Flaw::None, Transcript::kept()) {
+                    Ok((tally, transcript)) => {
+                        came += tally.buried;
+                        let is_new =
+                            |line: &&String| line.ends_with(" now") || line.ends_with("moved");
+                        went += transcript.lines().iter().filter(is_new).count();
+                    }
+                    Err(failure) => panic!("{}\n{story}", failure.violation),
+                }
+            }
+        }
+    }
+    assert!(came > 100 && went > 100, "{came} came and {went} went");
+}
+
 /// A dead letter that isn't where it should be is missed.
 #[test]
 fn a_hidden_dead_letter_is_found_out() {

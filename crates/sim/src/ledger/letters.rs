@@ -17,7 +17,9 @@ pub(crate) struct Letter {
     /// As many there may be: one for each subscription of that name.
     most: usize,
     /// Those that were seen.
-    seen: BTreeSet<MessageId>,
+    pub(super) seen: BTreeSet<MessageId>,
+    /// As many as were seen ever.
+    count: usize,
     /// The attempts that somebody rejected.
     rejected: BTreeSet<u32>,
 }
@@ -28,6 +30,7 @@ impl Default for Letter {
             is_owed: false,
             most: 1,
             seen: BTreeSet::new(),
+            count: 0,
             rejected: BTreeSet::new(),
         }
     }
@@ -227,7 +230,7 @@ impl Ledger {
             .letters
             .iter()
             .filter(|((message, _), letter)| {
-                self.messages[*message].topic == topic && letter.seen.len() < letter.most
+                self.messages[*message].topic == topic && letter.count < letter.most
             })
             .map(|((message, _), _)| message);
         unseen.collect::<BTreeSet<_>>().len() as u64
@@ -252,6 +255,7 @@ impl Ledger {
             );
             self.letter_shown(grave, peeked)?;
         }
+        self.settle_returns(|id| ids.contains(id));
         let number = self.graves.get(&grave).copied().flatten();
         for ((message, sub), letter) in &self.letters {
             for id in letter.seen.iter().filter(|id| Some(id.topic) == number) {
@@ -293,13 +297,16 @@ impl Ledger {
         if !entry.seen.insert(peeked.id) {
             return Ok(());
         }
+        entry.count += 1;
         hold!(
-            entry.seen.len() <= entry.most,
+            entry.count <= entry.most,
             Letters,
             "{what} is one of {:?}",
             entry.seen
         );
         let is_only = entry.most == 1;
+        let has_gone = self.redriven.gone.contains_key(&peeked.id);
+        hold!(!has_gone, Letters, "{what} is back");
         // It is durable, and with it what the log has before it.
         self.is_durable(moment, Durability::Commit);
         if self.messages[number].stored == Stored::Unknown {
@@ -394,7 +401,7 @@ impl Ledger {
 
     /// How many were seen.
     pub(crate) fn letters_seen(&self) -> u64 {
-        let seen = self.letters.values().map(|letter| letter.seen.len() as u64);
+        let seen = self.letters.values().map(|letter| letter.count as u64);
         seen.sum()
     }
 

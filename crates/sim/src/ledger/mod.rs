@@ -10,12 +10,14 @@ mod deliver;
 mod facts;
 mod letters;
 mod publish;
+mod redrive;
 mod restart;
 mod settle;
 
 pub(crate) use audit::Found;
 pub(crate) use facts::{Defining, KEPT, payload};
 pub(crate) use publish::Draft;
+pub(crate) use redrive::PIT;
 pub(crate) use restart::End;
 pub(crate) use settle::Verdict;
 
@@ -25,6 +27,7 @@ use crate::{
 };
 use facts::{Consumer, Moment, Owed, Place, Promise, Sent, Standing, Topic};
 use letters::Letters;
+use redrive::Redriven;
 use std::{collections::BTreeMap, time::Duration};
 use trunkline_model::{MessageId, Timestamp, TopicOptions, TopicSettings};
 
@@ -67,6 +70,7 @@ pub struct Ledger {
     letters: Letters,
     /// Topics for dead letters, and their numbers.
     graves: BTreeMap<u8, Option<u32>>,
+    redriven: Redriven,
     /// A planted mistake: acknowledgements are forgotten, so that the checks must fail.
     forgets_acks: bool,
 }

@@ -62,7 +62,7 @@ impl Ledger {
         }
     }
 
-    fn sent(&self, token: u64, name: u8, draft: &Draft) -> Sent {
+    pub(super) fn sent(&self, token: u64, name: u8, draft: &Draft) -> Sent {
         let topic = self.topics.get(&name);
         let ttl = topic.and_then(|topic| topic.options.ttl);
         let own = draft.ttl.map(Duration::from_millis);
@@ -88,7 +88,7 @@ impl Ledger {
         }
     }
 
-    fn publish_one(&mut self, token: u64, name: u8, draft: &Draft) {
+    pub(super) fn publish_one(&mut self, token: u64, name: u8, draft: &Draft) {
         let number = self.messages.len();
         let mut sent = self.sent(token, name, draft);
         let first = self.first_of(name, &sent);

@@ -72,6 +72,7 @@ impl Ledger {
             }
         }
         self.letters_crashed(&autos);
+        self.return_crashed();
     }
 
     /// An engine is there again. What it found is durable: it synced that before it opened.

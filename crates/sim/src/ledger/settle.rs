@@ -252,10 +252,14 @@ impl Ledger {
                 if last < now {
                     held.is_forgotten = true;
                     let is_here = unless_elsewhere(standing.place, *slot) == Place::Unsure;
+                    // It may have been returned with a delay before it timed out.
+                    let waits = standing.delay.is_some_and(|until| until >= now);
                     match retry {
-                        None if is_here => standing.place = Place::Waiting { since: moment },
+                        None if is_here && !waits => {
+                            standing.place = Place::Waiting { since: moment }
+                        }
                         // How long it waits depends on when exactly that was noticed.
-                        Some(_) if is_here => standing.place = Place::Unsure,
+                        _ if is_here => standing.place = Place::Unsure,
                         _ => {}
                     }
                 } else if earliest < now {

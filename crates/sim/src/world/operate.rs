@@ -42,6 +42,7 @@ impl World {
             | Op::Unsubscribe(..)
             | Op::Purge(..) => self.define(op),
             Op::Grave(grave) => self.make_grave(*grave),
+            Op::Redrive(count, back) => self.redrive(*count, *back),
             Op::LookAtGrave(grave) => self.look_at_grave(*grave).map(drop),
             Op::Publish(topic, publish) => self.publish(*topic, publish),
             Op::Consume(slot, sources, consume) => {
