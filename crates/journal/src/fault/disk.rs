@@ -18,6 +18,8 @@ pub struct Plan {
     pub fail_sync: Option<u64>,
     /// This read fails with EIO.
     pub fail_read: Option<u64>,
+    /// This read and all later ones fail with EIO.
+    pub fail_reads_from: Option<u64>,
     /// Syncs report success and do nothing, like a disk that lies, or a journal that forgets to sync.
     pub ignore_syncs: bool,
     /// Bytes that all files together may have.
@@ -31,6 +33,7 @@ impl Default for Plan {
             fail_write: None,
             fail_sync: None,
             fail_read: None,
+            fail_reads_from: None,
             ignore_syncs: false,
             capacity: u64::MAX,
         }

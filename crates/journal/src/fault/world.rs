@@ -186,7 +186,11 @@ impl World {
     pub(crate) fn read(&mut self, inode: usize, offset: usize, out: &mut [u8]) -> io::Result<()> {
         self.powered()?;
         self.reads += 1;
-        if self.plan.fail_read == Some(self.reads) {
+        let fails_from_now_on = self
+            .plan
+            .fail_reads_from
+            .is_some_and(|from| from <= self.reads);
+        if fails_from_now_on || self.plan.fail_read == Some(self.reads) {
             return Err(eio());
         }
         let bytes = self.inodes[inode].current.get(offset..offset + out.len());
