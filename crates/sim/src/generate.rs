@@ -6,7 +6,7 @@ use crate::{
     world::grave_name,
 };
 use std::time::Duration;
-use trunkline_model::{Dedupe, Durability, Retry, Span, TopicSettings, Unsubscribed};
+use trunkline_model::{Dedupe, Durability, Overflow, Retry, Span, TopicSettings, Unsubscribed};
 
 /// Operations of a history, at least and at most.
 const LENGTH: (u64, u64) = (60, 220);
@@ -253,7 +253,7 @@ fn define(rng: &mut Rng, climate: &Climate, topic: u8) -> Op {
         ttl: span(rng.within(500, 8_000)).filter(|_| rng.once_in(6)),
         ack_timeout: span(rng.within(200, 3_000)).filter(|_| rng.once_in(2)),
         retry: rng.once_in(4).then(|| retry(rng)),
-        max_messages: rng.once_in(6).then(|| rng.within(1, 30)),
+        max_messages: rng.once_in(4).then(|| rng.within(1, 30)),
         durability: rng.pick(&durabilities),
         unsubscribed: rng.pick(&[
             None,
@@ -262,6 +262,7 @@ fn define(rng: &mut Rng, climate: &Climate, topic: u8) -> Op {
             Some(Unsubscribed::Drop),
             Some(Unsubscribed::Reject),
         ]),
+        overflow: rng.once_in(2).then_some(Overflow::DropOldest),
         max_attempts: gives_up.then(|| rng.within(1, 4) as u32),
         dead_letter: buries.then(|| grave_name(0)),
         dead_letter_expired: (buries && rng.once_in(2)).then_some(true),

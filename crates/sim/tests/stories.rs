@@ -134,6 +134,37 @@ fn what_timed_out_may_have_been_returned_with_a_delay() {
     );
 }
 
+/// A topic got its first bound while it held more: a publish that repeats another one is confirmed, and drops nothing.
+#[test]
+fn a_first_bound_drops_nothing_by_itself() {
+    holds(
+        "topic t1 overflow=drop-oldest
+        publish t1 8x100 id=3
+        alter t1 max_messages=7
+        publish t1 1x100 id=3",
+    );
+}
+
+/// What a full topic drops is gone for good, unless the publish that dropped it is lost.
+#[test]
+fn what_is_dropped_comes_back_only_with_a_lost_publish() {
+    for end in ["step", "power after=0 seed=0", "kill"] {
+        holds(&format!(
+            "topic t0 priorities=3 max_messages=3 overflow=drop-oldest durability=interval
+            subscribe t0/s0
+            publish t0 3x100 priority=0
+            settle
+            consume c0 t0/s0 credit=1
+            settle
+            publish t0 1x100 priority=1
+            {end}
+            publish t0 2x100 priority=2
+            settle
+            look t0/s0"
+        ));
+    }
+}
+
 /// A write failed while a publish made room for itself. It was refused as it had to be, but the
 /// engine went on as if it could serve until somebody wrote again.
 #[test]

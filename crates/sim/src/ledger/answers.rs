@@ -167,8 +167,12 @@ impl Ledger {
             .get(&name)
             .and_then(|topic| topic.options.max_messages);
         // What is over counts until somebody notices.
-        let possible =
-            self.stored(name, |_, standing| !standing.is_gone()) + self.unseen_letters(name);
+        let drops = self.drops_oldest(name);
+        let stays = |_: &Sent, standing: &Standing| match drops {
+            true => self.may_be_in_flight(standing),
+            false => !standing.is_gone(),
+        };
+        let possible = self.stored(name, stays) + self.unseen_letters(name);
         hold!(
             max.is_some_and(|max| possible + count > max),
             Bound,

@@ -38,8 +38,11 @@ impl Ledger {
             Defining::Topic(name, options) => self.make_topic(*name, options),
             Defining::Alter(name, options) => {
                 if let Some(topic) = self.topics.get_mut(name) {
+                    // Without one, anything may be stored already.
+                    let before = topic.options.max_messages.unwrap_or(u64::MAX);
+                    let highest = topic.bound.unwrap_or(before).max(before);
+                    topic.bound = Some(highest).max(options.max_messages);
                     topic.options = (**options).clone();
-                    topic.bound = topic.bound.max(options.max_messages);
                 }
             }
             Defining::Delete(name) => {

@@ -146,6 +146,7 @@ impl Ledger {
         if let Owed::No { why, .. } = standing.owed {
             match why {
                 Why::Settled => hold!(false, Settled, "{what} was settled"),
+                Why::Dropped => hold!(false, Bound, "{what} was dropped"),
                 Why::Replaced(newer) => hold!(false, Latest, "{what} was replaced by m{newer}"),
             }
         }

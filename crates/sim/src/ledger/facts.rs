@@ -83,6 +83,8 @@ pub(crate) fn number_in(payload: &[u8]) -> Option<usize> {
 pub(crate) enum Why {
     /// It was acknowledged, given up or purged.
     Settled,
+    /// A full topic made room.
+    Dropped,
     /// A newer version came.
     Replaced(usize),
 }

@@ -12,6 +12,7 @@ mod letters;
 mod publish;
 mod redrive;
 mod restart;
+mod room;
 mod settle;
 
 pub(crate) use audit::Found;
@@ -136,11 +137,13 @@ impl Ledger {
         options.ack_timeout = asked.ack_timeout.unwrap_or(options.ack_timeout);
         options.retry = asked.retry.or(options.retry);
         options.max_messages = asked.max_messages.or(options.max_messages);
+        options.overflow = asked.overflow.unwrap_or(options.overflow);
         let named = TopicSettings {
             ttl: asked.ttl,
             ack_timeout: asked.ack_timeout,
             retry: asked.retry,
             max_messages: asked.max_messages,
+            overflow: asked.overflow,
             ..TopicSettings::default()
         };
         (named == *asked).then_some(options)

@@ -153,6 +153,7 @@ impl Ledger {
         if key.is_some() {
             self.forget_replaced(name);
         }
+        self.make_room(name, is_certain);
     }
 
     /// Consumers no longer hold what was replaced, and perhaps what may have been.

@@ -99,6 +99,7 @@ impl Ledger {
                     let standing = Standing::waiting(moment, position);
                     sub.standings.insert(plan.message, standing);
                 }
+                self.make_room(topic, true);
             }
         }
         self.redriven.under_way = Some(plan);
