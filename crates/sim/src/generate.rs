@@ -70,6 +70,10 @@ const TABLE: &[(u64, Make)] = &[
     (3, |rng, climate| {
         Op::Extend(slot(rng, climate), mask(rng), rng.within(1, 4_000))
     }),
+    (4, |rng, climate| {
+        let publish = content(rng, climate);
+        Op::Batch(slot(rng, climate), mask(rng), topic(rng, climate), publish)
+    }),
     (2, |rng, climate| Op::Late(slot(rng, climate))),
     (4, |rng, climate| Op::Cancel(slot(rng, climate))),
     (3, |rng, climate| {
@@ -174,8 +178,13 @@ fn mask(rng: &mut Rng) -> Mask {
 }
 
 fn publish(rng: &mut Rng, climate: &Climate) -> Op {
+    let publish = content(rng, climate);
+    Op::Publish(topic(rng, climate), publish)
+}
+
+fn content(rng: &mut Rng, climate: &Climate) -> Publish {
     let few = [0, 0, 1, 1, 2, 5];
-    let publish = Publish {
+    Publish {
         count: 1 + rng.pick(&few),
         bytes: rng.within(climate.bytes / climate.spread, climate.bytes),
         priority: (!rng.once_in(3)).then(|| rng.below(4) as u8),
@@ -184,8 +193,7 @@ fn publish(rng: &mut Rng, climate: &Climate) -> Op {
         ttl: rng.once_in(6).then(|| rng.within(1, 4_000)),
         delay: rng.once_in(6).then(|| rng.within(1, 3_000)),
         id: rng.once_in(6).then(|| rng.below(6) as u8),
-    };
-    Op::Publish(topic(rng, climate), publish)
+    }
 }
 
 fn consume(rng: &mut Rng, climate: &Climate) -> Op {

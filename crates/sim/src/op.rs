@@ -27,6 +27,8 @@ pub enum Op {
     Purge(u8, Option<u8>),
     /// Publishes a batch.
     Publish(u8, Publish),
+    /// Acknowledges some of what a consumer holds and publishes, in one strict batch.
+    Batch(u8, Mask, u8, Publish),
     /// Attaches a consumer to subscriptions (several share its credit).
     Consume(u8, Vec<(u8, u8)>, Consume),
     /// Detaches a consumer.

@@ -39,13 +39,12 @@ impl fmt::Display for Op {
             Op::Purge(topic, None) => write!(f, "purge t{topic}"),
             Op::Purge(topic, Some(sub)) => write!(f, "purge t{topic}/s{sub}"),
             Op::Publish(topic, publish) => {
-                write!(f, "publish t{topic} {}x{}", publish.count, publish.bytes)?;
-                write_option(f, "priority", publish.priority)?;
-                write_option(f, "key", publish.key)?;
-                write_option(f, "group", publish.group)?;
-                write_option(f, "ttl", publish.ttl)?;
-                write_option(f, "delay", publish.delay)?;
-                write_option(f, "id", publish.id)
+                write!(f, "publish t{topic}")?;
+                write_publish(f, publish)
+            }
+            Op::Batch(slot, mask, topic, publish) => {
+                write!(f, "batch c{slot} {mask} t{topic}")?;
+                write_publish(f, publish)
             }
             Op::Consume(slot, sources, consume) => {
                 write!(f, "consume c{slot}")?;
@@ -85,6 +84,16 @@ impl fmt::Display for Op {
             Op::Flip(seed) => write!(f, "flip seed={seed}"),
         }
     }
+}
+
+fn write_publish(f: &mut fmt::Formatter<'_>, publish: &Publish) -> fmt::Result {
+    write!(f, " {}x{}", publish.count, publish.bytes)?;
+    write_option(f, "priority", publish.priority)?;
+    write_option(f, "key", publish.key)?;
+    write_option(f, "group", publish.group)?;
+    write_option(f, "ttl", publish.ttl)?;
+    write_option(f, "delay", publish.delay)?;
+    write_option(f, "id", publish.id)
 }
 
 fn write_option(
@@ -159,18 +168,11 @@ fn read(words: &mut Words<'_>) -> Option<Op> {
         },
         "publish" => {
             let topic = words.topic()?;
-            let (count, bytes) = words.next()?.split_once('x')?;
-            let publish = Publish {
-                count: count.parse().ok()?,
-                bytes: bytes.parse().ok()?,
-                priority: words.option("priority")?,
-                key: words.option("key")?,
-                group: words.option("group")?,
-                ttl: words.option("ttl")?,
-                delay: words.option("delay")?,
-                id: words.option("id")?,
-            };
-            Op::Publish(topic, publish)
+            Op::Publish(topic, words.publish()?)
+        }
+        "batch" => {
+            let (slot, mask, topic) = (words.slot()?, words.mask()?, words.topic()?);
+            Op::Batch(slot, mask, topic, words.publish()?)
         }
         "consume" => {
             let slot = words.slot()?;
@@ -285,6 +287,20 @@ impl<'a> Words<'a> {
         self.next()?.parse().ok()
     }
 
+    fn publish(&mut self) -> Option<Publish> {
+        let (count, bytes) = self.next()?.split_once('x')?;
+        Some(Publish {
+            count: count.parse().ok()?,
+            bytes: bytes.parse().ok()?,
+            priority: self.option("priority")?,
+            key: self.option("key")?,
+            group: self.option("group")?,
+            ttl: self.option("ttl")?,
+            delay: self.option("delay")?,
+            id: self.option("id")?,
+        })
+    }
+
     fn flag(&mut self, name: &str) -> bool {
         let is_next = self.peek() == Some(name);
         self.at += usize::from(is_next);
@@ -348,6 +364,7 @@ mod tests {
             "purge t0/s2",
             "publish t0 2x300",
             "publish t0 1x0 priority=2 key=3 group=1 ttl=900 delay=30 id=7",
+            "batch c1 10 t0 2x300 key=3",
             "consume c1 t0/s1 credit=4",
             "consume c1 t0/s1 t1/s0 credit=4 window=9000 auto",
             "cancel c1",

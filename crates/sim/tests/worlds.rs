@@ -1,5 +1,6 @@
 //! A few hundred seeds, and the proof that the checks can fail.
 
+use std::collections::BTreeSet;
 use trunkline_sim::{Flaw, Rule, Transcript, history, read_history, run, run_seed, shrink};
 
 const SEEDS: u64 = 240;
@@ -92,6 +93,28 @@ fn dead_letters_come_and_go_over_a_power_loss() {
         }
     }
     assert!(came > 100 && went > 100, "{came} came and {went} went");
+}
+
+/// The power goes at any boundary of the disk while a batch acknowledges and publishes.
+#[test]
+fn a_batch_is_whole_over_a_power_loss() {
+    let mut ends = BTreeSet::new();
+    for durability in ["commit", "interval"] {
+        for (after, seed) in (0..8).flat_map(|after| [(after, 0), (after, 1), (after, 7)]) {
+            let story = format!(
+                "topic t0\nsubscribe t0/s0\ntopic t1 durability={durability}\nsubscribe t1/s0\n\
+                 publish t0 2x3000\nconsume c0 t0/s0 credit=2\nsettle\n\
+                 power after={after} seed={seed}\nconsume c0 t0/s0 credit=2\nsettle\n\
+                 batch c0 1 t1 3x9000\nstep"
+            );
+            let history = read_history(&story).unwrap();
+            match run(&history, Flaw::None, Transcript::default()) {
+                Ok((tally, _)) => ends.insert(tally.delivered),
+                Err(failure) => panic!("{}\n{story}", failure.violation),
+            };
+        }
+    }
+    assert!(ends.len() > 1, "every batch came to the same: {ends:?}");
 }
 
 /// A dead letter that isn't where it should be is missed.

@@ -11,7 +11,15 @@ impl Ledger {
     /// A batch is confirmed.
     pub(crate) fn confirmed(&mut self, token: u64, receipt: &Receipt) -> Checked {
         match self.promises.remove(&token) {
-            Some(Promise::Publish { messages }) => self.publish_confirmed(&messages, &receipt.ids),
+            Some(Promise::Publish { messages, acked }) => {
+                hold!(
+                    receipt.acked == acked,
+                    Answers,
+                    "{} deliveries were acknowledged, not {acked}",
+                    receipt.acked
+                );
+                self.publish_confirmed(&messages, &receipt.ids)
+            }
             Some(Promise::Settle {
                 moment,
                 durability,

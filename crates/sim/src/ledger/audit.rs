@@ -15,6 +15,9 @@ pub(crate) struct Found {
     pub(crate) present: BTreeSet<usize>,
     /// Not there, though nobody settled them.
     pub(crate) absent: BTreeSet<usize>,
+    /// All that subscriptions have, and which were looked at.
+    pub(crate) shown: BTreeSet<(u8, u8, usize)>,
+    pub(crate) looked: BTreeSet<(u8, u8)>,
 }
 
 impl Ledger {
@@ -139,6 +142,10 @@ impl Ledger {
             shown.insert(self.recognise(name, &peeked.message)?, peeked);
         }
         self.check_replaced(name, place, &shown.keys().copied().collect())?;
+        found.looked.insert((name, place));
+        found
+            .shown
+            .extend(shown.keys().map(|number| (name, place, *number)));
         let attempts: Vec<(usize, u32)> = shown.iter().map(|(n, p)| (*n, p.attempts)).collect();
         let topic = self.topics.get_mut(&name);
         let Some(sub) = topic.and_then(|topic| topic.subs.get_mut(&place)) else {

@@ -253,6 +253,8 @@ pub(crate) struct Consumer {
 pub(crate) enum Promise {
     Publish {
         messages: Vec<usize>,
+        /// Deliveries that it acknowledges.
+        acked: u64,
     },
     Settle {
         moment: Moment,

@@ -5,6 +5,7 @@
 
 mod answers;
 mod audit;
+mod batch;
 mod define;
 mod deliver;
 mod facts;
@@ -26,6 +27,7 @@ use crate::{
     op::Publish,
     rule::{Checked, Violation, hold},
 };
+use batch::Pair;
 use facts::{Consumer, Moment, Owed, Place, Promise, Sent, Standing, Topic};
 use letters::Letters;
 use redrive::Redriven;
@@ -72,6 +74,8 @@ pub struct Ledger {
     /// Topics for dead letters, and their numbers.
     graves: BTreeMap<u8, Option<u32>>,
     redriven: Redriven,
+    /// Batches of several commands since the engine started.
+    pairs: Vec<Pair>,
     /// A planted mistake: acknowledgements are forgotten, so that the checks must fail.
     forgets_acks: bool,
 }

@@ -50,7 +50,8 @@ impl Ledger {
             self.publish_one(token, topic, draft);
         }
         let messages = (first..self.messages.len()).collect();
-        self.promises.insert(token, Promise::Publish { messages });
+        self.promises
+            .insert(token, Promise::Publish { messages, acked: 0 });
     }
 
     /// A batch was refused: its numbers are used up.

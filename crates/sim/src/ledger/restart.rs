@@ -196,6 +196,6 @@ impl Ledger {
             }
             self.messages[*message].stored = Stored::No;
         }
-        Ok(())
+        self.compare_pairs(found)
     }
 }

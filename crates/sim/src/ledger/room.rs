@@ -63,7 +63,10 @@ impl Ledger {
                     continue;
                 };
                 match is_known {
-                    true => standing.leave(moment, Why::Dropped),
+                    true => {
+                        standing.leave(moment, Why::Dropped);
+                        standing.is_touched = true;
+                    }
                     false => standing.doubt(),
                 }
                 if let Some(letter) = self.letters.get_mut(&(*message, *place)) {

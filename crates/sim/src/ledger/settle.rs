@@ -24,7 +24,7 @@ pub(crate) enum Verdict {
 
 /// Whether a delivery is held at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum IsHeld {
+pub(super) enum IsHeld {
     Yes,
     Perhaps,
     No,
@@ -154,7 +154,7 @@ impl Ledger {
         }
     }
 
-    fn is_held(&self, held: &Held) -> IsHeld {
+    pub(super) fn is_held(&self, held: &Held) -> IsHeld {
         if held.is_forgotten || self.messages[held.message].is_over(self.now) {
             return IsHeld::No;
         }

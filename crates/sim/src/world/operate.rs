@@ -44,7 +44,12 @@ impl World {
             Op::Grave(grave) => self.make_grave(*grave),
             Op::Redrive(count, back) => self.redrive(*count, *back),
             Op::LookAtGrave(grave) => self.look_at_grave(*grave).map(drop),
-            Op::Publish(topic, publish) => self.publish(*topic, publish),
+            Op::Publish(topic, publish) => self.publish(*topic, publish, None),
+            Op::Batch(slot, mask, topic, publish) => {
+                let tags = self.tags(*slot, *mask);
+                let acks = self.takers.contains_key(slot) && !tags.is_empty();
+                self.publish(*topic, publish, acks.then_some((*slot, tags)))
+            }
             Op::Consume(slot, sources, consume) => {
                 self.consume(*slot, sources, consume);
                 Ok(())
@@ -262,7 +267,8 @@ impl World {
         plan.capacity != u64::MAX || fails || self.is_power_gone()
     }
 
-    fn publish(&mut self, topic: u8, publish: &Publish) -> Checked {
+    /// Publishes, perhaps behind acknowledgements in one batch.
+    fn publish(&mut self, topic: u8, publish: &Publish, acks: Option<(u8, Vec<u64>)>) -> Checked {
         let Some(engine) = self.engine.clone().filter(|_| self.ledger.has_topic(topic)) else {
             return Ok(());
         };
@@ -283,17 +289,32 @@ impl World {
             messages: drafts.iter().enumerate().map(message).collect(),
         };
         let (token, completion) = self.completion();
-        engine.submit(&Caller::system(), Batch::of(command), completion);
+        let mut batch = Batch::of(command);
+        if let Some((slot, tags)) = &acks
+            && let Some(taker) = self.takers.get(slot)
+        {
+            let acks = judgement(taker.handle.id(), tags, Verdict::Settle);
+            batch.commands.insert(0, acks);
+            batch.strict = true;
+        }
+        engine.submit(&Caller::system(), batch, completion);
         let Some(error) = self.refusal(token)? else {
             self.tally.published += drafts.len() as u64;
             self.transcript
                 .event(|| format!("m{first} to m{}", first + drafts.len() - 1));
-            self.ledger.published(token, topic, &drafts);
+            match &acks {
+                Some((slot, tags)) => {
+                    self.ledger.batched(token, (*slot, tags), topic, &drafts)?;
+                }
+                None => self.ledger.published(token, topic, &drafts),
+            }
             return Ok(());
         };
         self.transcript.event(|| format!("refused: {error}"));
         self.ledger.refused(token, topic, &drafts);
+        let is_late = |(slot, tags): &(u8, Vec<u64>)| self.ledger.may_conflict(*slot, tags);
         match error.code() {
+            ErrorCode::Conflict if acks.as_ref().is_some_and(is_late) => Ok(()),
             ErrorCode::InvalidParams if self.ledger.is_absurd(topic, publish) => Ok(()),
             ErrorCode::NotFound if self.ledger.rejects(topic) => Ok(()),
             ErrorCode::TooLarge if publish.count * publish.bytes > BATCH_BYTES => Ok(()),
@@ -365,7 +386,7 @@ impl World {
         if tags.is_empty() {
             return Ok(());
         }
-        let command = command(taker.handle.id(), &tags, verdict);
+        let command = judgement(taker.handle.id(), &tags, verdict);
         let (token, completion) = match quiet {
             true => (None, Completion::ignored()),
             false => {
@@ -443,7 +464,7 @@ impl World {
     }
 }
 
-fn command(consumer: ConsumerId, tags: &[u64], verdict: Verdict) -> Command {
+fn judgement(consumer: ConsumerId, tags: &[u64], verdict: Verdict) -> Command {
     let tags: SmallVec<[DeliveryTag; 4]> = tags.iter().copied().map(DeliveryTag).collect();
     match verdict {
         Verdict::Reject => Command::Nack {
