@@ -25,10 +25,12 @@ pub(crate) const PIECE_BYTES: usize = 128 << 10;
 /// again.
 const WORTH: u64 = 4;
 
-/// The log is compacted once its full segments are longer than so many halves of what is
+/// The log is compacted once its full segments are longer than so many quarters of what is
 /// alive, and one segment; and without rest once they are longer than so many.
-const HALVES_START: u64 = 4;
-const HALVES_URGENT: u64 = 5;
+const QUARTERS_START: u64 = 7;
+const QUARTERS_URGENT: u64 = 9;
+/// On a full disk.
+const QUARTERS_FULL: u64 = 4;
 
 /// What a copy may have on top of what it copies, for each message, in bytes: where it stands
 /// is said more exactly.
@@ -160,9 +162,12 @@ impl Log {
         let full: u64 = before_end.map(|info| u64::from(info.bytes)).sum();
         let alive = self.live.bytes() + self.cleaning.definition_bytes;
         let segment = u64::from(self.journal.segment_bytes());
-        let longer_than = |halves: u64| full > alive / 2 * halves + segment;
-        self.cleaning.is_urgent = is_full || longer_than(HALVES_URGENT);
-        longer_than(if is_full { 2 } else { HALVES_START })
+        let longer_than = |quarters: u64| full > alive / 4 * quarters + segment;
+        self.cleaning.is_urgent = is_full || longer_than(QUARTERS_URGENT);
+        longer_than(match is_full {
+            true => QUARTERS_FULL,
+            false => QUARTERS_START,
+        })
     }
 
     /// Whether there is space to copy what is alive in a segment, and what else it takes to
