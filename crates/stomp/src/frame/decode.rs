@@ -60,7 +60,8 @@ impl Decoder {
         self.version = Some(version);
     }
 
-    /// Takes the next frame out of the buffer; none if it is not all there yet.
+    /// Takes the next frame out of the buffer; none if it is not all there yet. What is left in
+    /// the buffer has to be there the next time, with more behind it.
     ///
     /// # Errors
     /// [`DecodeError`] if the bytes are not a frame or beyond the limits; from then on always.
@@ -138,6 +139,7 @@ impl Decoder {
     ) -> Result<Option<usize>, Fault> {
         // A CR before the LF is not part of the line.
         let window = &input[..input.len().min(max + 2)];
+        self.scanned = self.scanned.min(window.len());
         match memchr::memchr2(b'\n', 0, &window[self.scanned..]) {
             Some(found) if window[self.scanned + found] == 0 => Err(Fault::NulInHeaders),
             Some(found) => {
@@ -258,6 +260,7 @@ impl Decoder {
         }
         let max = self.limits.body_bytes_max;
         let window = &input[..input.len().min(max + 1)];
+        self.scanned = self.scanned.min(window.len());
         match memchr::memchr(0, &window[self.scanned..]) {
             Some(found) => {
                 let length = self.scanned + found;

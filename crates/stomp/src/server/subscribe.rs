@@ -1,0 +1,88 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use super::frames::{receipt, required};
+use super::receipts::{Entry, State};
+use super::subscriptions::Key;
+use super::{AckMode, Effect, Refusal, ServerSession, SubscribeRequest, SubscriptionNumber};
+use crate::excerpt::excerpt;
+use crate::{Frame, OptionError, Version};
+use compact_str::CompactString;
+
+impl ServerSession {
+    pub(super) fn subscribe(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let destination = CompactString::new(required(&frame, "destination")?);
+        let key = match (frame.get("id"), self.version) {
+            (Some(id), _) => Key::Id(id.into()),
+            (None, Some(Version::V1_0)) => Key::Destination(destination.clone()),
+            (None, _) => Key::Id(required(&frame, "id")?.into()),
+        };
+        let ack = self.ack_mode(&frame)?;
+        let max = self.settings.subscriptions_max;
+        if self.subscriptions.len() >= max {
+            return Err(Refusal::TooManySubscriptions(max));
+        }
+        let added = self.subscriptions.add(key.clone(), ack);
+        let subscription =
+            added.ok_or_else(|| Refusal::DuplicateSubscription(excerpt(key.text())))?;
+        let mut entry = Entry::new(State::Pending, receipt(&frame));
+        entry.start = Some(subscription);
+        let token = self.receipts.push(entry);
+        let subscribe = SubscribeRequest {
+            subscription,
+            id: frame.get("id").map(CompactString::new),
+            destination,
+            ack,
+            headers: frame.headers,
+        };
+        let subscribe = Box::new(subscribe);
+        self.effects
+            .push_back(Effect::Subscribe { token, subscribe });
+        Ok(())
+    }
+
+    fn ack_mode(&self, frame: &Frame) -> Result<AckMode, Refusal> {
+        let Some(text) = frame.get("ack") else {
+            return Ok(AckMode::Auto);
+        };
+        let old = self.version == Some(Version::V1_0);
+        match AckMode::parse(text) {
+            Some(mode) if mode != AckMode::ClientIndividual || !old => Ok(mode),
+            _ => Err(Refusal::Option(OptionError::Value {
+                name: "ack",
+                value: excerpt(text),
+                expected: match old {
+                    true => "auto or client",
+                    false => "auto, client or client-individual",
+                },
+            })),
+        }
+    }
+
+    /// The subscription may be delivered to, unless it has ended meanwhile.
+    pub(super) fn start(&mut self, number: SubscriptionNumber) {
+        if let Some(subscription) = self.subscriptions.get_mut(number) {
+            subscription.started = true;
+            self.effects.push_back(Effect::Start(number));
+        }
+    }
+
+    pub(super) fn unsubscribe(&mut self, frame: Frame) -> Result<(), Refusal> {
+        let key = match (frame.get("id"), self.version) {
+            (Some(id), _) => Key::Id(id.into()),
+            (None, Some(Version::V1_0)) => {
+                Key::Destination(required(&frame, "destination")?.into())
+            }
+            (None, _) => Key::Id(required(&frame, "id")?.into()),
+        };
+        let removed = self.subscriptions.remove(&key);
+        let subscription =
+            removed.ok_or_else(|| Refusal::UnknownSubscription(excerpt(key.text())))?;
+        let token = self.pending(receipt(&frame));
+        self.effects.push_back(Effect::Unsubscribe {
+            token,
+            subscription,
+            headers: frame.headers,
+        });
+        Ok(())
+    }
+}
