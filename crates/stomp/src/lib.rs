@@ -9,6 +9,7 @@
 //! [`ServerSession`]. [`Destination`] and the options read what Trunkline means by headers, which
 //! the session hands on as they are.
 
+mod client;
 mod command;
 mod destination;
 mod excerpt;
@@ -19,6 +20,10 @@ mod pulse;
 mod server;
 mod version;
 
+pub use client::{
+    Acked, ClientEffect, ClientError, ClientSession, ClientSettings, ErrorCode, Lost, MessageTag,
+    Operation, OperationId,
+};
 pub use command::Command;
 pub use destination::{Destination, DestinationError};
 pub use frame::{

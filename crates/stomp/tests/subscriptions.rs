@@ -328,7 +328,7 @@ fn case_27_no_message_follows_the_receipt_of_unsubscribe() {
     assert_eq!(peer.deliver(number, 2), Err(NotDelivered::Ended));
     let effects = peer.complete_all();
     assert!(
-        matches!(&effects[..], [Effect::Unsubscribe { subscription, .. }] if *subscription == number)
+        matches!(&effects[..], [Effect::Unsubscribe { subscription, .. }] if *subscription == Some(number))
     );
     assert_eq!(peer.out(), receipts(&["1"]));
     // The client's name is free again; ours is another one.
@@ -436,6 +436,52 @@ fn subscriptions_of_1_0_may_go_without_an_id() {
     assert!(peer.out().starts_with("MESSAGE\nmessage-id:s1-1-1\n"));
     peer.send("UNSUBSCRIBE\ndestination:/queue/a\n\n\0");
     assert!(matches!(peer.effects()[1..], [Effect::Unsubscribe { .. }]));
+}
+
+#[test]
+fn a_durable_subscription_can_be_deleted_without_being_taken_up() {
+    for name in [
+        "durable:true\n",
+        "activemq.subscriptionName:n\n",
+        "durable-subscription-name:n\n",
+    ] {
+        let mut peer = Peer::open(Version::V1_2);
+        peer.send(&format!("UNSUBSCRIBE\nid:1\n{name}receipt:1\n\n\0"));
+        let effects = peer.complete_all();
+        assert!(matches!(
+            effects[..],
+            [Effect::Unsubscribe {
+                subscription: None,
+                ..
+            }]
+        ));
+        assert_eq!(peer.out(), receipts(&["1"]));
+    }
+}
+
+#[test]
+fn names_are_limited() {
+    let name = "x".repeat(513);
+    for (version, frame, header) in [
+        (
+            Version::V1_2,
+            "SUBSCRIBE\ndestination:/queue/a\nid",
+            "id of SUBSCRIBE",
+        ),
+        (
+            Version::V1_0,
+            "SUBSCRIBE\ndestination",
+            "destination of SUBSCRIBE",
+        ),
+        (Version::V1_2, "BEGIN\ntransaction", "transaction of BEGIN"),
+    ] {
+        let mut peer = Peer::open(version);
+        peer.send(&format!("{frame}:{}\n\n\0", &name[..512]));
+        assert!(peer.session.wants_input());
+        peer.send(&format!("{frame}:{name}\n\n\0"));
+        let text = format!("header {header} has more than 512 bytes; choose a shorter one");
+        assert_ended(&mut peer, "", &text, None);
+    }
 }
 
 #[test]

@@ -83,8 +83,9 @@ pub enum Effect {
     Unsubscribe {
         /// Names the command.
         token: Token,
-        /// Which.
-        subscription: SubscriptionNumber,
+        /// Which; none if the headers name a durable subscription (see
+        /// [`durable_name`](crate::durable_name)) that this session has not taken up.
+        subscription: Option<SubscriptionNumber>,
         /// All headers of the frame.
         headers: Headers,
     },

@@ -105,6 +105,16 @@ pub enum Refusal {
         /// The header.
         name: &'static str,
     },
+    /// A name that is too long to be kept.
+    #[error("header {name} of {command} has more than {max} bytes; choose a shorter one")]
+    NameTooLong {
+        /// The command.
+        command: Command,
+        /// The header.
+        name: &'static str,
+        /// The bound, in bytes.
+        max: usize,
+    },
     /// A header that can't be taken as it is.
     #[error(transparent)]
     Option(#[from] crate::OptionError),

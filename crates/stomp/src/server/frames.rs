@@ -61,6 +61,21 @@ impl ServerSession {
         self.answer(now);
     }
 
+    /// A header that names something and has to be there.
+    pub(super) fn name<'a>(
+        &self,
+        frame: &'a Frame,
+        name: &'static str,
+    ) -> Result<&'a str, Refusal> {
+        let max = self.settings.name_bytes_max;
+        let value = required(frame, name)?;
+        if value.len() > max {
+            let command = frame.command;
+            return Err(Refusal::NameTooLong { command, name, max });
+        }
+        Ok(value)
+    }
+
     /// A frame that is answered once the shell has completed it.
     pub(super) fn pending(&mut self, receipt: Option<CompactString>) -> Token {
         self.receipts.push(Entry::new(State::Pending, receipt))

@@ -20,6 +20,8 @@ pub struct ServerSettings {
     pub connect_timeout: Duration,
     /// How long commands that run may take to complete once the session is ending.
     pub end_timeout: Duration,
+    /// Longest name that a client gives to a subscription or transaction, in bytes.
+    pub name_bytes_max: usize,
     /// Most subscriptions.
     pub subscriptions_max: usize,
     /// Most open transactions.
@@ -36,7 +38,7 @@ pub struct ServerSettings {
 
 impl Default for ServerSettings {
     /// All versions; heart-beats every 1 s out and every 5 s in; 10 s for CONNECT, 5 s to end;
-    /// 10,000 subscriptions; 100 transactions of 10,000 frames and 16 MiB; 16,384 commands with
+    /// 10,000 subscriptions; names of 512 bytes; 100 transactions of 10,000 frames and 16 MiB; 16,384 commands with
     /// 1 MiB of receipts at work.
     fn default() -> Self {
         Self {
@@ -50,6 +52,7 @@ impl Default for ServerSettings {
             frame: FrameLimits::default(),
             connect_timeout: Duration::from_secs(10),
             end_timeout: Duration::from_secs(5),
+            name_bytes_max: 512,
             subscriptions_max: 10_000,
             transactions_max: 100,
             transaction_frames_max: 10_000,

@@ -5,17 +5,13 @@ use super::receipts::{Entry, State};
 use super::subscriptions::Key;
 use super::{AckMode, Effect, Refusal, ServerSession, SubscribeRequest, SubscriptionNumber};
 use crate::excerpt::excerpt;
-use crate::{Frame, OptionError, Version};
+use crate::{Frame, OptionError, Version, durable_name};
 use compact_str::CompactString;
 
 impl ServerSession {
     pub(super) fn subscribe(&mut self, frame: Frame) -> Result<(), Refusal> {
         let destination = CompactString::new(required(&frame, "destination")?);
-        let key = match (frame.get("id"), self.version) {
-            (Some(id), _) => Key::Id(id.into()),
-            (None, Some(Version::V1_0)) => Key::Destination(destination.clone()),
-            (None, _) => Key::Id(required(&frame, "id")?.into()),
-        };
+        let key = self.key(&frame)?;
         let ack = self.ack_mode(&frame)?;
         let max = self.settings.subscriptions_max;
         if self.subscriptions.len() >= max {
@@ -67,16 +63,13 @@ impl ServerSession {
     }
 
     pub(super) fn unsubscribe(&mut self, frame: Frame) -> Result<(), Refusal> {
-        let key = match (frame.get("id"), self.version) {
-            (Some(id), _) => Key::Id(id.into()),
-            (None, Some(Version::V1_0)) => {
-                Key::Destination(required(&frame, "destination")?.into())
-            }
-            (None, _) => Key::Id(required(&frame, "id")?.into()),
-        };
-        let removed = self.subscriptions.remove(&key);
-        let subscription =
-            removed.ok_or_else(|| Refusal::UnknownSubscription(excerpt(key.text())))?;
+        let key = self.key(&frame)?;
+        let subscription = self.subscriptions.remove(&key);
+        // A durable subscription can be deleted without having been taken up before.
+        let durable = || matches!(durable_name(&frame.headers, None), Ok(Some(_)));
+        if subscription.is_none() && !durable() {
+            return Err(Refusal::UnknownSubscription(excerpt(key.text())));
+        }
         let token = self.pending(receipt(&frame));
         self.effects.push_back(Effect::Unsubscribe {
             token,
@@ -84,5 +77,16 @@ impl ServerSession {
             headers: frame.headers,
         });
         Ok(())
+    }
+
+    /// How the client names a subscription: by its `id`, and in 1.0 without one by its
+    /// destination.
+    fn key(&self, frame: &Frame) -> Result<Key, Refusal> {
+        Ok(match (frame.get("id"), self.version) {
+            (None, Some(Version::V1_0)) => {
+                Key::Destination(self.name(frame, "destination")?.into())
+            }
+            _ => Key::Id(self.name(frame, "id")?.into()),
+        })
     }
 }

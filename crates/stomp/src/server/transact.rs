@@ -8,7 +8,8 @@ use trunkline_model::Timestamp;
 
 impl ServerSession {
     pub(super) fn begin(&mut self, now: Timestamp, frame: &Frame) -> Result<(), Refusal> {
-        self.transactions.begin(required(frame, "transaction")?)?;
+        let id = self.name(frame, "transaction")?;
+        self.transactions.begin(id)?;
         self.done(now, receipt(frame));
         Ok(())
     }

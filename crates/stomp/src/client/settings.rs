@@ -1,0 +1,80 @@
+use crate::{Command, FrameLimits, HeartBeat, Version};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use trunkline_model::Headers;
+
+/// How a client session behaves, and what it may take.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ClientSettings {
+    /// Whom it talks to, for the texts of errors: `HOST:PORT`.
+    pub peer: String,
+    /// `login` of CONNECT; not sent if there is none.
+    pub login: Option<String>,
+    /// `passcode` of CONNECT; not sent if there is none.
+    pub passcode: Option<String>,
+    /// `host` of CONNECT; not sent if there is none.
+    pub virtual_host: Option<String>,
+    /// The versions on offer.
+    pub versions: Vec<Version>,
+    /// What the client can send and would like to get.
+    pub heart_beat: HeartBeat,
+    /// Connect at the first operation instead of at once.
+    pub lazy: bool,
+    /// How long after the first operation that finds no connection one is made; none or 0 is at
+    /// once. It doesn't hold for the first connection of a lazy session.
+    pub reconnect_interval: Option<Duration>,
+    /// Headers of all operations that don't have them.
+    pub default_headers: Headers,
+    /// Headers of the operations of a command that don't have them; they go before the defaults.
+    pub command_headers: BTreeMap<Command, Headers>,
+    /// What one frame of the server may take.
+    pub frame: FrameLimits,
+    /// Most operations that are not finished; beyond, they fail at once.
+    pub operations_max: usize,
+    /// Headers and bodies of operations that wait for the connection, in bytes; beyond, they fail
+    /// at once.
+    pub waiting_bytes_max: usize,
+    /// Most messages of a subscription that wait for an ACK; beyond, the oldest can't be
+    /// acknowledged by itself any more.
+    pub unacked_max: usize,
+}
+
+impl Default for ClientSettings {
+    /// `localhost:61613` without login, all versions, no heart-beats, connects at once, again
+    /// without delay; 100,000 operations, of which 64 MiB wait; 100,000 unacknowledged messages.
+    fn default() -> Self {
+        Self {
+            peer: "localhost:61613".into(),
+            login: None,
+            passcode: None,
+            virtual_host: None,
+            versions: Version::ALL.into(),
+            heart_beat: HeartBeat::NONE,
+            lazy: false,
+            reconnect_interval: None,
+            default_headers: Headers::new(),
+            command_headers: BTreeMap::new(),
+            frame: FrameLimits::default(),
+            operations_max: 100_000,
+            waiting_bytes_max: 64 << 20,
+            unacked_max: 100_000,
+        }
+    }
+}
+
+/// The passcode is not shown.
+impl fmt::Debug for ClientSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSettings")
+            .field("peer", &self.peer)
+            .field("login", &self.login)
+            .field("passcode", &self.passcode.as_ref().map(|_| "…"))
+            .field("virtual_host", &self.virtual_host)
+            .field("versions", &self.versions)
+            .field("heart_beat", &self.heart_beat)
+            .field("lazy", &self.lazy)
+            .field("reconnect_interval", &self.reconnect_interval)
+            .finish_non_exhaustive()
+    }
+}
