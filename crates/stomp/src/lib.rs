@@ -1,13 +1,60 @@
 //! STOMP 1.0, 1.1 and 1.2, both sides of it: frames, what a server does with them, what a client
-//! does with them.
+//! does with them. It follows the specifications of [1.0], [1.1] and [1.2].
 //!
 //! **Invariant**: knows no socket, no clock, no engine and no topic; equal bytes and calls at equal
-//! times give equal bytes and effects. A peer's bytes are kept up to [`FrameLimits`] and the bounds
-//! of the sessions' settings, and never make anything panic.
+//! times give equal bytes and effects. Of a peer no more is kept than [`FrameLimits`] and the bounds
+//! in the sessions' settings allow, and nothing that a peer sends makes anything panic.
 //!
 //! Start at [`Frame`], which a [`Decoder`] makes of bytes and [`encode`] makes bytes of; then
-//! [`ServerSession`]. [`Destination`] and the options read what Trunkline means by headers, which
-//! the session hands on as they are.
+//! [`ServerSession`] and [`ClientSession`], which take bytes and *now* and give bytes and effects.
+//! [`Destination`] and the options ([`SendOptions`], [`SubscribeOptions`]) read what Trunkline means
+//! by headers; the sessions hand those on as they are.
+//!
+//! ```
+//! use bytes::BytesMut;
+//! use trunkline_model::Timestamp;
+//! use trunkline_stomp::{Effect, ServerSession, ServerSettings, SessionName};
+//!
+//! let now = Timestamp::from_millis(0);
+//! let mut session = ServerSession::new(ServerSettings::default(), now);
+//! let mut input = BytesMut::from(
+//!     &b"CONNECT\naccept-version:1.2\nlogin:me\n\n\0SEND\ndestination:/queue/a\nreceipt:1\n\nhello\0"[..],
+//! );
+//! session.receive(now, &mut input);
+//! let Some(Effect::Connect(request)) = session.next_effect() else {
+//!     unreachable!("the first frame is CONNECT");
+//! };
+//! assert_eq!(request.login.as_deref(), Some("me"));
+//! session.accept(now, &SessionName::new("s1")?);
+//! session.receive(now, &mut input);
+//! let Some(Effect::Send { token, send }) = session.next_effect() else {
+//!     unreachable!("the second is SEND");
+//! };
+//! assert_eq!((&*send.destination, &send.body[..]), ("/queue/a", &b"hello"[..]));
+//! session.take_output();
+//! session.complete(now, token, Ok(()));
+//! assert_eq!(&session.take_output()[..], b"RECEIPT\nreceipt-id:1\n\n\0");
+//! # Ok::<(), trunkline_stomp::SessionNameError>(())
+//! ```
+//!
+//! # Conformance cases
+//!
+//! The tests carry the numbers of the conformance cases, as in `case_27_…`:
+//!
+//! | cases | where |
+//! |---|---|
+//! | 6, 7, 23, 24, 28, 30 of frames | `tests/frames.rs` |
+//! | 1 (codes, defaults) to 5, 7 to 12, 13 (lazy, no connection), 21 (one node) | `tests/client.rs` |
+//! | 22 to 30 of sessions | `tests/server.rs`, `tests/subscriptions.rs` |
+//!
+//! The others need what is not here: a client with sockets has to pass 1 (the texts about wrong
+//! arguments, reading and setting options) and 13 (the time-out of connecting); a client of a
+//! cluster 14 to 20 and 21 (over nodes); a server with topics the redelivery of 25, the effects of
+//! 26 and the memory of 28 over real connections.
+//!
+//! [1.0]: https://stomp.github.io/stomp-specification-1.0.html
+//! [1.1]: https://stomp.github.io/stomp-specification-1.1.html
+//! [1.2]: https://stomp.github.io/stomp-specification-1.2.html
 
 mod client;
 mod command;
