@@ -20,6 +20,13 @@ pub(crate) fn excerpt_bytes(bytes: &[u8]) -> String {
     excerpt(&String::from_utf8_lossy(start))
 }
 
+/// What a header line begins with, as far as it looks like a name: the rest may be a secret.
+pub(crate) fn excerpt_name(line: &[u8]) -> String {
+    let of_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.".contains(byte);
+    let end = line.iter().take_while(|byte| of_name(byte)).count();
+    excerpt_bytes(&line[..end])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -30,5 +37,6 @@ mod tests {
         let long = excerpt(&"ü".repeat(100));
         assert_eq!(long.chars().count(), CHARACTERS_MAX + 3);
         assert_eq!(excerpt_bytes(b"\xff"), "\"\u{fffd}\"");
+        assert_eq!(excerpt_name(b"passcode secret"), r#""passcode""#);
     }
 }

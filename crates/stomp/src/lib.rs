@@ -73,9 +73,7 @@ pub use client::{
 };
 pub use command::Command;
 pub use destination::{Destination, DestinationError};
-pub use frame::{
-    DecodeError, Decoder, Escapes, Fault, Frame, FrameLimits, Inexpressible, Writer, encode,
-};
+pub use frame::{DecodeError, Decoder, Fault, Frame, FrameLimits, Inexpressible, Writer, encode};
 pub use heart_beat::{Agreed, HeartBeat, ParseHeartBeatError};
 pub use options::{
     JmsPriority, NackOptions, OptionError, SendOptions, SubscribeOptions, durable_name,

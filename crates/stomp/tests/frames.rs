@@ -298,11 +298,11 @@ fn what_is_not_a_frame_is_named() {
     for (bytes, text) in [
         (
             send("abc\n"),
-            r#"the header line "abc" has no colon; headers are name:value and end with an empty line"#,
+            r#"the header line that begins with "abc" has no colon; headers are name:value and end with an empty line"#,
         ),
         (
             send(":b\n"),
-            r#"the header line ":b" has no name; headers are name:value"#,
+            r#"a header line begins with its colon; headers are name:value"#,
         ),
         (
             send("a\0"),
@@ -310,11 +310,11 @@ fn what_is_not_a_frame_is_named() {
         ),
         (
             b"SEND\na:\xff\n\n\0".to_vec(),
-            "the header line \"a:\u{fffd}\" is not UTF-8; encode it",
+            "the header line that begins with \"a\" is not UTF-8; encode it",
         ),
         (
             b"SEND\n\xff:b\n\n\0".to_vec(),
-            "the header line \"\u{fffd}:b\" is not UTF-8; encode it",
+            "the header line that begins with \"\" is not UTF-8; encode it",
         ),
         (
             b"send\n\n\0".to_vec(),

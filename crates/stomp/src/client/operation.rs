@@ -6,7 +6,7 @@ use trunkline_model::Headers;
 
 /// Names an operation of a session: higher than those before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OperationId(pub(crate) u64);
+pub struct OperationId(pub u64);
 
 /// Names a message that a session received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,5 +1,5 @@
 use super::{DecodeError, Escapes, Fault, Frame, FrameLimits};
-use crate::excerpt::{excerpt, excerpt_bytes};
+use crate::excerpt::{excerpt, excerpt_bytes, excerpt_name};
 use crate::{Command, Version};
 use bytes::{Buf, Bytes, BytesMut};
 use compact_str::CompactString;
@@ -138,7 +138,7 @@ impl Decoder {
         too_long: Fault,
     ) -> Result<Option<usize>, Fault> {
         // A CR before the LF is not part of the line.
-        let window = &input[..input.len().min(max + 2)];
+        let window = &input[..input.len().min(max.saturating_add(2))];
         self.scanned = self.scanned.min(window.len());
         match memchr::memchr2(b'\n', 0, &window[self.scanned..]) {
             Some(found) if window[self.scanned + found] == 0 => Err(Fault::NulInHeaders),
@@ -150,7 +150,7 @@ impl Decoder {
                 }
                 Ok(Some(end))
             }
-            None if window.len() > max + 1 => Err(too_long),
+            None if window.len() > max.saturating_add(1) => Err(too_long),
             None => {
                 self.scanned = window.len();
                 Ok(None)
@@ -182,10 +182,9 @@ impl Decoder {
             let max = limits.headers_bytes_max;
             return Err(Fault::HeadersTooLong { max });
         }
-        let colon =
-            memchr::memchr(b':', line).ok_or_else(|| Fault::NoColon(excerpt_bytes(line)))?;
+        let colon = memchr::memchr(b':', line).ok_or_else(|| Fault::NoColon(excerpt_name(line)))?;
         if colon == 0 {
-            return Err(Fault::NoName(excerpt_bytes(line)));
+            return Err(Fault::NoName);
         }
         match self.read_header(line, colon) {
             Ok((name, value)) => self.partial.headers.push(name, value),
@@ -201,7 +200,7 @@ impl Decoder {
         line: &[u8],
         colon: usize,
     ) -> Result<(CompactString, CompactString), Fault> {
-        let line = str::from_utf8(line).map_err(|_| Fault::NotUtf8(excerpt_bytes(line)))?;
+        let line = str::from_utf8(line).map_err(|_| Fault::NotUtf8(excerpt_name(line)))?;
         let (name, mut value) = (&line[..colon], &line[colon + 1..]);
         if self.version == Some(Version::V1_0) {
             // Clients of that time pad, and the specification didn't say that they must not.
@@ -259,7 +258,7 @@ impl Decoder {
             self.check_stray_body()?;
         }
         let max = self.limits.body_bytes_max;
-        let window = &input[..input.len().min(max + 1)];
+        let window = &input[..input.len().min(max.saturating_add(1))];
         self.scanned = self.scanned.min(window.len());
         match memchr::memchr(0, &window[self.scanned..]) {
             Some(found) => {

@@ -4,7 +4,7 @@ use compact_str::CompactString;
 
 /// Which characters of a header are escaped (STOMP 1.2, "Value Encoding").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Escapes {
+pub(crate) enum Escapes {
     /// None: STOMP 1.0, and the frames CONNECT, STOMP and CONNECTED of every version.
     None,
     /// `\n`, `\c` and `\\`.
@@ -27,8 +27,7 @@ pub struct Inexpressible {
 
 impl Escapes {
     /// Those of a frame. As long as no version is agreed, there are none.
-    #[must_use]
-    pub const fn of(command: Command, version: Option<Version>) -> Self {
+    pub(crate) const fn of(command: Command, version: Option<Version>) -> Self {
         match version {
             _ if command.is_never_escaped() => Self::None,
             None | Some(Version::V1_0) => Self::None,

@@ -35,16 +35,18 @@ pub enum Fault {
         max: usize,
     },
     /// A header without a colon.
-    #[error("the header line {0} has no colon; headers are name:value and end with an empty line")]
+    #[error(
+        "the header line that begins with {0} has no colon; headers are name:value and end with an empty line"
+    )]
     NoColon(String),
     /// A header without a name.
-    #[error("the header line {0} has no name; headers are name:value")]
-    NoName(String),
+    #[error("a header line begins with its colon; headers are name:value")]
+    NoName,
     /// A NUL before the body.
     #[error("a NUL among the headers; an empty line ends them, then comes the body, then the NUL")]
     NulInHeaders,
     /// A header that is not UTF-8.
-    #[error("the header line {0} is not UTF-8; encode it")]
+    #[error("the header line that begins with {0} is not UTF-8; encode it")]
     NotUtf8(String),
     /// A backslash that stands for nothing in this version.
     #[error("undefined escape {escape} in header {name}; this version knows {known}")]

@@ -8,7 +8,9 @@ mod limits;
 
 pub use decode::Decoder;
 pub use encode::{Writer, encode};
-pub use escape::{Escapes, Inexpressible};
+pub use escape::Inexpressible;
+
+use escape::Escapes;
 pub use fault::{DecodeError, Fault};
 pub use limits::FrameLimits;
 

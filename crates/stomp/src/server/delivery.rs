@@ -62,7 +62,9 @@ pub(crate) fn write(
     if !subscription.started {
         return Err(NotDelivered::NotStarted);
     }
-    let tag = delivery.tag.unwrap_or(subscription.last_tag + 1);
+    let tag = delivery
+        .tag
+        .unwrap_or(subscription.last_tag.saturating_add(1));
     if tag <= subscription.last_tag {
         return Err(NotDelivered::TagNotHigher);
     }

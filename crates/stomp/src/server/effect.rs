@@ -8,11 +8,11 @@ use trunkline_model::Headers;
 
 /// Names a command that was handed on, in [`ServerSession::complete`](super::ServerSession::complete).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Token(pub(crate) u64);
+pub struct Token(pub u64);
 
 /// Names a subscription of a session. Never reused within it, unlike the client's own ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SubscriptionNumber(pub(crate) u64);
+pub struct SubscriptionNumber(pub u64);
 
 impl fmt::Display for SubscriptionNumber {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -167,7 +167,8 @@ pub struct SubscribeRequest {
 pub struct Settle {
     /// Of which subscription.
     pub subscription: SubscriptionNumber,
-    /// Which deliveries; at least one.
+    /// Which deliveries; at least one. After a long silence there may be many that time-outs have
+    /// taken back long ago.
     pub tags: Tags,
     /// What becomes of them.
     pub verdict: Verdict,

@@ -75,11 +75,13 @@ impl Outstanding {
     pub(crate) fn put_back(&mut self, tags: &Tags) {
         for (mut first, mut last) in tags.0.iter().copied() {
             if let Some((below, end)) = self.0.range(..first).next_back()
-                && *end + 1 == first
+                && first - 1 == *end
             {
                 first = *below;
             }
-            if let Some(end) = self.0.remove(&(last + 1)) {
+            if let Some(next) = last.checked_add(1)
+                && let Some(end) = self.0.remove(&next)
+            {
                 last = end;
             }
             self.0.insert(first, last);
