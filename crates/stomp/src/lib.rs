@@ -79,9 +79,9 @@ pub use options::{
     JmsPriority, NackOptions, OptionError, SendOptions, SubscribeOptions, durable_name,
 };
 pub use server::{
-    AckMode, CloseReason, ConnectRequest, Delivery, Effect, Failure, NotDelivered, Refusal, Send,
-    ServerSession, ServerSettings, SessionName, SessionNameError, Settle, Step, SubscribeRequest,
-    SubscriptionNumber, Tags, Token, Verdict,
+    AckMode, CloseReason, ConnectRequest, Delivery, Effect, Failure, NotDelivered, Refusal,
+    SendRequest, ServerSession, ServerSettings, SessionName, SessionNameError, Settle, Step,
+    SubscribeRequest, SubscriptionNumber, Tags, Token, Verdict,
 };
 pub use trunkline_model::Headers;
 pub use version::Version;

@@ -186,7 +186,20 @@ fn case_02_connect_has_its_own_headers_and_no_others() {
         client.out(),
         "BEGIN\ntransaction:t\nd:default\nx:default\ny:default\ncontent-length:0\n\n\0"
     );
-    assert!(!format!("{:?}", client.session).contains("p:\\"));
+}
+
+#[test]
+fn debug_text_shows_neither_secrets_nor_messages() {
+    let mut client = Client::new(ClientSettings {
+        passcode: Some("secret".into()),
+        ..ClientSettings::default()
+    });
+    client.execute(Operation::send("/queue/a", "secret").with("a", "secret"));
+    client.session.opened(client.now);
+    assert!(!format!("{:?}", client.session).contains("secret"));
+    client.server("CONNECTED\nversion:1.2\n\n\0MESSAGE\nsubscription:1\na:secret\n\nsecret\0");
+    let text = format!("{:?}", client.session);
+    assert!(!format!("{text} {:?}", client.effects()).contains("secret"));
 }
 
 #[test]

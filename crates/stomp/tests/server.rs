@@ -94,6 +94,18 @@ fn what_connect_says_is_handed_on_and_refused_on_demand() {
 }
 
 #[test]
+fn debug_text_shows_neither_secrets_nor_messages() {
+    let mut peer = Peer::new(ServerSettings::default());
+    peer.send("CONNECT\npasscode:secret\n\n\0");
+    let text = format!("{:?}", peer.session);
+    assert!(!format!("{text} {:?}", peer.effects()).contains("secret"));
+    peer.accept();
+    peer.send("SEND\ndestination:/queue/a\na:secret\n\nsecret\0");
+    let text = format!("{:?}", peer.session);
+    assert!(!format!("{text} {:?}", peer.effects()).contains("secret"));
+}
+
+#[test]
 fn what_follows_connect_waits_until_the_login_is_accepted() {
     let mut peer = Peer::new(ServerSettings::default());
     peer.send("CONNECT\naccept-version:1.2\n\n\0BEGIN\ntransaction:a\\cb\nreceipt:1\n\n\0");

@@ -22,6 +22,7 @@ use crate::{Agreed, Command, Decoder, Version};
 use bytes::BytesMut;
 use compact_str::CompactString;
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::time::Duration;
 use subscriptions::Subscriptions;
 use trunkline_model::Timestamp;
@@ -37,7 +38,6 @@ const BEAT_MARGIN: u32 = 3;
 /// in which it was asked, and subscriptions are gone.
 ///
 /// `now` may count from any moment; it must not go back.
-#[derive(Debug)]
 pub struct ClientSession {
     settings: ClientSettings,
     link: Link,
@@ -89,6 +89,20 @@ struct Unfinished {
     command: Command,
     /// Of a SUBSCRIBE or UNSUBSCRIBE.
     key: CompactString,
+}
+
+/// Where it stands; what it has to write and to tell are the users' own.
+impl fmt::Debug for ClientSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientSession")
+            .field("peer", &self.settings.peer)
+            .field("link", &self.link)
+            .field("version", &self.version)
+            .field("unfinished", &self.operations.len())
+            .field("waiting_bytes", &self.waiting_bytes)
+            .field("out_bytes", &self.out.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ClientSession {

@@ -3,11 +3,12 @@ use super::{AckMode, SubscriptionNumber};
 use crate::options::is_own;
 use crate::{Command, Version, Writer};
 use bytes::BytesMut;
+use std::fmt;
 use trunkline_model::Headers;
 
 /// A message for a subscription, as the shell hands it to
 /// [`ServerSession::deliver`](super::ServerSession::deliver).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Delivery<'a> {
     /// How its ACK names it to the engine: higher than all before on this subscription, from 1.
     /// None if the engine waits for no ACK; the client's is then accepted and means nothing.
@@ -27,6 +28,19 @@ pub struct Delivery<'a> {
     pub headers: &'a Headers,
     /// The body.
     pub body: &'a [u8],
+}
+
+/// What it is, not what it says.
+impl fmt::Debug for Delivery<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivery")
+            .field("tag", &self.tag)
+            .field("message_id", &self.message_id)
+            .field("destination", &self.destination)
+            .field("attempt", &self.attempt)
+            .field("body_bytes", &self.body.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why a delivery was not written.

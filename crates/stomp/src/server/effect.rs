@@ -67,7 +67,7 @@ pub enum Effect {
         /// Names the command.
         token: Token,
         /// What.
-        send: Send,
+        send: SendRequest,
     },
     /// Begin a subscription, but hand nothing out before [`Effect::Start`].
     Subscribe {
@@ -137,14 +137,26 @@ impl fmt::Debug for ConnectRequest {
 }
 
 /// A SEND frame.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Send {
+#[derive(Clone, PartialEq, Eq)]
+pub struct SendRequest {
     /// Where to; see [`Destination`](crate::Destination).
     pub destination: CompactString,
     /// All headers of the frame; see [`SendOptions`](crate::SendOptions).
     pub headers: Headers,
     /// The body.
     pub body: Bytes,
+}
+
+/// Names of headers and the size of the body, as for frames.
+impl fmt::Debug for SendRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self.headers.iter().map(|(name, _)| name).collect();
+        f.debug_struct("SendRequest")
+            .field("destination", &self.destination)
+            .field("headers", &names)
+            .field("body_bytes", &self.body.len())
+            .finish()
+    }
 }
 
 /// A SUBSCRIBE frame.
@@ -192,7 +204,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Publish.
-    Send(Send),
+    Send(SendRequest),
     /// Acknowledge, or the contrary.
     Settle(Settle),
 }

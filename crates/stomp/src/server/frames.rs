@@ -1,7 +1,7 @@
 //! Which frame does what, and what all frames have in common.
 
 use super::receipts::{Entry, State};
-use super::{Effect, Phase, Refusal, Send, ServerSession, Step, Token};
+use super::{Effect, Phase, Refusal, SendRequest, ServerSession, Step, Token};
 use crate::{Command, Frame};
 use compact_str::CompactString;
 use trunkline_model::Timestamp;
@@ -35,7 +35,7 @@ impl ServerSession {
         let destination = required(&frame, "destination")?.into();
         let receipt = receipt(&frame);
         let transaction = frame.get("transaction").map(CompactString::new);
-        let send = Send {
+        let send = SendRequest {
             destination,
             headers: frame.headers,
             body: frame.body,

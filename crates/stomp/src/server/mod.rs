@@ -20,7 +20,7 @@ mod transactions;
 
 pub use delivery::{Delivery, NotDelivered};
 pub use effect::{
-    AckMode, CloseReason, ConnectRequest, Effect, Send, Settle, Step, SubscribeRequest,
+    AckMode, CloseReason, ConnectRequest, Effect, SendRequest, Settle, Step, SubscribeRequest,
     SubscriptionNumber, Token, Verdict,
 };
 pub use failure::{Failure, Refusal};
@@ -34,6 +34,7 @@ use bytes::BytesMut;
 use compact_str::CompactString;
 use receipts::{Entry, Receipts, State};
 use std::collections::VecDeque;
+use std::fmt;
 use subscriptions::Subscriptions;
 use transactions::Transactions;
 use trunkline_model::Timestamp;
@@ -49,7 +50,6 @@ use trunkline_model::Timestamp;
 ///
 /// It is bounded by its settings; the shell bounds what it reads at a time, and takes the output
 /// before it hands in more.
-#[derive(Debug)]
 pub struct ServerSession {
     settings: ServerSettings,
     phase: Phase,
@@ -78,6 +78,20 @@ enum Phase {
     /// After DISCONNECT or a failure: nothing is read, commands may complete until then.
     Ending(Timestamp),
     Closed,
+}
+
+/// Where it stands; what it has to write and to hand on are the users' own.
+impl fmt::Debug for ServerSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerSession")
+            .field("name", &self.name)
+            .field("version", &self.version)
+            .field("phase", &self.phase)
+            .field("subscriptions", &self.subscriptions.len())
+            .field("unanswered", &self.receipts.len())
+            .field("out_bytes", &self.out.len())
+            .finish_non_exhaustive()
+    }
 }
 
 impl ServerSession {
