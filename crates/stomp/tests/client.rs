@@ -737,16 +737,24 @@ fn case_21_a_message_of_a_lost_session_cannot_be_acknowledged() {
 #[test]
 fn what_waits_is_limited() {
     let settings = ClientSettings {
-        waiting_bytes_max: 1_000,
+        unwritten_bytes_max: 1_000,
         ..ClientSettings::default()
     };
-    let mut client = Client::new(settings);
+    let mut client = Client::new(settings.clone());
     client.execute(Operation::send("/queue/a", vec![0; 600]));
     client.execute(Operation::send("/queue/a", vec![0; 600]));
     client.execute(Operation::begin("t"));
     client.execute(Operation::begin("t"));
-    let large = "failed 5 More than 1000 bytes of operations wait for the connection.";
+    let large = "failed 5 More than 1000 bytes of operations are not written.";
     assert_eq!(client.told(), ["open", large, large]);
+    let mut client = Client::new(settings);
+    client.connect(Version::V1_2);
+    for _ in 0..2 {
+        client.execute(Operation::send("/queue/a", vec![0; 600]));
+        client.session.take_output();
+    }
+    client.session.written();
+    assert_eq!(client.told(), [large, "done -"]);
     let settings = ClientSettings {
         operations_max: 2,
         unacked_max: 2,

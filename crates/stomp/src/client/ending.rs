@@ -83,6 +83,7 @@ impl ClientSession {
         self.receipts.clear();
         self.unwritten.clear();
         self.taken.clear();
+        self.taken_bytes = 0;
         self.out.clear();
         self.subscriptions.end()
     }

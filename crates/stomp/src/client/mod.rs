@@ -58,6 +58,7 @@ pub struct ClientSession {
     /// Those that wait to be written: in the output, and taken from it.
     unwritten: Vec<u64>,
     taken: Vec<u64>,
+    taken_bytes: usize,
     subscriptions: Subscriptions,
     /// The number of the last message, and of the last one before this connection.
     messages: u64,
@@ -123,6 +124,7 @@ impl ClientSession {
             receipts: BTreeMap::new(),
             unwritten: Vec::new(),
             taken: Vec::new(),
+            taken_bytes: 0,
             subscriptions: Subscriptions::default(),
             messages: 0,
             messages_before: 0,
@@ -217,6 +219,7 @@ impl ClientSession {
 
     /// Says that all output that was taken is written.
     pub fn written(&mut self) {
+        self.taken_bytes = 0;
         for id in std::mem::take(&mut self.taken) {
             self.done(id, None);
         }
@@ -264,6 +267,7 @@ impl ClientSession {
     /// What is to be written, in order. Say [`written`](Self::written) when it is.
     pub fn take_output(&mut self) -> BytesMut {
         self.taken.append(&mut self.unwritten);
+        self.taken_bytes += self.out.len();
         self.out.split()
     }
 
@@ -294,6 +298,11 @@ impl ClientSession {
     #[must_use]
     pub fn forgotten_messages(&self) -> u64 {
         self.forgotten_messages
+    }
+
+    /// Bytes of operations and frames that wait for the connection or to be written.
+    fn unwritten_bytes(&self) -> usize {
+        self.waiting_bytes + self.out.len() + self.taken_bytes
     }
 
     fn is_connected(&self) -> bool {

@@ -21,6 +21,11 @@ impl ClientSession {
                 "More than {max} operations are unfinished."
             )));
         }
+        let max = self.settings.unwritten_bytes_max;
+        if self.unwritten_bytes() + operation.weight() > max {
+            let text = format!("More than {max} bytes of operations are not written.");
+            return Err(misuse(text));
+        }
         if operation.acked.is_some() {
             // Also while there is no connection: then its message is of an earlier one.
             self.name_message(&mut operation)?;
@@ -41,13 +46,7 @@ impl ClientSession {
             self.done(id, None);
             return Ok(());
         }
-        let bytes = operation.weight();
-        let max = self.settings.waiting_bytes_max;
-        if self.waiting_bytes + bytes > max {
-            let text = format!("More than {max} bytes of operations wait for the connection.");
-            return Err(misuse(text));
-        }
-        self.waiting_bytes += bytes;
+        self.waiting_bytes += operation.weight();
         self.waiting.push_back((id, operation));
         if self.link == Link::None {
             self.want_connection(now);

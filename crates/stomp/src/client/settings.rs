@@ -32,9 +32,9 @@ pub struct ClientSettings {
     pub frame: FrameLimits,
     /// Most operations that are not finished; beyond, they fail at once.
     pub operations_max: usize,
-    /// Headers and bodies of operations that wait for the connection, in bytes; beyond, they fail
-    /// at once.
-    pub waiting_bytes_max: usize,
+    /// Headers and bodies of operations that wait for the connection or to be written, in bytes;
+    /// beyond, they fail at once.
+    pub unwritten_bytes_max: usize,
     /// Most messages of a subscription that wait for an ACK; beyond, the oldest can't be
     /// acknowledged by itself any more.
     pub unacked_max: usize,
@@ -42,7 +42,7 @@ pub struct ClientSettings {
 
 impl Default for ClientSettings {
     /// `localhost:61613` without login, all versions, no heart-beats, connects at once, again
-    /// without delay; 100,000 operations, of which 64 MiB wait; 100,000 unacknowledged messages.
+    /// without delay; 100,000 operations, 64 MiB of them not written; 100,000 unacknowledged messages.
     fn default() -> Self {
         Self {
             peer: "localhost:61613".into(),
@@ -57,7 +57,7 @@ impl Default for ClientSettings {
             command_headers: BTreeMap::new(),
             frame: FrameLimits::default(),
             operations_max: 100_000,
-            waiting_bytes_max: 64 << 20,
+            unwritten_bytes_max: 64 << 20,
             unacked_max: 100_000,
         }
     }
