@@ -401,6 +401,21 @@ fn heart_beats_go_both_ways() {
 }
 
 #[test]
+fn whatever_is_sent_is_a_heart_beat() {
+    let mut peer = Peer::new(ServerSettings::default());
+    peer.send("CONNECT\naccept-version:1.2\nheart-beat:0,1000\n\n\0");
+    peer.accept();
+    peer.out();
+    for id in 0..3 {
+        peer.pass(400);
+        peer.send(&format!("BEGIN\ntransaction:{id}\nreceipt:{id}\n\n\0"));
+        assert_eq!(peer.out(), receipts(&[&id.to_string()]));
+    }
+    peer.pass(500);
+    assert_eq!(peer.out(), "\n");
+}
+
+#[test]
 fn heart_beats_are_only_sent_to_who_asked() {
     for (offer, answer) in [("0,0", "0,0"), ("0,500", "1000,0"), ("500,0", "0,5000")] {
         let mut peer = Peer::new(ServerSettings::default());

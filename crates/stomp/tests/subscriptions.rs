@@ -150,19 +150,26 @@ fn an_ack_of_what_was_never_delivered_ends_the_session() {
 
 #[test]
 fn an_ack_of_a_message_that_needs_none_means_nothing() {
-    let mut peer = Peer::open(Version::V1_2);
-    let number = peer.subscribe("1", "ack:client\n");
-    for _ in 0..2 {
-        let channel = Delivery {
-            tag: None,
-            ..message(0)
-        };
-        peer.session.deliver(peer.now, number, &channel).unwrap();
+    for mode in ["client", "client-individual"] {
+        let mut peer = Peer::open(Version::V1_2);
+        let number = peer.subscribe("1", &format!("ack:{mode}\n"));
+        for _ in 0..2 {
+            let channel = Delivery {
+                tag: None,
+                ..message(0)
+            };
+            peer.session.deliver(peer.now, number, &channel).unwrap();
+        }
+        assert!(peer.out().contains("ack:s1-1-2\n"));
+        peer.send("ACK\nid:s1-1-2\nreceipt:1\n\n\0");
+        assert_eq!(peer.effects(), []);
+        assert_eq!(peer.out(), receipts(&["1"]));
+        assert_eq!(peer.session.acks_not_held(), 0);
+        // Its transaction has to be there all the same.
+        peer.send("ACK\nid:s1-1-2\ntransaction:t\n\n\0");
+        let text = "there is no open transaction \"t\"; send BEGIN first";
+        assert_ended(&mut peer, "", text, None);
     }
-    assert!(peer.out().contains("ack:s1-1-2\n"));
-    peer.send("ACK\nid:s1-1-2\nreceipt:1\n\n\0");
-    assert_eq!(peer.effects(), []);
-    assert_eq!(peer.out(), receipts(&["1"]));
 }
 
 #[test]

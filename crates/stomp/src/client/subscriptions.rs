@@ -47,7 +47,6 @@ impl Subscriptions {
         if self.by_key.contains_key(&key) {
             return false;
         }
-        self.ended.retain(|ended| *ended != key);
         let subscription = Subscription {
             operation,
             active: false,
