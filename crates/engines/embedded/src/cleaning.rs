@@ -26,7 +26,8 @@ pub(crate) const PIECE_BYTES: usize = 128 << 10;
 const WORTH: u64 = 4;
 
 /// The log is compacted once its full segments are longer than so many quarters of what is
-/// alive, and one segment; and without rest once they are longer than so many.
+/// alive, and one segment; and without rest once they are longer than so many, and no segment
+/// beside: the copies of the oldest one take a segment before it is freed.
 const QUARTERS_START: u64 = 7;
 const QUARTERS_URGENT: u64 = 9;
 /// On a full disk.
@@ -162,12 +163,13 @@ impl Log {
         let full: u64 = before_end.map(|info| u64::from(info.bytes)).sum();
         let alive = self.live.bytes() + self.cleaning.definition_bytes;
         let segment = u64::from(self.journal.segment_bytes());
-        let longer_than = |quarters: u64| full > alive / 4 * quarters + segment;
-        self.cleaning.is_urgent = is_full || longer_than(QUARTERS_URGENT);
-        longer_than(match is_full {
+        let quarters = |count: u64| alive / 4 * count;
+        self.cleaning.is_urgent = is_full || full > quarters(QUARTERS_URGENT);
+        let start = match is_full {
             true => QUARTERS_FULL,
             false => QUARTERS_START,
-        })
+        };
+        full > quarters(start) + segment
     }
 
     /// Whether there is space to copy what is alive in a segment, and what else it takes to
