@@ -7,6 +7,8 @@ use serde::Serialize;
 
 use crate::host::Usage;
 use crate::load::Load;
+#[cfg(feature = "peers")]
+use crate::peers::RivalRuns;
 use crate::rpc::PAYLOAD_BYTES;
 
 /// What a figure counts.
@@ -79,9 +81,9 @@ impl Error for NotMeasured {}
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
     pub(crate) ours: Vec<Measure>,
-    /// Of the server compared with, in the same order; empty if there was none.
+    /// Of each server compared with, in the same order; empty if there was none.
     #[cfg(feature = "peers")]
-    pub(crate) rival: Vec<Measure>,
+    pub(crate) rivals: Vec<RivalRuns>,
     /// Why there are none.
     pub(crate) not_measured: Option<NotMeasured>,
 }

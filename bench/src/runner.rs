@@ -11,7 +11,7 @@ use crate::args::Args;
 use crate::host::{self, Launcher, Machine, Process, Server};
 use crate::measure::{Measure, NotMeasured, Runs};
 #[cfg(feature = "peers")]
-use crate::peers::{Comparison, Rivals};
+use crate::peers::{Comparison, Counterpart, RivalRuns, Rivals};
 use crate::plan::Plan;
 use crate::report::{Circumstances, Report, Subject};
 use crate::rpc;
@@ -196,26 +196,45 @@ impl Bench {
         on(server, context, |context| workload.run(context))
     }
 
-    /// One run of a workload, and of its counterpart: before it in every second run, so that
+    /// One run of a workload, and of its counterparts: before it in every second run, so that
     /// neither side always finds what the other leaves behind.
     fn run_once(&self, workload: &Workload, run: u32, args: &Args, runs: &mut Runs) -> Result<()> {
         #[cfg(feature = "peers")]
-        if self.rivals.compares(workload) {
-            let ours_first = run.is_multiple_of(2);
-            for ours in [ours_first, !ours_first] {
-                let context = self.context(run, args);
-                if ours {
-                    let measure = self.run_ours(workload, context)?;
-                    runs.ours.push(measure.in_turn(ours_first));
-                } else {
-                    let measure = self.rivals.run(workload, context)?;
-                    runs.rival.push(measure.in_turn(!ours_first));
-                }
+        {
+            let rivals = self.rivals.counterparts(workload);
+            if !rivals.is_empty() {
+                return self.run_beside(workload, &rivals, self.context(run, args), runs);
             }
-            return Ok(());
         }
         let ours = self.run_ours(workload, self.context(run, args))?;
         runs.ours.push(ours);
+        Ok(())
+    }
+
+    /// One run of a workload and of those counterparts.
+    #[cfg(feature = "peers")]
+    fn run_beside(
+        &self,
+        workload: &Workload,
+        rivals: &[Counterpart],
+        context: Context<'_>,
+        runs: &mut Runs,
+    ) -> Result<()> {
+        let ours_first = context.run.is_multiple_of(2);
+        if runs.rivals.is_empty() {
+            runs.rivals = rivals.iter().copied().map(RivalRuns::new).collect();
+        }
+        for ours in [ours_first, !ours_first] {
+            if ours {
+                let measure = self.run_ours(workload, context)?;
+                runs.ours.push(measure.in_turn(ours_first));
+                continue;
+            }
+            for its in &mut runs.rivals {
+                let measure = self.rivals.run(workload, its.counterpart, context)?;
+                its.runs.push(measure.in_turn(!ours_first));
+            }
+        }
         Ok(())
     }
 

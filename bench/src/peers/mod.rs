@@ -9,8 +9,8 @@ mod redis;
 mod rivals;
 mod verdict;
 
+pub(crate) use rivals::{Counterpart, Rival, RivalRuns, Rivals};
 pub use rivals::{Peer, PeerArgs};
-pub(crate) use rivals::{Rival, Rivals};
 pub(crate) use verdict::Comparison;
 
 /// What every message and request carries: the same bytes as over our wire, without the quotes of

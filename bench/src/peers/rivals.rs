@@ -87,7 +87,11 @@ impl Rivals {
         let mut rivals = Vec::new();
         for &peer in &self.args.peers {
             let address = free_address()?;
-            let _process = self.start(peer, address, false)?;
+            let way = match peer {
+                Peer::Redis => Way::Redis,
+                Peer::Nats => Way::Nats,
+            };
+            let _process = self.start(way, address)?;
             let mut add = |version: &str, durability| {
                 rivals.push(Rival {
                     peer,
@@ -109,17 +113,22 @@ impl Rivals {
         Ok(rivals)
     }
 
-    /// Whether `workload` has a counterpart that was asked for.
-    pub(crate) fn compares(&self, workload: &Workload) -> bool {
-        counterpart(workload.work).is_some_and(|its| self.args.peers.contains(&its.peer))
+    /// What `workload` is compared with, of the servers that were asked for.
+    pub(crate) fn counterparts(&self, workload: &Workload) -> Vec<Counterpart> {
+        let mut all = counterparts(workload.work);
+        all.retain(|its| self.args.peers.contains(&its.way.peer()));
+        all
     }
 
-    /// Runs the counterpart of `workload` on a server that is started for it.
-    pub(crate) fn run(&self, workload: &Workload, context: Context<'_>) -> Result<Measure> {
-        let its = counterpart(workload.work)
-            .with_context(|| format!("{} has no counterpart", workload.name))?;
+    /// Runs a counterpart of `workload` on a server that is started for it.
+    pub(crate) fn run(
+        &self,
+        workload: &Workload,
+        its: Counterpart,
+        context: Context<'_>,
+    ) -> Result<Measure> {
         let address = free_address()?;
-        let mut process = self.start(its.peer, address, its.streams)?;
+        let mut process = self.start(its.way, address)?;
         if workload.needs() == Needs::RestartedServer {
             let filled = nats::fill_stream(&context.on(&process), address);
             process.explain(filled)?;
@@ -129,15 +138,16 @@ impl Rivals {
         let outcome = run_on(workload.work, &context.on(&process), address);
         process
             .explain(outcome)
-            .with_context(|| format!("the same on {}", its.peer))
+            .with_context(|| format!("the same on {}", its.way.peer()))
     }
 
-    fn start(&self, peer: Peer, address: SocketAddr, streams: bool) -> Result<Process> {
-        let command = |data: &Path| match peer {
-            Peer::Redis => wire::redis::command(&self.args.redis_server, address, data),
-            Peer::Nats => wire::nats::command(&self.args.nats_server, address, data, streams),
+    fn start(&self, way: Way, address: SocketAddr) -> Result<Process> {
+        let command = |data: &Path| match way {
+            Way::Redis => wire::redis::command(&self.args.redis_server, address, data),
+            Way::Nats => wire::nats::command(&self.args.nats_server, address, data, false),
+            Way::JetStream => wire::nats::command(&self.args.nats_server, address, data, true),
         };
-        let is_ready = || match peer {
+        let is_ready = || match way.peer() {
             Peer::Redis => wire::redis::is_ready(address),
             Peer::Nats => wire::nats::is_ready(address),
         };
@@ -146,37 +156,84 @@ impl Rivals {
 }
 
 /// What stands against a workload.
-pub(super) struct Counterpart {
-    /// Who is the one to beat.
-    peer: Peer,
-    /// Whether NATS needs JetStream for it.
-    streams: bool,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counterpart {
+    way: Way,
     /// What it does, in a few words.
     pub(super) form: &'static str,
+    /// Whether marks are judged by it; others are only shown.
+    pub(super) is_judged: bool,
 }
 
-pub(super) fn counterpart(work: Work) -> Option<Counterpart> {
-    let (peer, streams, form) = match work {
-        Work::Publish { .. } => (Peer::Redis, false, "XADD, one a message, pipelined"),
-        Work::EndToEnd { .. } => (
-            Peer::Redis,
-            false,
+#[cfg(test)]
+impl Counterpart {
+    /// One that says whether it is judged and nothing else.
+    pub(super) fn for_a_test(is_judged: bool) -> Counterpart {
+        Counterpart {
+            is_judged,
+            ..judged(Way::Redis, "")
+        }
+    }
+}
+
+/// All runs of one counterpart.
+#[derive(Debug)]
+pub(crate) struct RivalRuns {
+    pub(crate) counterpart: Counterpart,
+    pub(crate) runs: Vec<Measure>,
+}
+
+impl RivalRuns {
+    /// None yet.
+    pub(crate) fn new(counterpart: Counterpart) -> RivalRuns {
+        RivalRuns {
+            counterpart,
+            runs: Vec::new(),
+        }
+    }
+}
+
+/// A server and how it is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    Redis,
+    Nats,
+    /// NATS with its streams.
+    JetStream,
+}
+
+impl Way {
+    fn peer(self) -> Peer {
+        match self {
+            Way::Redis => Peer::Redis,
+            Way::Nats | Way::JetStream => Peer::Nats,
+        }
+    }
+}
+
+/// What stands against `work`: who is the one to beat comes first.
+fn counterparts(work: Work) -> Vec<Counterpart> {
+    match work {
+        Work::Publish { .. } => vec![judged(Way::Redis, "XADD, one a message, pipelined")],
+        Work::EndToEnd { .. } => vec![judged(
+            Way::Redis,
             "XADD; XREADGROUP COUNT 100, one XACK and one XDEL a batch",
-        ),
-        Work::FanOut { .. } => (Peer::Redis, false, "PUBLISH to SUBSCRIBE"),
-        Work::Calls { .. } => (
-            Peer::Nats,
-            false,
+        )],
+        Work::FanOut { .. } => vec![judged(Way::Redis, "PUBLISH to SUBSCRIBE")],
+        Work::Calls { .. } => vec![judged(
+            Way::Nats,
             "request to a worker that echoes, replies on one wildcard inbox a connection",
-        ),
-        Work::MemoryIdle => (Peer::Redis, false, "started, nobody connected"),
-        Work::MemoryMessage => (Peer::Nats, true, "JetStream file store, 1 durable consumer"),
-        Work::StartEmpty => (Peer::Nats, true, "JetStream, until it answers PING"),
-        Work::StartBacklog => (
-            Peer::Nats,
-            true,
+        )],
+        Work::MemoryIdle => vec![judged(Way::Redis, "started, nobody connected")],
+        Work::MemoryMessage => vec![judged(
+            Way::JetStream,
+            "JetStream file store, 1 durable consumer",
+        )],
+        Work::StartEmpty => vec![judged(Way::JetStream, "JetStream, until it answers PING")],
+        Work::StartBacklog => vec![judged(
+            Way::JetStream,
             "JetStream file store, until stream info tells all messages",
-        ),
+        )],
         Work::FloorSync { .. }
         | Work::FloorEcho { .. }
         | Work::Subscriptions { .. }
@@ -186,13 +243,16 @@ pub(super) fn counterpart(work: Work) -> Option<Counterpart> {
         | Work::Compaction { .. }
         | Work::DiskMixed
         | Work::MemoryConnection
-        | Work::MemoryDelayed => return None,
-    };
-    Some(Counterpart {
-        peer,
-        streams,
+        | Work::MemoryDelayed => Vec::new(),
+    }
+}
+
+fn judged(way: Way, form: &'static str) -> Counterpart {
+    Counterpart {
+        way,
         form,
-    })
+        is_judged: true,
+    }
 }
 
 fn run_on(work: Work, context: &Context<'_>, address: SocketAddr) -> Result<Measure> {

@@ -7,7 +7,6 @@ use serde::Serialize;
 
 use super::Rival;
 use super::marks::{self, Judged, Mark, Missing};
-use super::rivals::counterpart;
 use crate::measure::{Measure, Runs, Unit};
 use crate::report::{Summary, grouped, median, summary_table, with_unit};
 use crate::workloads::Workload;
@@ -70,10 +69,9 @@ impl Comparison {
             marks: marks::ALL.iter().filter_map(verdict).collect(),
             not_measured: marks::NOT_MEASURED,
             workloads: results
-                .clone()
-                .filter_map(|(workload, runs)| {
-                    let form = counterpart(workload.work)?.form;
-                    Summary::new(workload.name, form, runs.rival.clone())
+                .flat_map(|(workload, runs)| runs.rivals.iter().map(move |its| (workload, its)))
+                .filter_map(|(workload, its)| {
+                    Summary::new(workload.name, its.counterpart.form, its.runs.clone())
                 })
                 .collect(),
         }
@@ -84,7 +82,9 @@ impl Verdict {
     /// `None` without a value to judge.
     fn new(mark: &Mark, runs: &Runs) -> Option<Verdict> {
         let ours = Side::of(&runs.ours, mark.judged)?;
-        let ratio = Ratio::of(runs, mark.judged);
+        let judged = runs.rivals.iter().find(|its| its.counterpart.is_judged);
+        let rival = judged.map_or(&[][..], |its| &its.runs);
+        let ratio = Ratio::of(&runs.ours, rival, mark.judged);
         let value = match mark.judged {
             Judged::Rate | Judged::Latency | Judged::Ratio => ratio?.median,
             Judged::Figure => ours.median,
@@ -94,7 +94,7 @@ impl Verdict {
             workload: mark.workload,
             judged: mark.judged,
             ours,
-            rival: Side::of(&runs.rival, mark.judged),
+            rival: Side::of(rival, mark.judged),
             ratio,
             mark: mark.mark,
             goal: mark.goal,
@@ -160,9 +160,9 @@ impl fmt::Display for Side {
 impl Ratio {
     /// A machine that is slower in one run is so for both sides: so each run has a ratio of its
     /// own, and the median is taken of them.
-    fn of(runs: &Runs, judged: Judged) -> Option<Ratio> {
-        let ratios = values(&runs.ours, judged)
-            .zip(values(&runs.rival, judged))
+    fn of(ours: &[Measure], rival: &[Measure], judged: Judged) -> Option<Ratio> {
+        let ratios = values(ours, judged)
+            .zip(values(rival, judged))
             .map(|(ours, rival)| ours / rival);
         Some(Ratio {
             median: median(ratios.clone())?,
@@ -223,6 +223,7 @@ impl fmt::Display for Comparison {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::peers::{Counterpart, RivalRuns};
 
     fn measures(unit: Unit, values: &[f64]) -> Vec<Measure> {
         values
@@ -236,9 +237,13 @@ mod tests {
 
     fn verdict(id: &str, unit: Unit, ours: &[f64], rival: &[f64]) -> Option<Verdict> {
         let mark = marks::ALL.iter().find(|mark| mark.id == id).unwrap();
+        let rival_runs = |is_judged, values: &[f64]| RivalRuns {
+            counterpart: Counterpart::for_a_test(is_judged),
+            runs: measures(unit, values),
+        };
         let runs = Runs {
             ours: measures(unit, ours),
-            rival: measures(unit, rival),
+            rivals: vec![rival_runs(false, &[1e9; 3]), rival_runs(true, rival)],
             not_measured: None,
         };
         Verdict::new(mark, &runs)
