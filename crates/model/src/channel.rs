@@ -1,4 +1,4 @@
-use crate::{ChannelName, Mailbox, Pattern, Wake};
+use crate::{ChannelName, Headers, Mailbox, Pattern, Wake};
 use bytes::Bytes;
 use compact_str::CompactString;
 use std::{
@@ -15,6 +15,8 @@ pub struct ChannelMessage {
     pub payload: Bytes,
     /// Media type of the body; empty if the engine doesn't carry it.
     pub content_type: CompactString,
+    /// User headers; none if the engine doesn't carry them.
+    pub headers: Headers,
     /// Room for a front's encoding of this message, so that a thousand listeners share one.
     pub encoding: OnceLock<Bytes>,
 }
@@ -26,13 +28,23 @@ impl ChannelMessage {
             channel,
             payload,
             content_type,
+            headers: Headers::new(),
             encoding: OnceLock::new(),
         }
     }
 
+    /// The same with headers.
+    #[must_use]
+    pub fn with_headers(mut self, headers: Headers) -> Self {
+        self.headers = headers;
+        self
+    }
+
     /// Bytes that it takes in a buffer.
     pub fn weight(&self) -> usize {
-        self.payload.len() + self.channel.as_str().len() + 64
+        let headers = self.headers.iter();
+        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
+        self.payload.len() + self.channel.as_str().len() + headers + 64
     }
 }
 

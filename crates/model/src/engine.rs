@@ -20,6 +20,14 @@ pub enum Command {
         /// The messages.
         messages: SmallVec<[Message; 1]>,
     },
+    /// The same, if the topic is there and has a subscription; else nothing, which is no error
+    /// and adds nothing to the receipt.
+    PublishIfSubscribed {
+        /// The topic; never made.
+        topic: TopicName,
+        /// The messages.
+        messages: SmallVec<[Message; 1]>,
+    },
     /// Settles deliveries.
     Ack {
         /// Whose.

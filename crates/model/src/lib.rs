@@ -63,8 +63,8 @@ pub use info::{
 };
 pub use mailbox::{Mailbox, Wake};
 pub use message::{
-    ConsumerId, DeliveryTag, Headers, Message, MessageId, ParseIdError, Priority, StoredMessage,
-    When,
+    ConsumerId, DeliveryTag, Headers, JmsPriority, Message, MessageId, ParseIdError, Priority,
+    StoredMessage, When,
 };
 pub use name::{ChannelName, HandlerName, NameError, Pattern, SubscriptionName, TopicName};
 pub use recent::Recent;

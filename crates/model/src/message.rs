@@ -1,4 +1,4 @@
-use crate::{Timestamp, limits};
+use crate::{Timestamp, TopicOptions, limits};
 use bytes::Bytes;
 use compact_str::CompactString;
 use std::{fmt, str::FromStr, time::Duration};
@@ -19,6 +19,25 @@ use std::{fmt, str::FromStr, time::Duration};
 )]
 #[serde(transparent)]
 pub struct Priority(pub u8);
+
+/// Urgency as JMS has it: 0 to 9, of which 9 is most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct JmsPriority(u8);
+
+impl JmsPriority {
+    /// None beyond 9.
+    #[must_use]
+    pub fn new(priority: u8) -> Option<Self> {
+        (priority <= 9).then_some(Self(priority))
+    }
+
+    /// The same urgency in a topic of so many priorities, of which 0 is most urgent.
+    #[must_use]
+    pub fn of(self, priorities: u16) -> Priority {
+        let priority = u32::from(9 - self.0) * u32::from(priorities) / 10;
+        Priority(u8::try_from(priority).unwrap_or(u8::MAX))
+    }
+}
 
 /// A point in time that a client gave absolutely or relative to the engine's `now`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,6 +114,9 @@ pub struct Message {
     pub publish_id: Option<CompactString>,
     /// Urgency; the topic's default if absent.
     pub priority: Option<Priority>,
+    /// Urgency of a sender that doesn't know how many priorities the topic has; of no account
+    /// beside [`Message::priority`].
+    pub jms_priority: Option<JmsPriority>,
     /// Never delivered after this time; the topic's `ttl` if absent.
     pub expires: Option<When>,
     /// Not delivered before this time.
@@ -186,6 +208,14 @@ impl fmt::Display for ConsumerId {
 pub struct DeliveryTag(pub u64);
 
 impl Message {
+    /// The urgency in a topic with these options.
+    pub fn priority_in(&self, options: &TopicOptions) -> Priority {
+        let scaled = || self.jms_priority.map(|jms| jms.of(options.priorities));
+        self.priority
+            .or_else(scaled)
+            .unwrap_or(options.default_priority)
+    }
+
     /// Checks the bounds that hold on every engine.
     ///
     /// # Errors
@@ -240,6 +270,43 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         for bad in ["", "3", "3-", "-1", "a-b", "4294967296-1"] {
             assert!(bad.parse::<MessageId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn priorities_of_jms_map_onto_those_of_the_topic() {
+        for (jms, priorities, priority) in [
+            (9, 10, 0),
+            (4, 10, 5),
+            (0, 10, 9),
+            (0, 1, 0),
+            (4, 4, 2),
+            (9, 256, 0),
+            (0, 256, 230),
+        ] {
+            let mapped = JmsPriority::new(jms).unwrap().of(priorities);
+            assert_eq!(mapped, Priority(priority), "{jms} of {priorities}");
+        }
+        assert_eq!(JmsPriority::new(10), None);
+    }
+
+    #[test]
+    fn the_own_priority_goes_before_that_of_jms() {
+        let options = TopicOptions {
+            priorities: 10,
+            default_priority: Priority(5),
+            ..TopicOptions::default()
+        };
+        let jms = JmsPriority::new(9);
+        for (priority, jms_priority, expected) in
+            [(None, None, 5), (None, jms, 0), (Some(Priority(7)), jms, 7)]
+        {
+            let message = Message {
+                priority,
+                jms_priority,
+                ..Message::default()
+            };
+            assert_eq!(message.priority_in(&options), Priority(expected));
         }
     }
 

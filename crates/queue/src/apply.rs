@@ -8,8 +8,9 @@ use crate::{
     record::Reason,
     work::Work,
 };
+use smallvec::SmallVec;
 use std::time::Duration;
-use trunkline_model::{Batch, Command, ConsumerId, DeliveryTag, Receipt, Timestamp};
+use trunkline_model::{Batch, Command, ConsumerId, DeliveryTag, Message, Receipt, Timestamp};
 
 /// What becomes of deliveries.
 #[derive(Clone, Copy, Debug)]
@@ -29,11 +30,12 @@ impl Core {
             match command {
                 Command::Publish { topic, messages } => {
                     let index = self.topic_or_make(topic, out);
-                    let mut work = self.work(index, out);
-                    let ids = messages.into_iter().map(|m| work.publish(now, m));
-                    receipt.ids.extend(ids);
-                    let class = self.topics[index].options.durability;
-                    receipt.durability = receipt.durability.max(Some(class));
+                    self.publish(now, index, messages, &mut receipt, out);
+                }
+                Command::PublishIfSubscribed { topic, messages } => {
+                    if let Some(index) = self.subscribed(&topic) {
+                        self.publish(now, index, messages, &mut receipt, out);
+                    }
                 }
                 Command::Ack { consumer, tags } => {
                     let done = self.judge(now, consumer, &tags, Verdict::Ack, out);
@@ -67,6 +69,21 @@ impl Core {
             }
         }
         receipt
+    }
+
+    fn publish(
+        &mut self,
+        now: Timestamp,
+        index: u32,
+        messages: SmallVec<[Message; 1]>,
+        receipt: &mut Receipt,
+        out: &mut Effects,
+    ) {
+        let mut work = self.work(index, out);
+        let ids = messages.into_iter().map(|m| work.publish(now, m));
+        receipt.ids.extend(ids);
+        let class = self.topics[index].options.durability;
+        receipt.durability = receipt.durability.max(Some(class));
     }
 
     /// Does the same with many deliveries of a consumer; returns how many were still held.

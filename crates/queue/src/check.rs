@@ -49,6 +49,11 @@ impl Core {
                 Command::Publish { topic, messages } => {
                     self.check_publish(now, topic, messages, &mut growth, &mut cost)?;
                 }
+                Command::PublishIfSubscribed { topic, messages } => {
+                    if self.subscribed(topic).is_some() {
+                        self.check_publish(now, topic, messages, &mut growth, &mut cost)?;
+                    }
+                }
                 Command::Ack { consumer, tags }
                 | Command::Nack { consumer, tags, .. }
                 | Command::Extend { consumer, tags, .. } => {
@@ -67,6 +72,12 @@ impl Core {
             Some(twice) => Err(refusal::not_held(twice[0].1.0, twice[0].0)),
             None => Ok(cost),
         }
+    }
+
+    /// The topic, if it is there and has a subscription.
+    pub(crate) fn subscribed(&self, name: &str) -> Option<u32> {
+        let found = self.find(name);
+        found.filter(|index| self.topics[*index].is_subscribed())
     }
 
     fn check_publish<'a>(

@@ -178,6 +178,11 @@ impl Work<'_> {
 }
 
 impl Topic {
+    /// Whether somebody subscribes.
+    pub(crate) fn is_subscribed(&self) -> bool {
+        !self.names.is_empty()
+    }
+
     /// Whether a message published now finds nobody and isn't kept.
     pub(crate) fn drops(&self) -> bool {
         self.names.is_empty() && self.options.unsubscribed == Unsubscribed::Drop
@@ -222,13 +227,14 @@ pub(crate) fn times(
 
 pub(crate) fn stored(now: Timestamp, message: Message, options: &TopicOptions) -> StoredMessage {
     let (expires_at, deliver_at) = times(now, &message, options);
+    let priority = message.priority_in(options);
     StoredMessage {
         payload: message.payload,
         content_type: message.content_type,
         key: message.key,
         group: message.group,
         publish_id: message.publish_id,
-        priority: message.priority.unwrap_or(options.default_priority),
+        priority,
         published_at: now,
         expires_at,
         deliver_at,

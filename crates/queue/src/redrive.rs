@@ -235,6 +235,7 @@ fn driven_back(letter: StoredMessage, edit: &RedriveEdit, into: &TopicOptions) -
         group: letter.group,
         publish_id: None,
         priority: Some(priority.min(Priority(least))),
+        jms_priority: None,
         expires: None,
         deliver: None,
         headers,

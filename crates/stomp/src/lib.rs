@@ -75,13 +75,11 @@ pub use command::Command;
 pub use destination::{Destination, DestinationError};
 pub use frame::{DecodeError, Decoder, Fault, Frame, FrameLimits, Inexpressible, Writer, encode};
 pub use heart_beat::{Agreed, HeartBeat, ParseHeartBeatError};
-pub use options::{
-    JmsPriority, NackOptions, OptionError, SendOptions, SubscribeOptions, durable_name,
-};
+pub use options::{NackOptions, OptionError, SendOptions, SubscribeOptions, durable_name};
 pub use server::{
     AckMode, CloseReason, ConnectRequest, Delivery, Effect, Failure, NotDelivered, Refusal,
     SendRequest, ServerSession, ServerSettings, SessionName, SessionNameError, Settle, Step,
     SubscribeRequest, SubscriptionNumber, Tags, Token, Verdict,
 };
-pub use trunkline_model::Headers;
+pub use trunkline_model::{Headers, JmsPriority};
 pub use version::Version;

@@ -4,7 +4,7 @@ use crate::Verdict;
 use crate::excerpt::excerpt;
 use compact_str::CompactString;
 use std::time::Duration;
-use trunkline_model::{Headers, NameError, Priority, SubscriptionName, Timestamp, When, limits};
+use trunkline_model::{Headers, JmsPriority, NameError, SubscriptionName, Timestamp, When, limits};
 
 /// A header that can't be taken as it is.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -71,25 +71,6 @@ fn flag(headers: &Headers, name: &'static str) -> Result<Option<bool>, OptionErr
 fn text(headers: &Headers, name: &str) -> Option<CompactString> {
     let value = headers.get(name).filter(|value| !value.is_empty());
     value.map(CompactString::new)
-}
-
-/// A priority as JMS has it: 0 to 9, of which 9 is most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct JmsPriority(u8);
-
-impl JmsPriority {
-    /// None beyond 9.
-    #[must_use]
-    pub fn new(priority: u8) -> Option<Self> {
-        (priority <= 9).then_some(Self(priority))
-    }
-
-    /// The same urgency in a topic of so many priorities, of which 0 is most urgent.
-    #[must_use]
-    pub fn of(self, priorities: u16) -> Priority {
-        let priority = u32::from(9 - self.0) * u32::from(priorities) / 10;
-        Priority(u8::try_from(priority).unwrap_or(u8::MAX))
-    }
 }
 
 /// What the headers of a SEND ask for.
@@ -305,23 +286,6 @@ mod tests {
             headers.push(*name, *value);
         }
         headers
-    }
-
-    #[test]
-    fn priorities_map_onto_those_of_the_topic() {
-        for (jms, priorities, priority) in [
-            (9, 10, 0),
-            (4, 10, 5),
-            (0, 10, 9),
-            (0, 1, 0),
-            (4, 4, 2),
-            (9, 256, 0),
-            (0, 256, 230),
-        ] {
-            let mapped = JmsPriority::new(jms).unwrap().of(priorities);
-            assert_eq!(mapped, Priority(priority), "{jms} of {priorities}");
-        }
-        assert_eq!(JmsPriority::new(10), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use crate::{
     run::Case,
     taker::{tags, texts},
 };
-use trunkline_model::{Headers, Message, Priority, TopicSettings};
+use trunkline_model::{Headers, JmsPriority, Message, Priority, TopicSettings};
 
 pub(super) const CASES: &[Case] = &[
     case!("one priority is first in, first out", [], fifo),
@@ -19,6 +19,11 @@ pub(super) const CASES: &[Case] = &[
         "the default priority is the middle one",
         [PRIORITIES],
         default_priority
+    ),
+    case!(
+        "a priority of JMS is mapped onto those of the topic",
+        [PRIORITIES],
+        priority_of_jms
     ),
     case!(
         "a returned message goes back to its position",
@@ -87,6 +92,25 @@ async fn default_priority(lab: Lab) {
     let deliveries = taker.take(3).await;
     assert_eq!(texts(&deliveries), ["1", "default", "3"]);
     assert_eq!(deliveries[1].message.priority, Priority(2));
+}
+
+async fn priority_of_jms(lab: Lab) {
+    let settings = TopicSettings {
+        priorities: Some(4),
+        ..TopicSettings::default()
+    };
+    let topic = lab.define("t", settings).await;
+    let jms = |text, urgency| Message {
+        jms_priority: JmsPriority::new(urgency),
+        ..message(text)
+    };
+    let messages = vec![jms("0", 0), jms("4", 4), jms("9", 9), with_priority("1", 1)];
+    lab.done(publish(&topic, messages)).await;
+    let taker = lab.consume(spec(&[(&topic, "s")])).await;
+    let deliveries = taker.take(4).await;
+    assert_eq!(texts(&deliveries), ["9", "1", "4", "0"]);
+    let stored = deliveries.iter().map(|d| d.message.priority.0);
+    assert!(stored.eq([0, 1, 2, 3]));
 }
 
 async fn returns_to_position(lab: Lab) {

@@ -6,8 +6,10 @@ use crate::{
     run::Case,
     taker::tags,
 };
+use smallvec::SmallVec;
 use trunkline_model::{
-    Admin, Batch, ErrorCode, StartFrom, SubscriptionSettings, TopicSettings, Unsubscribed,
+    Admin, Batch, Command, ErrorCode, Receipt, StartFrom, SubscriptionSettings, TopicName,
+    TopicSettings, Unsubscribed,
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -42,6 +44,11 @@ pub(super) const CASES: &[Case] = &[
         "without a subscription publishing can be refused",
         [],
         unsubscribed_reject
+    ),
+    case!(
+        "a message for subscribers alone makes no topic and is not kept",
+        [],
+        if_subscribed
     ),
     case!("subscribing twice changes nothing", [], twice),
     case!(
@@ -150,6 +157,34 @@ async fn unsubscribed_reject(lab: Lab) {
     let taker = lab.consume(spec(&[(&topic, "s")])).await;
     lab.publish(&topic, &["2"]).await;
     assert_eq!(taker.texts(1).await, ["2"]);
+}
+
+async fn if_subscribed(lab: Lab) {
+    let (there, gone) = (
+        lab.define("t", TopicSettings::default()).await,
+        lab.topic("none"),
+    );
+    let offer = |text: &str| {
+        let offer = |topic: &TopicName| Command::PublishIfSubscribed {
+            topic: topic.clone(),
+            messages: SmallVec::from_iter([message(text)]),
+        };
+        Batch {
+            commands: [&there, &gone].map(offer).into_iter().collect(),
+            strict: false,
+        }
+    };
+    let receipt = lab.submit(offer("1")).await;
+    assert_eq!(receipt, Ok(Receipt::default()));
+    lab.subscribe(&there, "s", None, SubscriptionSettings::default())
+        .await;
+    let receipt = lab.submit(offer("2")).await;
+    assert_eq!(receipt.map(|receipt| receipt.ids.len()), Ok(1));
+    let taker = lab.consume(spec(&[(&there, "s")])).await;
+    assert_eq!(taker.texts(1).await, ["2"]);
+    let looked = lab.admin(Admin::Inspect { topic: gone }).await;
+    let code = looked.err().map(|error| error.code());
+    assert_eq!(code, Some(ErrorCode::NotFound));
 }
 
 async fn twice(lab: Lab) {

@@ -325,7 +325,10 @@ impl State {
 }
 
 const fn is_publish(command: &Command) -> bool {
-    matches!(command, Command::Publish { .. })
+    matches!(
+        command,
+        Command::Publish { .. } | Command::PublishIfSubscribed { .. }
+    )
 }
 
 /// What starts a flush: somebody waits, or a consumer does. An ack that nobody waits for
