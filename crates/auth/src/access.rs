@@ -1,4 +1,4 @@
-use crate::{Action, Resource};
+use crate::{Action, Login, Resource};
 use trunkline_model::{Caller, Error, ErrorCode, Principal};
 
 /// Reserved channels that anybody may listen to.
@@ -13,6 +13,17 @@ impl Access {
     #[must_use]
     pub const fn allow_all() -> Self {
         Self {}
+    }
+
+    /// Who somebody is, by what he says of himself as his connection begins. As long as there
+    /// are no users, everybody is [`Principal::Anonymous`], whatever name he gives: nothing
+    /// shows that it is his.
+    ///
+    /// # Errors
+    /// [`ErrorCode::Unauthenticated`], which names neither the user nor what was wrong.
+    pub fn login(&self, login: &Login<'_>) -> Result<Principal, Error> {
+        let _ = login;
+        Ok(Principal::Anonymous)
     }
 
     /// Whether `caller` may do this. Every command passes here exactly once, before anything
@@ -111,6 +122,18 @@ mod tests {
             let system = Access::allow_all().check(&Caller::system(), action, resource);
             assert_eq!(system, Ok(()), "{action} {resource}");
         }
+    }
+
+    #[test]
+    fn nobody_is_known_by_the_name_he_gives() {
+        let login = Login {
+            user: Some("_system"),
+            passcode: Some("secret"),
+            protocol: Protocol::Stomp,
+        };
+        let principal = Access::allow_all().login(&login);
+        assert_eq!(principal, Ok(Principal::Anonymous));
+        assert!(!format!("{login:?}").contains("secret"));
     }
 
     #[test]

@@ -7,10 +7,12 @@
 //! **Invariant**: pure: knows no socket, no clock and no file, keeps no state between two
 //! decisions, and a decision never depends on the protocol that asks.
 //!
-//! Start reading at [`Access::check`].
+//! Start reading at [`Access::check`]; [`Access::login`] says who somebody is.
 
 mod access;
 mod action;
+mod login;
 
 pub use access::Access;
 pub use action::{Action, Resource};
+pub use login::Login;
