@@ -157,6 +157,19 @@ fn case_24_the_first_destination_counts() {
 }
 
 #[test]
+fn a_command_is_awaited_while_its_receipt_is() {
+    let mut peer = Peer::open(Version::V1_2);
+    peer.send("SEND\ndestination:/queue/a\nreceipt:1\n\n\0SEND\ndestination:/queue/a\n\n\0");
+    let effects = peer.effects();
+    let tokens: Vec<_> = effects.iter().filter_map(token).collect();
+    let awaited = |peer: &Peer| [0, 1].map(|at| peer.session.is_awaited(tokens[at]));
+    assert_eq!(awaited(&peer), [true, false]);
+    peer.complete(tokens[0]);
+    assert_eq!(awaited(&peer), [false, false]);
+    assert_eq!(peer.session.output_bytes(), peer.out().len());
+}
+
+#[test]
 fn case_27_receipts_come_in_the_order_of_the_frames() {
     let mut peer = Peer::open(Version::V1_2);
     for id in 1..=3 {

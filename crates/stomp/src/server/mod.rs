@@ -254,6 +254,19 @@ impl ServerSession {
         self.out.split()
     }
 
+    /// How much waits to be taken as output, in bytes.
+    #[must_use]
+    pub fn output_bytes(&self) -> usize {
+        self.out.len()
+    }
+
+    /// Whether the client waits for the RECEIPT of a command that is not completed. One that
+    /// nobody waits for may be completed as soon as its order is fixed.
+    #[must_use]
+    pub fn is_awaited(&self, token: Token) -> bool {
+        self.receipts.is_awaited(token)
+    }
+
     /// The next thing to do.
     pub fn next_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()

@@ -54,12 +54,19 @@ impl Receipts {
         token
     }
 
+    /// Whether the frame of a token asked for a receipt and has none yet.
+    pub(crate) fn is_awaited(&self, token: Token) -> bool {
+        let entry = self.place(token).and_then(|at| self.entries.get(at));
+        entry.is_some_and(|entry| entry.receipt.is_some())
+    }
+
+    fn place(&self, token: Token) -> Option<usize> {
+        usize::try_from(token.0.checked_sub(self.front)?).ok()
+    }
+
     /// Whether the token was that of a frame that waited for it.
     pub(crate) fn complete(&mut self, token: Token, result: Result<(), Failure>) -> bool {
-        let entry = token
-            .0
-            .checked_sub(self.front)
-            .and_then(|at| self.entries.get_mut(usize::try_from(at).ok()?));
+        let entry = self.place(token).and_then(|at| self.entries.get_mut(at));
         match entry {
             Some(entry) if matches!(entry.state, State::Pending) => {
                 entry.state = match result {
