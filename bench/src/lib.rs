@@ -12,7 +12,6 @@ mod host;
 mod live;
 mod load;
 mod measure;
-mod net;
 #[cfg(feature = "peers")]
 mod peers;
 mod plan;

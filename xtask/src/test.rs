@@ -13,7 +13,8 @@ const COMPARING: &str = "trunkline-bench/peers";
 /// tests, documentation included. The last line printed sums up the runner's summaries, one a
 /// test binary; its exit code is ours.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let variables = test_env::variables(&workspace.target.join("test-env"))?;
+    let python = test_env::python(&workspace.target.join("test-env"))?;
+    let chromium = test_env::chromium()?;
     // The features of the whole workspace, so that the tests don't build everything again.
     process::run(workspace.cargo().args([
         "build",
@@ -36,7 +37,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
             ])
             .args(arguments)
             .env("TRUNKLINE_BIN", workspace.trunkline("debug"))
-            .envs(variables),
+            .env(test_env::PYTHON, python)
+            .env(test_env::CHROMIUM, chromium),
         |line| tally.take(line),
     )?;
     println!("\n{tally}");

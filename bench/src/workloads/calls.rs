@@ -9,9 +9,8 @@ use serde_json::json;
 use super::Context;
 use crate::load::{self, Exchange};
 use crate::measure::Measure;
-use crate::net::Closer;
 use crate::rpc::{self, Requester, scan};
-use crate::ws::{Template, WebSocket};
+use crate::ws::{Closer, Template, WebSocket};
 
 const HANDLER: &str = "bench";
 const METHOD: &str = "bench.echo";

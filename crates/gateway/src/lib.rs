@@ -23,6 +23,8 @@ mod outbox;
 mod services;
 mod session;
 mod shared;
+#[allow(dead_code, reason = "its listeners come next")]
+mod stomp;
 
 pub use bind::BindError;
 pub use config::{GatewayConfig, GatewayLimits, SlowListener};

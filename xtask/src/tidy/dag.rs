@@ -54,7 +54,6 @@ const GRAPH: &[(&str, May)] = &[
     ),
     ("trunkline", UseAll),
     ("trunkline-sim", UseAll),
-    ("trunkline-fuzz", UseAll),
     ("trunkline-test-servers", Use(&[])),
     ("trunkline-bench-peers", Use(&[])),
     ("trunkline-bench", Use(&["trunkline-bench-peers"])),

@@ -1,0 +1,58 @@
+//! COMMIT: all frames of a transaction as one batch.
+
+use super::{
+    connection::{Step, StompConnection},
+    failure,
+    jobs::Job,
+};
+use smallvec::SmallVec;
+use trunkline_model::{Batch, ChannelMessage, Command, Error, ErrorCode};
+use trunkline_stomp::{Failure, Step as Part, Token};
+
+/// What goes out once a transaction is durable.
+pub(super) type Afterwards = Vec<ChannelMessage>;
+
+impl StompConnection {
+    pub(super) fn commit(&mut self, token: Token, steps: Vec<Part>) -> Result<Step, Failure> {
+        let mut commands = SmallVec::<[Command; 1]>::with_capacity(steps.len());
+        let mut afterwards = Afterwards::new();
+        for step in steps {
+            match step {
+                Part::Send(send) => {
+                    let sending = self.read_send(send)?;
+                    commands.extend(sending.command);
+                    afterwards.extend(sending.channel);
+                }
+                Part::Settle(settle) => {
+                    let command = self.settling(&settle).ok_or_else(gone)?;
+                    commands.push(command);
+                }
+            }
+        }
+        if commands.is_empty() {
+            self.send_afterwards(afterwards);
+            return Ok(Step::Done);
+        }
+        let strict = true;
+        let completion = match afterwards.is_empty() {
+            true => self.completion(token),
+            false => self.job(Job::Commit(token, afterwards)),
+        };
+        self.gather(Batch { commands, strict }, completion);
+        Ok(Step::Later)
+    }
+
+    /// A transaction is durable: now others may hear of it.
+    pub(super) fn send_afterwards(&mut self, messages: Afterwards) {
+        for message in messages {
+            self.publish_channel(message);
+        }
+    }
+}
+
+/// A subscription ended in the moment of the COMMIT.
+fn gone() -> Failure {
+    let text =
+        "the transaction acknowledges a delivery that is no longer held; nothing of it was applied";
+    failure::of(&Error::new(ErrorCode::Conflict, text))
+}

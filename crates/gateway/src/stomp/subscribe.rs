@@ -1,0 +1,168 @@
+//! SUBSCRIBE and UNSUBSCRIBE.
+
+use super::{
+    connection::{Step, StompConnection},
+    consumers::Consumer,
+    failure,
+    inbox::Sink,
+    send::{queue, topic_of},
+};
+use std::sync::Arc;
+use trunkline_auth::{Action, Resource};
+use trunkline_model::{
+    Admin, ChannelName, ConsumeSpec, Headers, Source, SubscriptionName, Timestamp, TopicName,
+};
+use trunkline_stomp::{
+    AckMode, Destination, Failure, SubscribeOptions, SubscribeRequest, SubscriptionNumber, Token,
+    durable_name,
+};
+
+/// Credit of a subscription that asks for none.
+const CREDIT: u32 = 1_000;
+
+impl StompConnection {
+    pub(super) fn subscribe(
+        &mut self,
+        token: Token,
+        request: SubscribeRequest,
+    ) -> Result<Step, Failure> {
+        let destination: Destination = request.destination.parse().map_err(failure::invalid)?;
+        let client_id = self.client_id.as_deref();
+        let options =
+            SubscribeOptions::parse(&request.headers, client_id).map_err(failure::invalid)?;
+        self.take_no_new_work()
+            .map_err(|error| failure::of(&error))?;
+        let (topic, subscription) = match destination {
+            Destination::Queue(topic) => (topic, queue()),
+            Destination::Subscription { topic, name } => (topic, name),
+            Destination::Topic(channel) => match &options.durable {
+                Some(name) => (durable_topic(&channel)?, name.clone()),
+                None => return self.listen(token, &request, channel),
+            },
+            Destination::TempQueue(_) => return Err(failure::unsupported("not yet")),
+            Destination::Rpc(_) => {
+                return Err(failure::unsupported(
+                    "/rpc/METHOD can't be subscribed to; SEND to it with a reply-to, and subscribe to that",
+                ));
+            }
+        };
+        self.consume(token, &request, &options, (topic, subscription))
+    }
+
+    fn consume(
+        &mut self,
+        token: Token,
+        request: &SubscribeRequest,
+        options: &SubscribeOptions,
+        source: (TopicName, SubscriptionName),
+    ) -> Result<Step, Failure> {
+        let (topic, subscription) = &source;
+        let resource = Resource::Subscription {
+            topic,
+            subscription,
+        };
+        self.allow(Action::Consume, resource)?;
+        let own = self.shared.config.limits.delivery_window_bytes.0;
+        let asked = options.window_bytes.unwrap_or(u64::MAX);
+        let window = self.consumers.window(own.min(asked));
+        let spec = ConsumeSpec {
+            sources: vec![Source {
+                topic: topic.clone(),
+                subscription: subscription.clone(),
+                from: None,
+            }],
+            // Nothing before its RECEIPT is written.
+            credit: 0,
+            window_bytes: window,
+            // What was handed over is not written yet.
+            auto_ack: false,
+        };
+        let number = request.subscription;
+        let inbox = self.inbox.clone();
+        self.submit_gathered();
+        let engine = &self.shared.services.engine;
+        let handle = engine.consume(&self.caller, spec, Arc::new(Sink { number, inbox }));
+        let consumer = Consumer {
+            handle,
+            starting: Some(token),
+            credit: options.credit.unwrap_or(CREDIT),
+            auto: request.ack == AckMode::Auto,
+            window,
+            destination: request.destination.clone(),
+            source,
+        };
+        self.consumers.insert(number, consumer);
+        Ok(Step::Later)
+    }
+
+    /// The RECEIPT is written: deliveries may come.
+    pub(super) fn start(&mut self, now: Timestamp, number: SubscriptionNumber) {
+        match self.consumers.get(number) {
+            Some(consumer) => consumer.handle.credit(consumer.credit),
+            None => self.start_listening(now, number),
+        }
+    }
+
+    /// Ends a subscription, and deletes it if the frame says that it was durable.
+    pub(super) fn unsubscribe(
+        &mut self,
+        token: Token,
+        number: Option<SubscriptionNumber>,
+        headers: &Headers,
+    ) -> Result<Step, Failure> {
+        // What was acknowledged before does not return.
+        self.submit_gathered();
+        let consumer = number.and_then(|number| self.consumers.remove(number));
+        if let Some(consumer) = &consumer {
+            consumer.handle.cancel();
+        } else if let Some(number) = number {
+            self.stop_listening(number);
+        }
+        let durable = durable_name(headers, self.client_id.as_deref()).map_err(failure::invalid)?;
+        let Some(name) = durable else {
+            return Ok(Step::Done);
+        };
+        let topic = match consumer {
+            Some(Consumer { source, .. }) if source.1 == name => source.0,
+            _ => topic_in(headers)?,
+        };
+        self.allow(
+            Action::Manage,
+            Resource::Subscription {
+                topic: &topic,
+                subscription: &name,
+            },
+        )?;
+        let command = Admin::Unsubscribe {
+            topic,
+            subscription: name,
+        };
+        let completion = self.completion(token);
+        let engine = &self.shared.services.engine;
+        engine.admin(&self.caller, command, completion);
+        Ok(Step::Later)
+    }
+}
+
+/// The topic of a durable subscription that this connection has not taken up.
+fn topic_in(headers: &Headers) -> Result<TopicName, Failure> {
+    let Some(text) = headers.get("destination") else {
+        return Err(failure::invalid(
+            "UNSUBSCRIBE of a durable subscription that this connection has not taken up; add header destination",
+        ));
+    };
+    match text.parse().map_err(failure::invalid)? {
+        Destination::Topic(channel) => durable_topic(&channel),
+        other => Err(failure::invalid(format_args!(
+            "{other} has no durable subscriptions of that kind; they are of /topic/NAME"
+        ))),
+    }
+}
+
+fn durable_topic(channel: &ChannelName) -> Result<TopicName, Failure> {
+    topic_of(channel).map_err(|error| {
+        failure::invalid(format_args!(
+            "/topic/{channel} can't be subscribed to durably: {error}"
+        ))
+    })
+}

@@ -1,0 +1,269 @@
+//! The connection over a memory engine, without a socket: what a client sends, and what it gets.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use super::StompConnection;
+use crate::{GatewayConfig, Services, shared::Shared};
+use bytes::BytesMut;
+use std::{sync::Arc, time::Duration};
+use trunkline_auth::Access;
+use trunkline_engine_embedded::{Embedded, EmbeddedConfig};
+use trunkline_model::{Protocol, Span, SystemClock, Timestamp};
+use trunkline_rpc::{Calls, CallsConfig};
+use trunkline_stomp::ServerSettings;
+
+fn shared() -> Arc<Shared> {
+    let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
+    let clock = Arc::new(SystemClock::new(Timestamp::ZERO));
+    let config = CallsConfig {
+        ask_wait: Span::default(),
+        ..CallsConfig::default()
+    };
+    let calls = Calls::start(engine.clone(), clock.clone(), config, "test".into());
+    let services = Services {
+        engine,
+        calls,
+        access: Arc::new(Access::allow_all()),
+        clock,
+        version: "0.0.0",
+        engine_url: "memory:".to_owned(),
+    };
+    Shared::new(GatewayConfig::default(), services)
+}
+
+/// A client whose frames have `^` for NUL.
+struct Peer {
+    connection: StompConnection,
+    input: BytesMut,
+    got: String,
+}
+
+impl Peer {
+    fn new(shared: &Arc<Shared>) -> Self {
+        let caller = shared.caller(Protocol::Stomp, "127.0.0.1:1".parse().unwrap());
+        let now = shared.services.clock.now();
+        Self {
+            connection: StompConnection::new(
+                shared.clone(),
+                caller,
+                ServerSettings::default(),
+                now,
+            ),
+            input: BytesMut::new(),
+            got: String::new(),
+        }
+    }
+
+    async fn connected(shared: &Arc<Shared>) -> Self {
+        let mut peer = Self::new(shared);
+        peer.send("CONNECT\naccept-version:1.2\n\n^");
+        assert!(peer.frame().await.starts_with("CONNECTED\n"));
+        peer
+    }
+
+    fn send(&mut self, frames: &str) {
+        self.input
+            .extend_from_slice(frames.replace('^', "\0").as_bytes());
+        self.connection.receive(&mut self.input);
+    }
+
+    /// The next frame.
+    async fn frame(&mut self) -> String {
+        let next = async {
+            loop {
+                self.connection.collect();
+                let output = self.connection.take_output();
+                self.got.push_str(str::from_utf8(&output).unwrap());
+                if let Some((frame, rest)) = self.got.split_once('\0') {
+                    let frame = frame.to_owned();
+                    self.got = rest.trim_start_matches('\n').to_owned();
+                    return frame;
+                }
+                assert_eq!(self.connection.closing(), None, "{:?}", self.got);
+                self.connection.wake().woken().await;
+            }
+        };
+        let next = tokio::time::timeout(Duration::from_secs(10), next).await;
+        next.expect("a frame in time")
+    }
+
+    /// The next frame, of which these lines are part.
+    async fn expect(&mut self, lines: &[&str]) -> String {
+        let frame = self.frame().await;
+        for line in lines {
+            assert!(frame.lines().any(|l| l == *line), "{line} in {frame:?}");
+        }
+        frame
+    }
+}
+
+/// The value of a header.
+fn value<'a>(frame: &'a str, name: &str) -> &'a str {
+    let mut lines = frame.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    value.unwrap_or_else(|| panic!("{name} in {frame:?}"))
+}
+
+#[tokio::test]
+async fn what_is_sent_to_a_queue_waits_for_whoever_subscribes() {
+    let shared = shared();
+    let mut a = Peer::connected(&shared).await;
+    a.send("SEND\ndestination:/queue/a\nx:1\nreceipt:r\n\nhello^");
+    a.expect(&["RECEIPT", "receipt-id:r"]).await;
+    a.send("SUBSCRIBE\nid:s\ndestination:/queue/a\nack:client\nreceipt:q\n\n^");
+    a.expect(&["RECEIPT", "receipt-id:q"]).await;
+    let first = a
+        .expect(&[
+            "MESSAGE",
+            "subscription:s",
+            "x:1",
+            "redelivered:false",
+            "hello",
+        ])
+        .await;
+    // Gone without an ACK, it comes again.
+    drop(a);
+    let mut b = Peer::connected(&shared).await;
+    b.send("SUBSCRIBE\nid:t\ndestination:/queue/a\nack:client-individual\n\n^");
+    let again = b
+        .expect(&["MESSAGE", "redelivered:true", "delivery-count:2", "hello"])
+        .await;
+    assert_eq!(value(&first, "message-id"), value(&again, "message-id"));
+    assert_ne!(value(&first, "ack"), value(&again, "ack"));
+    b.send(&format!("ACK\nid:{}\nreceipt:k\n\n^", value(&again, "ack")));
+    b.expect(&["RECEIPT", "receipt-id:k"]).await;
+    b.send("DISCONNECT\nreceipt:d\n\n^");
+    b.expect(&["RECEIPT", "receipt-id:d"]).await;
+    assert!(b.connection.closing().is_some());
+    let mut c = Peer::connected(&shared).await;
+    c.send("SUBSCRIBE\nid:u\ndestination:/queue/a\n\n^SEND\ndestination:/queue/a\n\nnext^");
+    c.expect(&["MESSAGE", "subscription:u", "next"]).await;
+}
+
+#[tokio::test]
+async fn a_transaction_is_applied_whole_or_not_at_all() {
+    let shared = shared();
+    let mut a = Peer::connected(&shared).await;
+    a.send("SEND\ndestination:/queue/in\n\n1^SUBSCRIBE\nid:in\ndestination:/queue/in\nack:client-individual\n\n^");
+    let message = a.expect(&["MESSAGE", "1"]).await;
+    let ack = value(&message, "ack").to_owned();
+    a.send("SUBSCRIBE\nid:out\ndestination:/queue/out\n\n^SUBSCRIBE\nid:t\ndestination:/topic/t\nreceipt:t\n\n^");
+    a.expect(&["RECEIPT"]).await;
+    a.send("BEGIN\ntransaction:x\n\n^");
+    a.send(&format!("ACK\nid:{ack}\ntransaction:x\n\n^"));
+    a.send("SEND\ndestination:/queue/out\ntransaction:x\n\n2^");
+    a.send("SEND\ndestination:/topic/t\ntransaction:x\nh:v\n\n3^");
+    a.send("SEND\ndestination:/topic/t\nreceipt:before\n\n0^");
+    // What a transaction sends is heard when it is committed.
+    let both = [a.frame().await, a.frame().await];
+    assert!(
+        both.iter().any(|frame| frame.ends_with("\n\n0")),
+        "{both:?}"
+    );
+    a.send("COMMIT\ntransaction:x\nreceipt:c\n\n^");
+    let three = [a.frame().await, a.frame().await, a.frame().await];
+    for part in ["receipt-id:c\n", "\n\n2", "\nh:v\n"] {
+        assert!(
+            three.iter().any(|frame| frame.contains(part)),
+            "{part} in {three:?}"
+        );
+    }
+    // The delivery is not held any more.
+    a.send(&format!(
+        "BEGIN\ntransaction:y\n\n^SEND\ndestination:/queue/out\ntransaction:y\n\n4^ACK\nid:{ack}\ntransaction:y\n\n^COMMIT\ntransaction:y\nreceipt:e\n\n^"
+    ));
+    a.expect(&["ERROR", "receipt-id:e", "trunkline-code:-32013"])
+        .await;
+    let mut b = Peer::connected(&shared).await;
+    b.send("SEND\ndestination:/queue/out\n\n5^SUBSCRIBE\nid:s\ndestination:/queue/out\n\n^");
+    b.expect(&["MESSAGE", "5"]).await;
+}
+
+#[tokio::test]
+async fn a_durable_subscription_of_a_topic_keeps_what_is_sent_meanwhile() {
+    let shared = shared();
+    let mut a = Peer::connected(&shared).await;
+    let subscribe = "SUBSCRIBE\nid:s\ndestination:/topic/t\ndurable:true\nauto-delete:false\nack:client\nreceipt:q\n\n^";
+    a.send(subscribe);
+    a.expect(&["RECEIPT"]).await;
+    a.send("UNSUBSCRIBE\nid:s\nreceipt:u\n\n^");
+    a.expect(&["RECEIPT"]).await;
+    let mut b = Peer::connected(&shared).await;
+    b.send("SUBSCRIBE\nid:now\ndestination:/topic/t\nreceipt:q\n\n^");
+    b.expect(&["RECEIPT"]).await;
+    b.send("SEND\ndestination:/topic/t\nh:1\nh:2\n\nkept^");
+    b.expect(&["MESSAGE", "subscription:now", "h:1", "h:2", "kept"])
+        .await;
+    a.send(subscribe);
+    a.expect(&["RECEIPT"]).await;
+    a.expect(&["MESSAGE", "destination:/topic/t", "h:1", "kept"])
+        .await;
+    // Unsubscribed for good, it is gone with what it kept.
+    a.send("UNSUBSCRIBE\nid:s\ndurable:true\nreceipt:v\n\n^");
+    a.expect(&["RECEIPT", "receipt-id:v"]).await;
+    b.send("SEND\ndestination:/topic/t\nreceipt:w\n\nlost^");
+    b.frame().await;
+    b.frame().await;
+    a.send(subscribe);
+    a.expect(&["RECEIPT"]).await;
+    b.send("SEND\ndestination:/topic/t\n\nnew^");
+    a.expect(&["MESSAGE", "new"]).await;
+}
+
+#[tokio::test]
+async fn a_subscription_that_has_ended_returns_what_was_not_written() {
+    let shared = shared();
+    let mut a = Peer::connected(&shared).await;
+    a.send(&"SEND\ndestination:/queue/a\n\n1^".repeat(3));
+    a.send("SUBSCRIBE\nid:s\ndestination:/queue/a\nreceipt:q\n\n^");
+    a.expect(&["RECEIPT"]).await;
+    // Deliveries are in the inbox, and none is written.
+    a.send("UNSUBSCRIBE\nid:s\nreceipt:u\n\n^");
+    a.expect(&["RECEIPT", "receipt-id:u"]).await;
+    a.send("SUBSCRIBE\nid:t\ndestination:/queue/a\n\n^");
+    for _ in 0..3 {
+        a.expect(&["MESSAGE", "subscription:t", "1"]).await;
+    }
+}
+
+#[tokio::test]
+async fn refusals_say_what_to_do() {
+    let shared = shared();
+    for (frame, part) in [
+        (
+            "SEND\ndestination:/exchange/x\n\n^",
+            "there are /queue/NAME",
+        ),
+        (
+            "SEND\ndestination:/queue/_own\n\n^",
+            "trunkline-code:-32006",
+        ),
+        (
+            "SEND\ndestination:/subscription/a/b\n\n^",
+            "send to /queue/a",
+        ),
+        (
+            "SEND\ndestination:/topic/a\ndelay:5\n\n^",
+            "send it to /queue/NAME",
+        ),
+        ("SUBSCRIBE\nid:1\ndestination:/rpc/m\n\n^", "reply-to"),
+        (
+            "SUBSCRIBE\nid:1\ndestination:/topic/a/b\ndurable:true\n\n^",
+            "must not contain '/'",
+        ),
+        (
+            "UNSUBSCRIBE\nid:1\ndurable:true\n\n^",
+            "add header destination",
+        ),
+        (
+            "UNSUBSCRIBE\nid:1\ndurable:true\ndestination:/topic/a\n\n^",
+            "trunkline-code:-32009",
+        ),
+    ] {
+        let mut peer = Peer::connected(&shared).await;
+        peer.send(frame);
+        let error = peer.expect(&["ERROR"]).await;
+        assert!(error.contains(part), "{frame:?}: {error:?}");
+        assert!(peer.connection.closing().is_some());
+    }
+}
