@@ -12,6 +12,7 @@ mod host;
 mod live;
 mod load;
 mod measure;
+mod net;
 #[cfg(feature = "peers")]
 mod peers;
 mod plan;

@@ -2,6 +2,7 @@
 //! repository. Run it without arguments for the list.
 
 mod bench;
+mod fuzz;
 mod process;
 mod sim;
 mod soak;
@@ -51,6 +52,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Try inputs that a fuzzer makes up on what reads bytes of others; needs cargo-fuzz
+    Fuzz(fuzz::Fuzz),
     /// Run what CI runs: .ci/run
     Ci,
 }
@@ -73,6 +76,7 @@ fn run(task: Task) -> anyhow::Result<ExitCode> {
         Task::Bench { arguments } => bench::run(&workspace, &arguments),
         Task::Soak(soak) => soak::run(&workspace, &soak),
         Task::Sim { arguments } => sim::run(&workspace, &arguments),
+        Task::Fuzz(fuzz) => fuzz::run(&workspace, &fuzz),
         Task::Ci => process::exit_code(&mut Command::new(workspace.root.join(".ci/run"))),
     }
 }

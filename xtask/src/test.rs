@@ -13,8 +13,7 @@ const COMPARING: &str = "trunkline-bench/peers";
 /// tests, documentation included. The last line printed sums up the runner's summaries, one a
 /// test binary; its exit code is ours.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<ExitCode> {
-    let python = test_env::python(&workspace.target.join("test-env"))?;
-    let chromium = test_env::chromium()?;
+    let variables = test_env::variables(&workspace.target.join("test-env"))?;
     // The features of the whole workspace, so that the tests don't build everything again.
     process::run(workspace.cargo().args([
         "build",
@@ -37,8 +36,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
             ])
             .args(arguments)
             .env("TRUNKLINE_BIN", workspace.trunkline("debug"))
-            .env(test_env::PYTHON, python)
-            .env(test_env::CHROMIUM, chromium),
+            .envs(variables),
         |line| tally.take(line),
     )?;
     println!("\n{tally}");

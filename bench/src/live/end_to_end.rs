@@ -10,9 +10,9 @@ use super::leftover::Topic;
 use super::{LoadPlan, LoadResult, send, warm_up};
 use crate::host::Meter;
 use crate::load::{Gauge, HEED, Latency};
+use crate::net::{SILENCE_MAX, Silence};
 use crate::rpc::{self, Requester};
 use crate::workloads::consumer::JsonConsumer;
-use crate::ws::{SILENCE_MAX, Silence};
 
 const SUBSCRIPTION: &str = "bench";
 

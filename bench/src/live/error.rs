@@ -1,6 +1,6 @@
 //! Why a load gives no result.
 
-use crate::ws::{Silence, Unreachable};
+use crate::net::{Silence, Unreachable};
 
 /// Why a load gives no result.
 #[derive(Debug, thiserror::Error)]

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use super::closed_loop::{Exchange, Slot, Tally, Until};
 use super::gauge::Gauge;
 use super::latency::Latency;
-use crate::ws::{SILENCE_MAX, Silence};
+use crate::net::{SILENCE_MAX, Silence};
 
 /// How soon a loop sees that it was asked to end.
 pub(crate) const HEED: Duration = Duration::from_millis(50);

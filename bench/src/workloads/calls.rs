@@ -9,8 +9,9 @@ use serde_json::json;
 use super::Context;
 use crate::load::{self, Exchange};
 use crate::measure::Measure;
+use crate::net::Closer;
 use crate::rpc::{self, Requester, scan};
-use crate::ws::{Closer, Template, WebSocket};
+use crate::ws::{Template, WebSocket};
 
 const HANDLER: &str = "bench";
 const METHOD: &str = "bench.echo";

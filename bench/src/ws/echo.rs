@@ -6,9 +6,9 @@ use std::thread;
 
 use anyhow::Result;
 
-use super::buffer::ReadBuffer;
 use super::frame::{self, Opcode};
 use super::handshake;
+use crate::net::ReadBuffer;
 
 /// Serves one connection at a free loopback port on a thread of its own, until the client goes.
 pub(crate) fn serve_one() -> Result<SocketAddr> {
@@ -32,9 +32,9 @@ fn serve(mut stream: TcpStream) -> Result<()> {
     handshake::accept(&mut stream, &mut incoming)?;
     loop {
         incoming.fill(&mut stream)?;
-        while let Some((opcode, payload)) = incoming.take_frame()? {
+        while let Some((opcode, payload)) = frame::take(&mut incoming)? {
             if opcode == Opcode::Text {
-                frame::encode(&mut outgoing, opcode, incoming.payload(payload), None);
+                frame::encode(&mut outgoing, opcode, incoming.taken(payload), None);
             }
         }
         stream.write_all(&outgoing)?;

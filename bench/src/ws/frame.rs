@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use anyhow::{Result, bail};
 
+use crate::net::ReadBuffer;
+
 /// Longest frame that is believed; a longer one means that the two ends have lost step.
 const PAYLOAD_BYTES_MAX: u64 = 64 << 20;
 
@@ -100,6 +102,20 @@ pub(crate) fn decode(bytes: &[u8]) -> Result<Option<Frame>> {
     }))
 }
 
+/// Takes the next whole frame out of `buffer`; its payload is unmasked and stays where it is until
+/// more is read.
+pub(crate) fn take(buffer: &mut ReadBuffer) -> Result<Option<(Opcode, Range<usize>)>> {
+    let Some(frame) = decode(buffer.arrived())? else {
+        return Ok(None);
+    };
+    let whole = buffer.take(frame.payload.end);
+    let payload = whole.start + frame.payload.start..whole.end;
+    if let Some(key) = frame.mask {
+        apply_mask(buffer.taken_mut(payload.clone()), key);
+    }
+    Ok(Some((frame.opcode, payload)))
+}
+
 /// Appends one frame to `out`, masked if a key is given (clients must mask, servers must not).
 pub(crate) fn encode(out: &mut Vec<u8>, opcode: Opcode, payload: &[u8], mask: Option<[u8; 4]>) {
     let masked = if mask.is_some() { MASKED } else { 0 };
@@ -190,6 +206,29 @@ mod tests {
                 }
                 assert_eq!(out[frame.payload], payload);
             }
+        }
+    }
+
+    #[test]
+    fn frames_come_out_whole_however_they_arrive() {
+        let mut wire = Vec::new();
+        let payloads: Vec<Vec<u8>> = (0..200).map(|n| vec![n as u8; n * 97]).collect();
+        for payload in &payloads {
+            encode(&mut wire, Opcode::Text, payload, Some([9, 8, 7, 6]));
+        }
+        for step in [1_000, 4_096, 65_537, wire.len()] {
+            let mut buffer = ReadBuffer::new();
+            let mut seen = Vec::new();
+            for mut piece in wire.chunks(step) {
+                while !piece.is_empty() {
+                    buffer.fill(&mut piece).unwrap();
+                    while let Some((opcode, payload)) = take(&mut buffer).unwrap() {
+                        assert_eq!(opcode, Opcode::Text);
+                        seen.push(buffer.taken(payload).to_vec());
+                    }
+                }
+            }
+            assert_eq!(seen, payloads, "in steps of {step}");
         }
     }
 

@@ -7,7 +7,7 @@ use std::io::{Read, Write};
 
 use anyhow::{Context, Result, bail};
 
-use super::buffer::ReadBuffer;
+use crate::net::ReadBuffer;
 
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
@@ -56,7 +56,7 @@ pub(crate) fn accept(stream: &mut (impl Read + Write), buffer: &mut ReadBuffer) 
 fn read_head(stream: &mut impl Read, buffer: &mut ReadBuffer) -> Result<String> {
     loop {
         if let Some(head) = buffer.take_until(b"\r\n\r\n") {
-            return Ok(String::from_utf8_lossy(head).into_owned());
+            return Ok(String::from_utf8_lossy(buffer.taken(head)).into_owned());
         }
         buffer
             .fill(stream)

@@ -1,7 +1,6 @@
 //! A small, fast, blocking WebSocket: masked client frames, unmasked server frames, many frames
 //! per write, nothing allocated per message.
 
-mod buffer;
 mod echo;
 mod frame;
 mod handshake;
@@ -10,5 +9,5 @@ mod template;
 
 pub(crate) use echo::serve_one as serve_echo;
 pub(crate) use frame::{Opcode, encode};
-pub(crate) use socket::{Closer, SILENCE_MAX, Silence, Unreachable, WebSocket};
+pub(crate) use socket::WebSocket;
 pub(crate) use template::Template;

@@ -22,12 +22,13 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+use trunkline_test_servers::program;
 
 const TRUNKLINE: &str = env!("CARGO_BIN_EXE_trunkline");
 
 #[test]
 fn python_client_is_served_by_the_python_worker() {
-    let Some(python) = tool("TRUNKLINE_TEST_PYTHON") else {
+    let Some(python) = program("TRUNKLINE_TEST_PYTHON") else {
         return;
     };
     let server = Server::start();
@@ -67,8 +68,8 @@ fn python_client_is_served_by_the_python_worker() {
 #[test]
 fn the_page_checks_itself_in_a_browser() {
     let (Some(python), Some(chromium)) = (
-        tool("TRUNKLINE_TEST_PYTHON"),
-        tool("TRUNKLINE_TEST_CHROMIUM"),
+        program("TRUNKLINE_TEST_PYTHON"),
+        program("TRUNKLINE_TEST_CHROMIUM"),
     ) else {
         return;
     };
@@ -134,20 +135,6 @@ fn the_shell_pipeline_counts_a_log() {
         .unwrap();
     let topics = String::from_utf8_lossy(&topics.stdout).into_owned();
     assert!(!topics.contains("example.log"), "left behind: {topics}");
-}
-
-/// What `cargo xtask test` has found, or `None` after saying that it is missing.
-fn tool(variable: &str) -> Option<OsString> {
-    let found = env::var_os(variable);
-    if found.is_none() {
-        let required = env::var_os("CI").or(env::var_os("TRUNKLINE_TEST_REQUIRED"));
-        assert!(
-            required.is_none(),
-            "{variable} is not set: run cargo xtask test"
-        );
-        eprintln!("skipped: run cargo xtask test, which sets {variable}");
-    }
-    found
 }
 
 fn example(name: &str) -> PathBuf {
@@ -238,7 +225,7 @@ struct Browser {
 }
 
 impl Browser {
-    fn open(chromium: OsString, page: &str) -> Browser {
+    fn open(chromium: PathBuf, page: &str) -> Browser {
         let profile = TempDir::new().unwrap();
         let mut child = Command::new(chromium)
             .args([

@@ -54,6 +54,7 @@ const GRAPH: &[(&str, May)] = &[
     ),
     ("trunkline", UseAll),
     ("trunkline-sim", UseAll),
+    ("trunkline-fuzz", UseAll),
     ("trunkline-test-servers", Use(&[])),
     ("trunkline-bench-peers", Use(&[])),
     ("trunkline-bench", Use(&["trunkline-bench-peers"])),

@@ -1,0 +1,25 @@
+//! Starts real servers of others for tests: each in a directory of its own, on free ports, without a service of
+//! the machine, and gone when the test is, whatever became of it. Development only.
+//!
+//! [`RabbitMq`] is such a server. A further one takes: [`program`] to find it, [`ports`], a [`Process`] with its
+//! output in a file, and [`wait_until`] it answers.
+//!
+//! Everything here blocks and panics: it is the preparation of a test, which stops at the first thing that is wrong. What
+//! panics says the end of the server's log.
+//!
+//! **Invariant:** only processes that were started here are ended, by their process group; nothing of the machine's
+//! configuration is read or changed.
+//!
+//! Start reading at `process.rs`, then `rabbitmq.rs`.
+
+mod port;
+mod process;
+mod program;
+mod rabbitmq;
+mod ready;
+
+pub use port::ports;
+pub use process::Process;
+pub use program::program;
+pub use rabbitmq::RabbitMq;
+pub use ready::{NotReady, wait_until};
