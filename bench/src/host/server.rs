@@ -40,7 +40,8 @@ impl Launcher {
             |directory| {
                 let mut command = Command::new(&self.binary);
                 command
-                    .args(["serve", "--http", &address.to_string(), "--data"])
+                    .args(["serve", "--http", &address.to_string()])
+                    .args(["--stomp", "off", "--data"])
                     .arg(directory.join(STORE));
                 if let Some(bytes) = segment_bytes {
                     command.env("TRUNKLINE_ENGINE__SEGMENT_BYTES", bytes.to_string());

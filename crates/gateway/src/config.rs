@@ -1,3 +1,4 @@
+use crate::stomp::StompConfig;
 use serde::Deserialize;
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -11,7 +12,8 @@ use trunkline_model::{ByteSize, Span};
 pub struct GatewayConfig {
     /// Address of the HTTP listener; port 0 takes any free one. Default 127.0.0.1:7400.
     pub http: SocketAddr,
-    /// Allow an address that is not loopback although nobody has to authenticate.
+    /// Allow addresses that are not loopback, those for STOMP included, although nobody has to
+    /// authenticate.
     pub insecure: bool,
     /// Names, besides IP addresses and `localhost`, under which clients may ask for the server
     /// (the `Host` header without its port).
@@ -33,6 +35,8 @@ pub struct GatewayConfig {
     pub drain_timeout: Span,
     /// What happens to a connection that is too slow for the channels it listens to.
     pub slow_listener: SlowListener,
+    /// How STOMP is spoken.
+    pub stomp: StompConfig,
 }
 
 /// What happens to a listener whose buffer is full.
@@ -93,6 +97,7 @@ impl Default for GatewayConfig {
             stall_timeout: secs(30),
             drain_timeout: secs(8),
             slow_listener: SlowListener::default(),
+            stomp: StompConfig::default(),
         }
     }
 }
@@ -137,6 +142,7 @@ impl GatewayLimits {
     }
 }
 
-fn length(size: ByteSize) -> usize {
+/// A size as a length in memory.
+pub(crate) fn length(size: ByteSize) -> usize {
     usize::try_from(size.0).unwrap_or(usize::MAX)
 }

@@ -31,8 +31,14 @@ pub struct Counters {
     pub refused: Counter,
     /// Requests refused for their `Host` or `Origin`.
     pub forbidden: Counter,
-    /// WebSocket sessions open now.
+    /// WebSocket sessions of JSON-RPC open now.
     pub sessions: Counter,
+    /// STOMP sessions open now, over TCP, TLS and WebSocket.
+    pub stomp_sessions: Counter,
+    /// STOMP sessions that the server ended with an ERROR.
+    pub stomp_errors: Counter,
+    /// TLS handshakes that came to nothing.
+    pub tls_failures: Counter,
     /// Requests and notifications of clients.
     pub requests: Counter,
     /// Frames and entries that were no request.

@@ -1,5 +1,6 @@
 use crate::{
-    BindError, Gateway, GatewayConfig, Services, bind,
+    BindError, Gateway, GatewayConfig, Services,
+    bind::{self, Bound, Listeners},
     gateway::survive,
     http::{self, problem},
     shared::Shared,
@@ -13,83 +14,79 @@ use hyper_util::{
 };
 use std::{convert::Infallible, future::Future, net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-/// Most connections that are answered at once while nothing can be served.
-const WAITING_MAX: usize = 64;
+/// Most connections of each listener that are answered at once while nothing can be served.
+pub(crate) const WAITING_MAX: usize = 64;
 
-/// An address that is taken while what stands behind it is still starting.
+/// Addresses that are taken while what stands behind them is still starting.
 ///
 /// A store may take a while to recover. Whoever asks meanwhile is told so, instead of finding
-/// nobody there, and a second server learns at once that the address is in use.
+/// nobody there, and a second server learns at once that an address is in use.
 #[derive(Debug)]
 pub struct Doorstep {
     config: GatewayConfig,
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Listeners,
 }
 
 impl Doorstep {
-    /// Takes the configured address; nothing is accepted before [`Doorstep::open`].
+    /// Takes the configured addresses; nothing is accepted before [`Doorstep::open`].
     ///
     /// # Errors
     /// [`BindError`] says why not, and what to do.
     pub async fn bind(config: GatewayConfig) -> Result<Self, BindError> {
-        let listener = bind::listen(&config).await?;
-        let address = listener.local_addr().map_err(|source| BindError::Io {
-            address: config.http,
-            source,
-        })?;
-        Ok(Self {
-            config,
-            listener,
-            address,
-        })
+        let listeners = bind::listen(&config).await?;
+        Ok(Self { config, listeners })
     }
 
-    /// Where it listens: with the port that was taken, if port 0 was asked for.
+    /// Where it listens for HTTP: with the port that was taken, if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.listeners.http.address
+    }
+
+    /// Where it listens for STOMP, if it does.
+    pub fn stomp_addr(&self) -> Option<SocketAddr> {
+        self.listeners.stomp.plain_addr()
     }
 
     /// Waits for what is to be served. Meanwhile `/healthz` says that the process is alive, and
-    /// everything else gets 503 with `doing`, what the server is doing.
+    /// everything else gets 503, or an ERROR over STOMP, with `doing`, what the server is doing.
     ///
     /// # Errors
-    /// Those of `starting`; the address is given up then.
+    /// Those of `starting`; the addresses are given up then.
     pub async fn open<E>(
         self,
         doing: &'static str,
         starting: impl Future<Output = Result<Services, E>>,
     ) -> Result<Gateway, E> {
         let starting = pin!(starting);
+        let reason = format!("the server is starting: {doing}");
         let services = tokio::select! {
             services = starting => services?,
-            never = turn_away(&self.listener, doing) => match never {},
+            never = turn_away(&self.listeners.http, &reason) => match never {},
+            never = self.listeners.stomp.turn_away(&reason, &self.config.stomp) => match never {},
         };
         Ok(self.into_gateway(services))
     }
 
     pub(crate) fn into_gateway(self, services: Services) -> Gateway {
         let shared = Shared::new(self.config, services);
-        Gateway::over(shared, self.listener, self.address)
+        Gateway::over(shared, self.listeners)
     }
 }
 
 /// Answers everybody that nothing can be served yet, one request a connection.
-async fn turn_away(listener: &TcpListener, doing: &'static str) -> Infallible {
+async fn turn_away(bound: &Bound, reason: &str) -> Infallible {
     let room = Arc::new(Semaphore::new(WAITING_MAX));
-    let starting = move || async move {
-        let reason = format!("the server is starting: {doing}");
-        problem(StatusCode::SERVICE_UNAVAILABLE, &reason)
-    };
+    let reason: Arc<str> = reason.into();
+    let starting = move || async move { problem(StatusCode::SERVICE_UNAVAILABLE, &reason) };
     let router = Router::new()
         .route("/healthz", get(http::healthz))
         .fallback(starting);
     loop {
-        match listener.accept().await {
+        match bound.listener.accept().await {
             Ok((stream, _)) => {
                 if let Ok(place) = room.clone().try_acquire_owned() {
                     tokio::spawn(answer_one(stream, router.clone(), place));

@@ -1,15 +1,12 @@
 use crate::{
-    BindError, Counters, Doorstep, GatewayConfig, Services,
+    BindError, Counters, Doorstep, GatewayConfig, Services, TlsError,
+    bind::Listeners,
     http::{self, Alive},
     shared::{Phase, Shared},
 };
 use axum::Router;
 use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::mpsc,
-    time::Instant,
-};
+use tokio::{sync::mpsc, time::Instant};
 
 /// What a connection beyond the bound is told.
 const FULL: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
@@ -30,16 +27,15 @@ pub enum Drained {
     },
 }
 
-/// The HTTP listener and all its connections.
+/// The listeners and all their connections.
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
-    listener: TcpListener,
-    address: SocketAddr,
+    listeners: Listeners,
 }
 
 impl Gateway {
-    /// Listens on the configured address; nothing is accepted before [`Gateway::run`].
+    /// Listens on the configured addresses; nothing is accepted before [`Gateway::run`].
     ///
     /// # Errors
     /// [`BindError`] says why not, and what to do.
@@ -48,17 +44,30 @@ impl Gateway {
         Ok(doorstep.into_gateway(services))
     }
 
-    pub(crate) fn over(shared: Arc<Shared>, listener: TcpListener, address: SocketAddr) -> Self {
-        Self {
-            shared,
-            listener,
-            address,
-        }
+    pub(crate) fn over(shared: Arc<Shared>, listeners: Listeners) -> Self {
+        Self { shared, listeners }
     }
 
-    /// Where it listens: with the port that was taken, if port 0 was asked for.
+    /// Where it listens for HTTP: with the port that was taken, if port 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
-        self.address
+        self.listeners.http.address
+    }
+
+    /// Where it listens for STOMP, if it does.
+    pub fn stomp_addr(&self) -> Option<SocketAddr> {
+        self.listeners.stomp.plain_addr()
+    }
+
+    /// Where it listens for STOMP over TLS, if it does.
+    pub fn stomp_tls_addr(&self) -> Option<SocketAddr> {
+        self.listeners.stomp.tls_addr()
+    }
+
+    /// Reads certificate and key again, whenever it is called, for connections to come. `None` if
+    /// nothing listens for TLS.
+    pub fn tls_reload(&self) -> Option<impl Fn() -> Result<(), TlsError> + Send + use<>> {
+        let identity = self.listeners.stomp.identity()?;
+        Some(move || identity.reload())
     }
 
     /// What happens at the gateway; stays readable after its end.
@@ -68,14 +77,14 @@ impl Gateway {
 
     /// Serves until `shutdown` is ready, then drains: takes no new session and no new work (while
     /// `/readyz` says so), lets running and queued calls finish, then accepts nothing more,
-    /// confirms what was published and closes all connections with 1001; all that within
-    /// `drain_timeout`. The engine stays open.
+    /// confirms what was published and closes all connections with 1001, over STOMP with an ERROR;
+    /// all that within `drain_timeout`. The engine stays open.
     pub async fn run(self, shutdown: impl Future<Output = ()>) -> Drained {
         let router = http::router(self.shared.clone());
         let (open, closed) = mpsc::channel(1);
         tokio::select! {
             () = shutdown => {}
-            () = accept(&self.listener, &self.shared, &router, &open) => {}
+            () = self.accept(&router, &open) => {}
         }
         let drain_timeout = self.shared.config.drain_timeout.0;
         let deadline = Instant::now() + drain_timeout;
@@ -83,44 +92,40 @@ impl Gateway {
         tokio::select! {
             // A part of the time is kept for closing, which needs the clients' cooperation.
             () = self.shared.services.calls.drain(drain_timeout * 3 / 4) => {}
-            () = accept(&self.listener, &self.shared, &router, &open) => {}
+            () = self.accept(&router, &open) => {}
         }
-        drop((self.listener, open));
+        drop((self.listeners, open));
         self.shared.enter(Phase::Closing);
         close(&self.shared, closed, deadline).await
     }
+
+    /// Accepts on all listeners, for ever.
+    async fn accept(&self, router: &Router, open: &mpsc::Sender<()>) {
+        tokio::select! {
+            () = accept_http(&self.listeners, &self.shared, router, open) => {}
+            () = self.listeners.stomp.accept(&self.shared, open) => {}
+        }
+    }
 }
 
-async fn accept(
-    listener: &TcpListener,
+async fn accept_http(
+    listeners: &Listeners,
     shared: &Arc<Shared>,
     router: &Router,
     open: &mpsc::Sender<()>,
 ) {
     loop {
-        match listener.accept().await {
-            Ok((stream, address)) => admit(stream, address, shared, router, open),
+        match listeners.http.listener.accept().await {
+            Ok((stream, address)) => match Alive::admit(shared, open) {
+                Some(alive) => {
+                    tokio::spawn(http::serve(stream, address, router.clone(), alive));
+                }
+                // The buffer of a fresh socket takes this; if not, the client sees the close alone.
+                None => drop(stream.try_write(FULL)),
+            },
             Err(error) => survive(&error).await,
         }
     }
-}
-
-fn admit(
-    stream: TcpStream,
-    address: SocketAddr,
-    shared: &Arc<Shared>,
-    router: &Router,
-    open: &mpsc::Sender<()>,
-) {
-    let max = shared.config.limits.max_connections as u64;
-    if shared.counters.connections.get() >= max {
-        shared.counters.refused.add(1);
-        // The buffer of a fresh socket takes this; if not, the client sees the close alone.
-        let _ = stream.try_write(FULL);
-        return;
-    }
-    let alive = Alive::new(shared.clone(), open.clone());
-    tokio::spawn(http::serve(stream, address, router.clone(), alive));
 }
 
 /// A client that is gone already is no matter; without file descriptors there is nothing to do

@@ -1,16 +1,17 @@
-//! Listeners and sessions: JSON-RPC over WebSocket and `POST`, both ways.
+//! Listeners and sessions: JSON-RPC over WebSocket and `POST`, both ways, and STOMP.
 //!
 //! [`Gateway::bind`] checks that listening is safe ([`Doorstep`] does so before there is anything
 //! to serve), [`Gateway::run`] serves until it is told to
 //! stop, and drains. A session is one task: it reads every frame that is there, acts on them,
 //! turns what has completed meanwhile into frames, and writes all of them at once.
 //!
-//! **Invariant**: knows no engine, no file and no environment; decides nothing about topics and
+//! **Invariant**: knows no engine, no environment and no file but certificates; decides nothing about topics and
 //! calls; no task, timer or channel per message; whatever waits for a client is bounded, and a
 //! client that takes nothing costs nobody else anything.
 //!
 //! Start reading at `session/mod.rs`, the life of a connection, then `dispatch/mod.rs`, what its
-//! frames do; `dispatch/route.rs` is the table of methods, `http/mod.rs` the HTTP edge.
+//! frames do; `dispatch/route.rs` is the table of methods, `http/mod.rs` the HTTP
+//! edge. For STOMP begin at `stomp/shell.rs`.
 
 mod bind;
 mod config;
@@ -23,8 +24,8 @@ mod outbox;
 mod services;
 mod session;
 mod shared;
-#[allow(dead_code, reason = "its listeners come next")]
 mod stomp;
+mod tls;
 
 pub use bind::BindError;
 pub use config::{GatewayConfig, GatewayLimits, SlowListener};
@@ -33,3 +34,5 @@ pub use doorstep::Doorstep;
 pub use gateway::{Drained, Gateway};
 pub use http::{BackupFile, BackupManifest};
 pub use services::Services;
+pub use stomp::{StompConfig, StompListen, StompListenError, StompTlsConfig};
+pub use tls::TlsError;

@@ -1,4 +1,4 @@
-use crate::{Counters, GatewayConfig, Services};
+use crate::{Counter, Counters, GatewayConfig, Services};
 use hashbrown::HashMap;
 use std::{
     net::SocketAddr,
@@ -83,14 +83,21 @@ impl Shared {
     }
 
     /// Has `wake` woken at every change of phase, until [`Shared::leave`].
-    pub(crate) fn join(&self, connection: ConnectionId, wake: Wake) {
-        self.counters.sessions.add(1);
-        self.sessions().insert(connection, wake);
+    pub(crate) fn join(&self, caller: &Caller, wake: Wake) {
+        self.open_sessions(caller.protocol).add(1);
+        self.sessions().insert(caller.connection, wake);
     }
 
-    pub(crate) fn leave(&self, connection: ConnectionId) {
-        self.counters.sessions.leave();
-        self.sessions().remove(&connection);
+    pub(crate) fn leave(&self, caller: &Caller) {
+        self.open_sessions(caller.protocol).leave();
+        self.sessions().remove(&caller.connection);
+    }
+
+    fn open_sessions(&self, protocol: Protocol) -> &Counter {
+        match protocol {
+            Protocol::Stomp => &self.counters.stomp_sessions,
+            _ => &self.counters.sessions,
+        }
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<ConnectionId, Wake>> {

@@ -61,7 +61,10 @@ pub use server::{RunningServer, Server, ServerBuilder, StartError, Stopped, Test
 #[cfg(feature = "server")]
 pub use trunkline_engine_embedded::{LocationError, OpenError};
 #[cfg(feature = "server")]
-pub use trunkline_gateway::{BindError, Drained, GatewayLimits, SlowListener};
+pub use trunkline_gateway::{
+    BindError, Drained, GatewayLimits, SlowListener, StompConfig, StompListen, StompListenError,
+    StompTlsConfig, TlsError,
+};
 #[cfg(feature = "server")]
 pub use trunkline_journal::RecoveryReport;
 #[cfg(any(feature = "client", feature = "server"))]

@@ -165,7 +165,8 @@ impl Server {
         let directory = TempDir::new().unwrap();
         let mut process = Process::start(
             Command::new(TRUNKLINE)
-                .args(["--json", "serve", "--http", "127.0.0.1:0", "--data"])
+                .args(["--json", "serve", "--http", "127.0.0.1:0"])
+                .args(["--stomp", "127.0.0.1:0", "--data"])
                 .arg(directory.path().join("data"))
                 .stderr(Stdio::null()),
         );

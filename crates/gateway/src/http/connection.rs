@@ -25,13 +25,19 @@ struct Guard {
 }
 
 impl Alive {
-    pub(crate) fn new(shared: Arc<Shared>, open: mpsc::Sender<()>) -> Self {
-        shared.counters.connections.add(1);
-        shared.counters.accepted.add(1);
-        Self(Arc::new(Guard {
-            shared,
-            _open: open,
-        }))
+    /// For a connection that has just been accepted, unless it is one too many.
+    pub(crate) fn admit(shared: &Arc<Shared>, open: &mpsc::Sender<()>) -> Option<Self> {
+        let counters = &shared.counters;
+        if counters.connections.get() >= shared.config.limits.max_connections as u64 {
+            counters.refused.add(1);
+            return None;
+        }
+        counters.connections.add(1);
+        counters.accepted.add(1);
+        Some(Self(Arc::new(Guard {
+            shared: shared.clone(),
+            _open: open.clone(),
+        })))
     }
 
     fn shared(&self) -> &Shared {

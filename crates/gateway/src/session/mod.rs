@@ -43,8 +43,8 @@ pub(crate) async fn run(shared: Arc<Shared>, wire: Wire<TcpStream>, peer: Socket
     let caller = shared.caller(Protocol::WebSocket, peer);
     let id = caller.connection;
     tracing::debug!(connection = id.0, %peer, "session begins");
-    let connection = Connection::new(shared.clone(), caller);
-    shared.join(id, connection.wake().clone());
+    let connection = Connection::new(shared.clone(), caller.clone());
+    shared.join(&caller, connection.wake().clone());
     let mut session = Session {
         socket: ServerBuilder::new().limits(limits).serve(wire),
         health: Health::new(&shared.config),
@@ -57,7 +57,7 @@ pub(crate) async fn run(shared: Arc<Shared>, wire: Wire<TcpStream>, peer: Socket
     let ending = session.converse().await;
     // What was asked before the end, and is answered already, is still said.
     session.connection.collect(session.socket.get_mut().out());
-    shared.leave(id);
+    shared.leave(&caller);
     tracing::debug!(connection = id.0, %peer, ?ending, "session ends");
     // Deliveries go back and calls end now, not when the peer has agreed to part.
     drop(session.connection);

@@ -170,6 +170,22 @@ impl StompConnection {
         self.closing.clone()
     }
 
+    /// Whether every command is answered.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.session.is_idle()
+    }
+
+    /// Gives up memory of a burst that is over. What is held in the mailboxes comes out at the next
+    /// turn, and goes the next time.
+    pub(crate) fn rest(&mut self) {
+        self.session.rest();
+        self.taken_completions = Vec::new();
+        self.taken_events = Vec::new();
+        self.completed.shrink_to_fit();
+        self.events.shrink_to_fit();
+        self.gathered = Gathered::default();
+    }
+
     fn now(&self) -> Timestamp {
         self.shared.services.clock.now()
     }

@@ -1,13 +1,15 @@
-//! STOMP connections: what a client's frames do, and what comes of it. Frames in, commands out;
-//! completions, deliveries and channel messages in, frames out.
+//! STOMP connections: where they come in, what a client's frames do, and what comes of it. Frames
+//! in, commands out; completions, deliveries and channel messages in, frames out.
 //!
 //! [`StompConnection`] knows no socket. The rules of the protocol are those of
 //! [`ServerSession`](trunkline_stomp::ServerSession); here they meet the engine and the calls.
 //! One small file per group of frames: `send`, `subscribe`, `settle`, `commit`; `deliver` and
-//! `listen` are the way back.
+//! `listen` are the way back. `listener` accepts connections, `shell` drives one, whatever carries
+//! its bytes.
 
 mod channels;
 mod commit;
+mod config;
 mod connection;
 mod consumers;
 mod deliver;
@@ -16,10 +18,14 @@ mod gathered;
 mod inbox;
 mod jobs;
 mod listen;
+mod listener;
 mod send;
 mod settle;
+mod shell;
 mod subscribe;
 #[cfg(test)]
 mod tests;
 
+pub use config::{StompConfig, StompListen, StompListenError, StompTlsConfig};
 pub(crate) use connection::StompConnection;
+pub(crate) use listener::Listeners;

@@ -1,4 +1,4 @@
-use super::server::{Server, http, services};
+use super::server::{Server, http, on_free_ports, services};
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig};
 use trunkline_gateway::{BindError, Doorstep, Gateway, GatewayConfig};
 
@@ -166,11 +166,7 @@ async fn health_is_told() {
 /// While the store recovers, clients are told so; nobody is left waiting or finds nobody there.
 #[tokio::test]
 async fn a_server_that_is_starting_says_so() {
-    let config = GatewayConfig {
-        http: "127.0.0.1:0".parse().unwrap(),
-        ..GatewayConfig::default()
-    };
-    let doorstep = Doorstep::bind(config).await.unwrap();
+    let doorstep = Doorstep::bind(on_free_ports()).await.unwrap();
     let address = doorstep.local_addr();
     let (recovered, recovery) = tokio::sync::oneshot::channel();
     let opening = tokio::spawn(doorstep.open("recovering the store", recovery));
@@ -200,7 +196,7 @@ async fn a_public_address_and_a_used_port_are_refused() {
         let config = GatewayConfig {
             http: http.parse().unwrap(),
             insecure,
-            ..GatewayConfig::default()
+            ..on_free_ports()
         };
         Gateway::bind(config, services(engine.clone())).await
     };
@@ -214,5 +210,5 @@ async fn a_public_address_and_a_used_port_are_refused() {
     let address = first.local_addr();
     let error = bind(address.to_string(), false).await.unwrap_err();
     assert!(error.to_string().contains(&address.to_string()), "{error}");
-    assert!(matches!(error, BindError::InUse(_)), "{error}");
+    assert!(matches!(error, BindError::InUse { .. }), "{error}");
 }

@@ -12,3 +12,4 @@ mod http;
 mod scenarios;
 mod script;
 mod server;
+mod stomp;

@@ -16,6 +16,7 @@ use trunkline_rpc::{Calls, CallsConfig};
 /// A gateway over a memory engine.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    pub(crate) stomp: SocketAddr,
     pub(crate) counters: Arc<Counters>,
     pub(crate) engine: Arc<Embedded>,
     stop: Option<oneshot::Sender<()>>,
@@ -35,10 +36,7 @@ impl Server {
         engine: EmbeddedConfig,
         change: impl FnOnce(&mut GatewayConfig),
     ) -> Self {
-        let mut config = GatewayConfig {
-            http: "127.0.0.1:0".parse().unwrap(),
-            ..GatewayConfig::default()
-        };
+        let mut config = on_free_ports();
         change(&mut config);
         let engine = Embedded::open(engine).unwrap();
         let gateway = Gateway::bind(config, services(engine.clone()))
@@ -47,6 +45,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         Self {
             address: gateway.local_addr(),
+            stomp: gateway.stomp_addr().unwrap(),
             counters: gateway.counters(),
             engine,
             stop: Some(stop),
@@ -94,6 +93,16 @@ impl Server {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         (head[9..12].parse().unwrap(), body.to_owned())
     }
+}
+
+/// A configuration whose listeners take any free port.
+pub(crate) fn on_free_ports() -> GatewayConfig {
+    let mut config = GatewayConfig {
+        http: "127.0.0.1:0".parse().unwrap(),
+        ..GatewayConfig::default()
+    };
+    config.stomp.listen = "127.0.0.1:0".parse().unwrap();
+    config
 }
 
 /// Sends a request with these headers, `Connection: close` and the body; the whole answer.

@@ -278,6 +278,21 @@ impl ServerSession {
         self.version
     }
 
+    /// Whether every frame that was handed on is answered.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.receipts.len() == 0
+    }
+
+    /// Gives up memory of a burst that is over.
+    pub fn rest(&mut self) {
+        if self.out.is_empty() {
+            self.out = BytesMut::new();
+        }
+        self.effects.shrink_to_fit();
+        self.receipts.rest();
+    }
+
     /// Whether [`Effect::Close`] was given out.
     #[must_use]
     pub fn is_closed(&self) -> bool {

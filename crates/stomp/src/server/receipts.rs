@@ -99,6 +99,11 @@ impl Receipts {
             .find(|entry| matches!(entry.state, State::Failed(_)))
     }
 
+    /// Gives up memory of a burst that is over.
+    pub(crate) fn rest(&mut self) {
+        self.entries.shrink_to_fit();
+    }
+
     /// Frames that are not answered yet.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()

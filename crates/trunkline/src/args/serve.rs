@@ -1,14 +1,16 @@
 use std::{net::SocketAddr, path::PathBuf};
+use trunkline::StompListen;
 
 const EXAMPLES: &str = "\
 Examples:
   trunkline serve                                  durable, in ./trunkline-data
   trunkline serve --engine memory:                 nothing on disk, gone at exit
-  trunkline serve --data /var/lib/trunkline --http 127.0.0.1:7401
+  trunkline serve --data /var/lib/trunkline --http 127.0.0.1:7401 --stomp off
   trunkline serve --config trunkline.yaml          see `trunkline config default`
 
 With --json, one line on stdout tells that it is ready and where:
-  {\"event\":\"ready\",\"http\":\"127.0.0.1:7400\",\"url\":\"ws://127.0.0.1:7400/rpc\",…}
+  {\"event\":\"ready\",\"http\":\"127.0.0.1:7400\",\"url\":\"ws://127.0.0.1:7400/rpc\",
+   \"stomp\":\"127.0.0.1:61613\",…}
 
 Ctrl-C or SIGTERM drains and ends within 10 s; a second one ends at once.";
 
@@ -28,9 +30,9 @@ pub(crate) struct ServeArgs {
     /// HTTP and WebSocket address; port 0 takes a free one [default: 127.0.0.1:7400]
     #[arg(long, value_name = "ADDR", value_parser = super::address)]
     pub(crate) http: Option<SocketAddr>,
-    /// STOMP address (not served by this version)
-    #[arg(long, value_name = "ADDR", value_parser = super::address)]
-    pub(crate) stomp: Option<SocketAddr>,
+    /// STOMP address, or `off`; port 0 takes a free one [default: 127.0.0.1:61613]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) stomp: Option<StompListen>,
     /// Allow an address that others can reach, although nobody has to log in
     #[arg(long)]
     pub(crate) insecure: bool,

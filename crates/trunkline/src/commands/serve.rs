@@ -3,30 +3,25 @@ use crate::{args::ServeArgs, context::Context, failure::Failure, signal::Stop, t
 use serde_json::{Value, json};
 use std::{io::IsTerminal, path::Path, process};
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 use tracing_subscriber::EnvFilter;
-use trunkline::{BindError, Config, Drained, Server, StartError, Stopped};
+use trunkline::{BindError, Config, Drained, Server, StartError, Stopped, TlsError};
 use trunkline_model::Health;
 
 /// Exit code of a server that was told twice to end: it did not end cleanly.
 const CUT_OFF: i32 = 1;
 
 pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Failure> {
-    if let Some(address) = args.stomp {
-        return Err(Failure::usage(format!(
-            "--stomp {address}: this version doesn't speak STOMP yet; leave --stomp out"
-        )));
-    }
     let config = settings(&args)?;
     log(&config.log.filter)?;
     // Before anybody is told that the server is there, and may send it a signal.
-    let (mut stop, reload) = (Stop::listen()?, reload()?);
+    let (mut stop, hang_up) = (Stop::listen()?, signal(SignalKind::hangup())?);
     let server = Server::start(&config).await.map_err(refused)?;
     announce(context, &config, &server)?;
     let (reload, trouble) = (
-        tokio::spawn(reload),
+        tokio::spawn(reload(hang_up, server.tls_reload())),
         tokio::spawn(tell_trouble(server.health())),
     );
     let mut again = None;
@@ -53,13 +48,21 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
 }
 
 /// SIGHUP would end the process, if nobody took it.
-fn reload() -> std::io::Result<impl Future<Output = ()>> {
-    let mut hang_up = signal(SignalKind::hangup())?;
-    Ok(async move {
-        while hang_up.recv().await.is_some() {
-            eprintln!("SIGHUP: nothing is reloaded; restart to take up a new configuration");
+async fn reload(mut hang_up: Signal, tls: Option<impl Fn() -> Result<(), TlsError>>) {
+    while hang_up.recv().await.is_some() {
+        match tls.as_ref().map(|reload| reload()) {
+            None => {
+                eprintln!("SIGHUP: nothing is reloaded; restart to take up a new configuration");
+            }
+            Some(Ok(())) => eprintln!(
+                "SIGHUP: certificate and key of stomp.tls are read again; restart to take up \
+                 anything else"
+            ),
+            Some(Err(error)) => {
+                eprintln!("SIGHUP: stomp.tls: {error}. The old certificate stays in use");
+            }
         }
-    })
+    }
 }
 
 /// Tells whoever runs the server when its store stops taking publishes, and when it goes on.
@@ -92,6 +95,9 @@ fn settings(args: &ServeArgs) -> Result<Config, Failure> {
     if let Some(address) = args.http {
         config.http.listen = address;
     }
+    if let Some(listen) = args.stomp {
+        config.stomp.listen = listen;
+    }
     config.http.insecure |= args.insecure;
     Ok(config)
 }
@@ -114,13 +120,16 @@ fn refused(error: StartError) -> Failure {
         StartError::Config(_)
         | StartError::Location(_)
         | StartError::Declare { .. }
-        | StartError::Bind(BindError::Public(_)) => Failure::usage(error.to_string()),
+        | StartError::Bind(BindError::Public(_) | BindError::Tls(_)) => {
+            Failure::usage(error.to_string())
+        }
         other => Failure::failed(other.to_string()),
     }
 }
 
 fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), Failure> {
     let (engine, url) = (&config.engine.url, server.url());
+    let (stomp, tls) = (server.stomp_address(), server.stomp_tls_address());
     if context.output.json {
         let recovery = server.recovery().map_or(Value::Null, |found| {
             json!({
@@ -129,7 +138,9 @@ fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), F
         });
         context.output.object(&json!({
             "event": "ready", "version": env!("CARGO_PKG_VERSION"), "engine": engine,
-            "http": server.address().to_string(), "url": url, "recovery": recovery,
+            "http": server.address().to_string(), "url": url,
+            "stomp": stomp.map(|at| at.to_string()), "stomp_tls": tls.map(|at| at.to_string()),
+            "recovery": recovery,
             "pid": process::id(),
         }))?;
     }
@@ -138,13 +149,20 @@ fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), F
     eprintln!("  engine     {kept}");
     eprintln!("  recovery   {found}");
     eprintln!("  clients    {url}");
+    if let Some(address) = stomp {
+        eprintln!("  stomp      stomp://{address}");
+    }
+    if let Some(address) = tls {
+        eprintln!("  stomp      stomp+ssl://{address}");
+    }
     eprintln!("  health     http://{}/readyz", server.address());
     eprintln!(
         "  stop       Ctrl-C or SIGTERM to process {}",
         process::id()
     );
-    if !server.address().ip().is_loopback() {
-        eprintln!("  warning    others can reach this address, and nobody has to log in");
+    let mut addresses = [Some(server.address()), stomp, tls].into_iter().flatten();
+    if addresses.any(|address| !address.ip().is_loopback()) {
+        eprintln!("  warning    others can reach this server, and nobody has to log in");
     }
     Ok(())
 }

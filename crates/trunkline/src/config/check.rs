@@ -37,6 +37,9 @@ impl Config {
                 ),
             );
         }
+        if let Err((key, reason)) = self.stomp.check() {
+            return wrong(&format!("stomp.{key}"), reason);
+        }
         // The library writes no log of its own; only the program does.
         #[cfg(feature = "cli")]
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&self.log.filter) {
@@ -82,10 +85,14 @@ mod tests {
             section.as_object().unwrap().keys().cloned().collect()
         };
         assert_eq!(shown(&printed), known(|probe| probe));
-        for section in ["engine", "http", "limits", "topics", "calls", "log"] {
+        for section in [
+            "engine", "http", "stomp", "limits", "topics", "calls", "log",
+        ] {
             let known = known(|probe| json!({section: probe}));
             assert_eq!(shown(&printed[section]), known, "{section}");
         }
+        let known = known(|probe| json!({"stomp": {"tls": probe}}));
+        assert_eq!(shown(&printed["stomp"]["tls"]), known);
     }
 
     /// The keys of a section: serde names them all when it meets an unknown one.
@@ -115,6 +122,14 @@ mod tests {
             (
                 "engine: {segment_bytes: 10}",
                 "engine.segment_bytes: 10 bytes; it must be 256KiB to 1GiB, a multiple of 4KiB",
+            ),
+            (
+                "stomp: {tls: {certificate: server.pem}}",
+                "stomp.tls.key: missing; TLS needs certificate and key, as PEM files",
+            ),
+            (
+                "stomp: {max_headers: 1000}",
+                "stomp.max_headers: 1000; it must be 1 to 128",
             ),
             (
                 "log: {filter: a=b=c}",

@@ -3,7 +3,7 @@
 use trunkline_jsonrpc::nearest;
 
 /// Sections of the schema that this version doesn't serve.
-const NOT_YET: [&str; 5] = ["stomp", "ppmq", "auth", "gateway", "trace"];
+const NOT_YET: [&str; 4] = ["ppmq", "auth", "gateway", "trace"];
 
 /// Rewrites `unknown field` and `unknown variant` to name the nearest known one.
 pub(super) fn explain(message: &str) -> String {
@@ -57,8 +57,8 @@ mod tests {
                 "unknown key `colour`; known are level, format",
             ),
             (
-                "unknown field `stomp`, expected one of `engine`, `http`",
-                "section `stomp` is not served by this version yet; remove it",
+                "unknown field `ppmq`, expected one of `engine`, `http`",
+                "section `ppmq` is not served by this version yet; remove it",
             ),
             (
                 "unknown variant `comit`, expected one of `memory`, `commit`",

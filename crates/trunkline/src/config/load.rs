@@ -89,8 +89,18 @@ mod tests {
             ),
             (
                 "c.yaml",
-                "version: 1\nstomp:\n  listen: x\n",
-                "c.yaml:2: section `stomp` is not served by this version yet; remove it",
+                "version: 1\nppmq:\n  listen: x\n",
+                "c.yaml:2: section `ppmq` is not served by this version yet; remove it",
+            ),
+            (
+                "c.yaml",
+                "version: 1\nstomp:\n  listen: localhost\n",
+                "c.yaml:3: not an address; write it as IP address and port, like 127.0.0.1:61613, or off",
+            ),
+            (
+                "c.toml",
+                "[stomp.tls]\ncert = \"a\"\n",
+                "c.toml:2: unknown key `cert`; known are listen, certificate, key",
             ),
             (
                 "c.toml",
@@ -123,6 +133,20 @@ mod tests {
         let error = with_file("c.yaml", "topics:\n  defaults:\n    ttl: soon\n", &[]).unwrap_err();
         assert!(error.starts_with("c.yaml:3: "), "{error}");
         assert!(error.contains("\"soon\" is not a duration"), "{error}");
+    }
+
+    #[test]
+    fn off_is_off_everywhere() {
+        for (name, text) in [
+            ("c.yaml", "stomp:\n  listen: off\n"),
+            ("c.yaml", "stomp: {listen: \"off\"}\n"),
+            ("c.toml", "[stomp]\nlisten = \"off\"\n"),
+        ] {
+            let config = with_file(name, text, &[]).unwrap();
+            assert_eq!(config.stomp.listen.to_string(), "off", "{text}");
+        }
+        let config = with_file("c.yaml", "", &[("TRUNKLINE_STOMP__LISTEN", "off")]).unwrap();
+        assert_eq!(config.stomp.listen.to_string(), "off");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use serde::Deserialize;
 use std::{collections::BTreeMap, net::SocketAddr};
-use trunkline_gateway::{GatewayConfig, GatewayLimits, SlowListener};
+use trunkline_gateway::{GatewayConfig, GatewayLimits, SlowListener, StompConfig};
 use trunkline_model::{ByteSize, Span, TopicName, TopicSettings};
 use trunkline_rpc::CallsConfig;
 
@@ -18,6 +18,8 @@ pub struct Config {
     pub engine: EngineSection,
     /// The HTTP and WebSocket listener.
     pub http: HttpSection,
+    /// How STOMP is spoken, and where.
+    pub stomp: StompConfig,
     /// Bounds of a connection and of the server.
     pub limits: GatewayLimits,
     /// Topics that are there from the start, and what applies to all.
@@ -46,7 +48,8 @@ pub struct EngineSection {
 pub struct HttpSection {
     /// Address; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Allows an address that others can reach, although nobody has to log in.
+    /// Allows addresses that others can reach, those for STOMP included, although nobody has to
+    /// log in.
     pub insecure: bool,
     /// Names besides `localhost` and IP addresses under which clients may reach the server.
     pub hosts: Vec<String>,
@@ -91,6 +94,7 @@ impl Default for Config {
             version: VERSION,
             engine: EngineSection::default(),
             http: HttpSection::default(),
+            stomp: StompConfig::default(),
             limits: GatewayLimits::default(),
             topics: TopicsSection::default(),
             calls: CallsConfig::default(),

@@ -1,7 +1,7 @@
 use super::{Server, StartError};
 use crate::{Config, ConfigError};
 use std::path::Path;
-use trunkline_gateway::GatewayLimits;
+use trunkline_gateway::{GatewayLimits, StompListen};
 use trunkline_model::{TopicName, TopicSettings};
 use trunkline_rpc::Handler;
 
@@ -17,8 +17,11 @@ pub struct ServerBuilder {
 
 impl ServerBuilder {
     pub(super) fn new() -> Self {
+        let mut config = Config::default();
+        // A program that asks for a server doesn't ask for a second port.
+        config.stomp.listen = StompListen::Off;
         Self {
-            config: Config::default(),
+            config,
             handlers: Vec::new(),
             wrong: None,
         }
@@ -57,7 +60,17 @@ impl ServerBuilder {
         self
     }
 
-    /// Allows an address that others can reach, although nobody has to log in.
+    /// Speaks STOMP on this address too, such as `127.0.0.1:61613`; port 0 takes a free one. Without
+    /// this it is spoken over WebSocket only.
+    pub fn stomp(mut self, address: &str) -> Self {
+        match address.parse() {
+            Ok(listen) => self.config.stomp.listen = listen,
+            Err(error) => self.mistake("stomp.listen", &format!("{address:?} is {error}")),
+        }
+        self
+    }
+
+    /// Allows addresses that others can reach, although nobody has to log in.
     pub fn insecure(mut self) -> Self {
         self.config.http.insecure = true;
         self
@@ -92,7 +105,7 @@ impl ServerBuilder {
         self
     }
 
-    /// Takes the address, opens the store, makes topics and handlers. Must be called inside a tokio
+    /// Takes the addresses, opens the store, makes topics and handlers. Must be called inside a tokio
     /// runtime.
     ///
     /// # Errors

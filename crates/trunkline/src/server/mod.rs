@@ -18,7 +18,7 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use trunkline_auth::Access;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationError, OpenError};
-use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services};
+use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services, TlsError};
 use trunkline_journal::{Config as JournalConfig, RecoveryReport};
 use trunkline_model::{Admin, Caller, Engine, Error, Health, TopicName, TopicSettings, oneshot};
 use trunkline_rpc::{Calls, Handler, Registration};
@@ -47,7 +47,7 @@ pub enum StartError {
         /// What the engine says.
         error: Error,
     },
-    /// The address can't be used.
+    /// An address can't be used.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A handler can't be served.
@@ -101,13 +101,13 @@ impl std::fmt::Debug for Server {
 
 impl Server {
     /// A server with other than the default options: a store in `./trunkline-data`, on
-    /// `127.0.0.1:7400`.
+    /// `127.0.0.1:7400`, and without a TCP port for STOMP.
     pub fn builder() -> ServerBuilder {
         ServerBuilder::new()
     }
 
-    /// Takes the address, opens the store and makes the topics of the configuration; who asks
-    /// before that is done gets 503. Must be called inside a tokio runtime.
+    /// Takes the addresses, opens the store and makes the topics of the configuration; who asks
+    /// before that is done gets 503, or an ERROR over STOMP. Must be called inside a tokio runtime.
     ///
     /// # Errors
     /// [`StartError`] says what is wrong and what to do.
@@ -153,6 +153,22 @@ impl Server {
     /// Where it listens: with the port that was taken, if port 0 was asked for.
     pub fn address(&self) -> SocketAddr {
         self.gateway.local_addr()
+    }
+
+    /// Where it listens for STOMP, if it does.
+    pub fn stomp_address(&self) -> Option<SocketAddr> {
+        self.gateway.stomp_addr()
+    }
+
+    /// Where it listens for STOMP over TLS, if it does.
+    pub fn stomp_tls_address(&self) -> Option<SocketAddr> {
+        self.gateway.stomp_tls_addr()
+    }
+
+    /// Reads the certificate and key of the configuration again, whenever it is called, for
+    /// connections to come. `None` if nothing listens for TLS.
+    pub fn tls_reload(&self) -> Option<impl Fn() -> Result<(), TlsError> + Send + use<>> {
+        self.gateway.tls_reload()
     }
 
     /// The URL for clients on this machine.
@@ -251,6 +267,7 @@ fn gateway_config(config: &Config) -> GatewayConfig {
         stall_timeout: http.stall_timeout,
         drain_timeout: http.drain_timeout,
         slow_listener: http.slow_listener,
+        stomp: config.stomp.clone(),
     }
 }
 

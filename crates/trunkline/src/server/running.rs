@@ -8,6 +8,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 pub struct RunningServer {
     url: String,
     address: SocketAddr,
+    stomp: Option<SocketAddr>,
     stop: oneshot::Sender<()>,
     task: JoinHandle<Stopped>,
 }
@@ -18,6 +19,7 @@ impl RunningServer {
         Self {
             url: server.url(),
             address: server.address(),
+            stomp: server.stomp_address(),
             stop,
             task: tokio::spawn(server.run(async move {
                 // A sender that is dropped says the same.
@@ -29,6 +31,11 @@ impl RunningServer {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for STOMP, if it does.
+    pub fn stomp_address(&self) -> Option<SocketAddr> {
+        self.stomp
     }
 
     /// The URL for clients on this machine.

@@ -45,6 +45,11 @@ impl TestServer {
         self.running.url().to_owned()
     }
 
+    /// Where STOMP clients find it, if its builder named an address for them.
+    pub fn stomp_address(&self) -> Option<std::net::SocketAddr> {
+        self.running.stomp_address()
+    }
+
     /// A new client of it.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! config, and how `serve` takes its configuration.
 
 use crate::setup::{Server, run, setup, store, text, trunkline};
+use serde_json::Value;
 
 #[test]
 fn the_default_is_a_configuration() {
@@ -37,6 +38,8 @@ fn what_serve_would_refuse_check_refuses() {
         ("engine: {segment_bytes: 5000}", "engine.segment_bytes: "),
         ("log: {filter: a=b=c}", "log.filter: "),
         ("http: {listen: localhost:1}", "like 127.0.0.1:7400"),
+        ("stomp: {listen: none}", "like 127.0.0.1:61613, or off"),
+        ("stomp: {tls: {key: k.pem}}", "stomp.tls.certificate: "),
         ("version: 2", "version: 2 is not a version"),
     ] {
         let file = store.file("c.yaml", yaml);
@@ -56,10 +59,11 @@ fn every_key_is_documented_with_its_default() {
         let heading = format!("## `{section}`\n");
         let (_, rest) = page.split_once(&heading).expect(section);
         let said = rest.split("\n## ").next().unwrap();
-        for (key, value) in keys.as_object().into_iter().flatten() {
-            let value = value
-                .as_str()
-                .map_or_else(|| value.to_string(), str::to_owned);
+        for (key, value) in leaves(keys) {
+            let value = match value.as_str() {
+                Some(text) if !text.is_empty() => text.to_owned(),
+                _ => value.to_string(),
+            };
             let named = format!("`{key}`");
             let row = said.lines().find(|line| {
                 let first = line.split('|').nth(1);
@@ -73,6 +77,23 @@ fn every_key_is_documented_with_its_default() {
             );
         }
     }
+}
+
+/// The keys of a section; those of a part of it as `part.key`.
+fn leaves(section: &Value) -> Vec<(String, &Value)> {
+    let mut leaves = Vec::new();
+    for (key, value) in section.as_object().into_iter().flatten() {
+        match value.as_object() {
+            Some(part) if !part.is_empty() => {
+                leaves.extend(
+                    part.iter()
+                        .map(|(inner, value)| (format!("{key}.{inner}"), value)),
+                );
+            }
+            _ => leaves.push((key.clone(), value)),
+        }
+    }
+    leaves
 }
 
 #[test]
@@ -90,10 +111,12 @@ fn topics_of_the_configuration_are_there_from_the_start() {
 #[test]
 fn what_is_not_served_is_refused_by_name() {
     let serve = |args: &[&str]| run(trunkline(&[&["serve"], args].concat()), b"");
-    serve(&["--stomp", "127.0.0.1:0"]).fails(2, "STOMP");
     serve(&["--engine", "redis://localhost"]).fails(2, "not an embedded engine");
     serve(&["--engine", "memory:", "--http", "0.0.0.0:0"]).fails(2, "--insecure");
-    let server = Server::start(&["--engine", "memory:", "--http", "0.0.0.0:0", "--insecure"]);
+    let memory = ["--engine", "memory:", "--http", "127.0.0.1:0"];
+    serve(&[&memory[..], &["--stomp", "0.0.0.0:0"]].concat()).fails(2, "--insecure");
+    let public = ["--http", "0.0.0.0:0", "--stomp", "0.0.0.0:0", "--insecure"];
+    let server = Server::start(&[&["--engine", "memory:"], &public[..]].concat());
     assert!(server.stop().success());
 }
 
@@ -103,4 +126,22 @@ fn an_address_in_use_is_named() {
     let address = server.address().to_owned();
     let second = ["serve", "--engine", "memory:", "--http", &address];
     run(trunkline(&second), b"").fails(1, &address);
+    let stomp = server.stomp_address().to_owned();
+    let second = [
+        "serve",
+        "--engine",
+        "memory:",
+        "--http",
+        "127.0.0.1:0",
+        "--stomp",
+        &stomp,
+    ];
+    let says = format!(
+        "{stomp} is in use by another process: stop that one, or choose another address with --stomp"
+    );
+    run(trunkline(&second), b"").fails(1, &says);
+    let beside = [&second[1..6], &["off"]].concat();
+    let beside = Server::start(&beside);
+    assert!(beside.ready["stomp"].is_null());
+    assert!(beside.stop().success());
 }

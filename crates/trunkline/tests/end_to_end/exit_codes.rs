@@ -23,6 +23,10 @@ fn wrong_usage_is_2() {
             "is not a URL",
         ),
         (&["serve", "--http", "localhost:1"], "like 127.0.0.1:7400"),
+        (
+            &["serve", "--stomp", "none"],
+            "like 127.0.0.1:61613, or off",
+        ),
         (&["channel", "listen"], "--pattern"),
         (&["publish", "t", "a", "--lines"], "--lines reads stdin"),
         (&["journal", "verify", "/no/such/dir"], "/no/such/dir"),

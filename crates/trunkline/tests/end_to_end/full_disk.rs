@@ -33,7 +33,9 @@ fn a_full_disk_refuses_publishes_until_consumers_make_room() {
     let program = env!("CARGO_BIN_EXE_trunkline");
     let serve = ["--json", "serve", "--http", "127.0.0.1:0", "--data"];
     let mut command = on_a_small_disk(&[&[program], &serve[..], &[text(&data)]].concat());
-    command.env("TRUNKLINE_ENGINE__SEGMENT_BYTES", "512KiB");
+    command
+        .env("TRUNKLINE_ENGINE__SEGMENT_BYTES", "512KiB")
+        .env("TRUNKLINE_STOMP__LISTEN", "off");
     let mut server = Server::of(command);
     server.run(&["subscription", "add", "t", "s"]).ok();
 

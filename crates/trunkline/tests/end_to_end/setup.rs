@@ -10,13 +10,15 @@ use std::{
 };
 use tempfile::TempDir;
 
-/// The program under test, without what the surroundings may have set.
+/// The program under test, without what the surroundings may have set, and with any free port for
+/// STOMP.
 pub(crate) fn trunkline(args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trunkline"));
     command
         .args(args)
         .env_remove("TRUNKLINE_URL")
-        .env_remove("TRUNKLINE_TOKEN");
+        .env_remove("TRUNKLINE_TOKEN")
+        .env("TRUNKLINE_STOMP__LISTEN", "127.0.0.1:0");
     command
 }
 
@@ -215,6 +217,10 @@ impl Server {
 
     pub(crate) fn address(&self) -> &str {
         self.ready["http"].as_str().unwrap()
+    }
+
+    pub(crate) fn stomp_address(&self) -> &str {
+        self.ready["stomp"].as_str().unwrap()
     }
 }
 

@@ -36,7 +36,7 @@ struct Ready {
 impl Cast {
     pub(super) async fn start() -> Result<Self, Failure> {
         let data = TempDir::with_prefix("trunkline-demo-")?;
-        let mut server = own(&["--json", "serve", "--http", "127.0.0.1:0"])?
+        let mut server = own(&["--json", "serve", "--http", "127.0.0.1:0", "--stomp", "off"])?
             .arg("--data")
             .arg(data.path().join("data"))
             .stdout(Stdio::piped())
