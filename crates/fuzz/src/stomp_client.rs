@@ -181,8 +181,8 @@ impl World {
             }
             b'F' => self.session.force_disconnect(),
             b'o' => self.open(),
-            b'e' => self.session.open_failed("nobody is there"),
-            b'l' => self.session.lost(Lost::Closed),
+            b'e' => self.session.open_failed(self.now, "nobody is there"),
+            b'l' => self.session.lost(self.now, Lost::Closed),
             b'w' => self.session.written(),
             b't' => self.pass(Duration::from_millis(100 * u64::from(number))),
             _ => {}
@@ -256,6 +256,9 @@ impl World {
             }
             ClientEffect::SubscriptionLost { subscription, .. } => {
                 assert!(self.subscribed.contains(subscription), "{subscription:?}");
+            }
+            ClientEffect::Unsubscribed { subscription } => {
+                assert!(self.subscribed.remove(subscription), "{subscription:?}");
             }
             ClientEffect::Ready { version, .. } => {
                 assert!(self.settings.versions.contains(version));

@@ -1,14 +1,17 @@
 //! STOMP 1.0, 1.1 and 1.2, both sides of it: frames, what a server does with them, what a client
-//! does with them. It follows the specifications of [1.0], [1.1] and [1.2].
+//! does with them, and an asynchronous client. It follows the specifications of [1.0], [1.1] and
+//! [1.2].
 //!
-//! **Invariant**: knows no socket, no clock, no engine and no topic; equal bytes and calls at equal
-//! times give equal bytes and effects. Of a peer no more is kept than [`FrameLimits`] and the bounds
-//! in the sessions' settings allow, and nothing that a peer sends makes anything panic.
+//! **Invariant**: the frames and the sessions know no socket, no clock, no engine and no topic;
+//! equal bytes and calls at equal times give equal bytes and effects. Only `src/net` opens
+//! sockets and reads the time. Of a peer no more is kept than [`FrameLimits`] and the bounds in the
+//! settings allow, and nothing that a peer sends makes anything panic.
 //!
-//! Start at [`Frame`], which a [`Decoder`] makes of bytes and [`encode`] makes bytes of; then
-//! [`ServerSession`] and [`ClientSession`], which take bytes and *now* and give bytes and effects.
-//! [`Destination`] and the options ([`SendOptions`], [`SubscribeOptions`]) read what Trunkline means
-//! by headers; the sessions hand those on as they are.
+//! Who wants to talk to a server starts at [`Client`]. The rest starts at [`Frame`], which a
+//! [`Decoder`] makes of bytes and [`encode`] makes bytes of; then [`ServerSession`] and
+//! [`ClientSession`], which take bytes and *now* and give bytes and effects. [`Destination`] and the
+//! options ([`SendOptions`], [`SubscribeOptions`]) read what Trunkline means by headers; the
+//! sessions hand those on as they are.
 //!
 //! ```
 //! use bytes::BytesMut;
@@ -44,13 +47,17 @@
 //! | cases | where |
 //! |---|---|
 //! | 6, 7, 23, 24, 28, 30 of frames | `tests/frames.rs` |
-//! | 1 (codes, defaults) to 5, 7 to 12, 13 (lazy, no connection), 21 (one node) | `tests/client.rs` |
+//! | 1 (codes, defaults) to 5, 7 to 12, 13 (lazy, no connection), 21 (one node) of sessions | `tests/client.rs` |
+//! | 1 to 13 over sockets | `tests/net` |
 //! | 22 to 30 of sessions | `tests/server.rs`, `tests/subscriptions.rs` |
 //!
-//! The others need what is not here: a client with sockets has to pass 1 (the texts about wrong
-//! arguments, reading and setting options) and 13 (the time-out of connecting); a client of a
-//! cluster 14 to 20 and 21 (over nodes); a server with topics the redelivery of 25, the effects of
-//! 26 and the memory of 28 over real connections.
+//! The others need what is not here: a client of a cluster has to pass 14 to 20 and 21 (over
+//! nodes); a server with topics the redelivery of 25, the effects of 26 and the memory of 28 over
+//! real connections.
+//!
+//! # Features
+//!
+//! `tls`: connections through TLS, by rustls.
 //!
 //! [1.0]: https://stomp.github.io/stomp-specification-1.0.html
 //! [1.1]: https://stomp.github.io/stomp-specification-1.1.html
@@ -62,6 +69,7 @@ mod destination;
 mod excerpt;
 mod frame;
 mod heart_beat;
+mod net;
 mod options;
 mod pulse;
 mod server;
@@ -75,6 +83,12 @@ pub use command::Command;
 pub use destination::{Destination, DestinationError};
 pub use frame::{DecodeError, Decoder, Fault, Frame, FrameLimits, Inexpressible, Writer, encode};
 pub use heart_beat::{Agreed, HeartBeat, ParseHeartBeatError};
+pub use net::{
+    Client, ClientBuilder, Event, Events, Message, OnError, Outcome, Request, Subscribe,
+    Subscription, UsageError,
+};
+#[cfg(feature = "tls")]
+pub use net::{Tls, TlsError};
 pub use options::{NackOptions, OptionError, SendOptions, SubscribeOptions, durable_name};
 pub use server::{
     AckMode, CloseReason, ConnectRequest, Delivery, Effect, Failure, NotDelivered, Refusal,

@@ -179,7 +179,7 @@ impl World {
                     link.server.tick(self.now);
                 }
             }
-            Step::Cut if self.link.take().is_some() => self.client.lost(Lost::Closed),
+            Step::Cut if self.link.take().is_some() => self.client.lost(self.now, Lost::Closed),
             Step::Disconnect => self.execute(Operation::disconnect()),
             _ => {}
         }
@@ -226,7 +226,7 @@ impl World {
         self.client.receive(self.now, &mut link.at_client);
         if link.closing && link.down.is_empty() {
             self.link = None;
-            self.client.lost(Lost::Closed);
+            self.client.lost(self.now, Lost::Closed);
         }
     }
 
@@ -283,6 +283,7 @@ impl World {
                     assert_ne!(error.code, ErrorCode::UnexpectedData, "{error}");
                     self.ids.clear();
                 }
+                ClientEffect::Unsubscribed { .. } => {}
                 ClientEffect::Disconnected => self.ids.clear(),
                 ClientEffect::Connected
                 | ClientEffect::Ready { .. }

@@ -123,6 +123,7 @@ fn short(effect: &ClientEffect) -> String {
         ClientEffect::Failed { error: e, .. } => format!("failed {}", error(e)),
         ClientEffect::Error(e) => format!("error {}", error(e)),
         ClientEffect::SubscriptionLost { error: e, .. } => format!("lost {}", error(e)),
+        ClientEffect::Unsubscribed { .. } => "unsubscribed".into(),
         ClientEffect::Disconnected => "disconnected".into(),
     }
 }
@@ -379,8 +380,8 @@ fn case_09_a_loss_is_told_once_and_the_next_operation_connects_again() {
         (Lost::Io("Connection reset".into()), 2, "Connection reset"),
     ] {
         let mut client = in_the_middle();
-        client.session.lost(lost.clone());
-        client.session.lost(lost);
+        client.session.lost(client.now, lost.clone());
+        client.session.lost(client.now, lost);
         assert_eq!(client.told(), all_lost(code, text));
         assert_eq!(client.out(), "");
         client.execute(Operation::send("/queue/a", "again"));
@@ -397,7 +398,7 @@ fn case_09_what_was_not_yet_written_fails_in_its_place() {
     client.execute(Operation::begin("t"));
     client.session.opened(client.now);
     client.told();
-    client.session.lost(Lost::Closed);
+    client.session.lost(client.now, Lost::Closed);
     let text = "Connection closed by remote host.";
     assert_eq!(
         client.told(),
@@ -417,7 +418,7 @@ fn case_10_the_reconnect_interval_counts_from_the_first_operation() {
         ..ClientSettings::default()
     });
     client.connect(Version::V1_2);
-    client.session.lost(Lost::Closed);
+    client.session.lost(client.now, Lost::Closed);
     client.pass(10_000);
     assert_eq!(client.told().last().unwrap(), "disconnected");
     client.execute(Operation::send("/queue/a", "1"));
@@ -567,7 +568,7 @@ fn case_13_a_lazy_session_connects_at_its_first_operation() {
     assert_eq!(client.told(), [""; 0]);
     client.execute(Operation::begin("t"));
     assert_eq!(client.told(), ["open"]);
-    client.session.open_failed("timed out");
+    client.session.open_failed(client.now, "timed out");
     let text = "Can't connect to localhost:61613: timed out";
     assert_eq!(
         client.told(),
@@ -676,7 +677,13 @@ fn messages_may_come_before_the_receipt_and_late_ones_are_dropped() {
     client.server(message);
     assert_eq!(
         client.told(),
-        ["message x", "done R_s.1", "message x", "done R_s.2"]
+        [
+            "message x",
+            "done R_s.1",
+            "message x",
+            "unsubscribed",
+            "done R_s.2"
+        ]
     );
     assert_eq!(client.session.late_messages(), 1);
 }
@@ -712,7 +719,7 @@ fn a_failed_subscribe_leaves_nothing_behind() {
 fn case_21_a_message_of_a_lost_session_cannot_be_acknowledged() {
     let mut client = Client::ready(Version::V1_2);
     let tags = client.subscribed(AckMode::Client, &["1"]);
-    client.session.lost(Lost::Closed);
+    client.session.lost(client.now, Lost::Closed);
     client.told();
     let lost = "failed 5 Unexpected ACK sent: message belongs to a lost session.";
     client.execute(Operation::ack(Acked::Tag(tags[0])));

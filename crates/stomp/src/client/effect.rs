@@ -52,6 +52,11 @@ pub enum ClientEffect {
         /// Why.
         error: ClientError,
     },
+    /// The RECEIPT of its UNSUBSCRIBE came; that operation's end follows.
+    Unsubscribed {
+        /// The operation of its SUBSCRIBE.
+        subscription: OperationId,
+    },
     /// The connection is no more.
     Disconnected,
 }

@@ -3,11 +3,12 @@
 use super::{ClientEffect, ClientError, ClientSession, ErrorCode, Link, OperationId};
 use crate::Frame;
 use compact_str::CompactString;
+use trunkline_model::Timestamp;
 
 impl ClientSession {
     /// The connection is lost: tells it, then what went with it. `close` if the socket is still
     /// there.
-    pub(super) fn lose(&mut self, error: ClientError, close: bool) {
+    pub(super) fn lose(&mut self, _now: Timestamp, error: ClientError, close: bool) {
         let was_connected = self.is_connected();
         let subscriptions = self.reset();
         if close {
@@ -28,7 +29,7 @@ impl ClientSession {
     }
 
     /// The client closes: subscriptions go without a word, operations only if there are any.
-    pub(super) fn close(&mut self) {
+    pub(super) fn close(&mut self, text: &str) {
         let was_connected = self.is_connected();
         if self.link != Link::None && !matches!(self.link, Link::Waiting(_)) {
             self.effects.push_back(ClientEffect::Close);
@@ -37,7 +38,7 @@ impl ClientSession {
         if was_connected {
             self.effects.push_back(ClientEffect::Disconnected);
         }
-        self.fail_unfinished();
+        self.fail_unfinished(text);
     }
 
     /// The RECEIPT of DISCONNECT.
@@ -46,14 +47,13 @@ impl ClientSession {
         self.effects.push_back(ClientEffect::Close);
         self.effects.push_back(ClientEffect::Disconnected);
         self.done(operation, Some(receipt));
-        self.fail_unfinished();
+        self.fail_unfinished("Connection closed by client prematurely.");
     }
 
-    fn fail_unfinished(&mut self) {
+    fn fail_unfinished(&mut self, text: &str) {
         if self.operations.is_empty() {
             return;
         }
-        let text = "Connection closed by client prematurely.";
         let error = ClientError::new(ErrorCode::ClosedByClient, text);
         self.effects.push_back(ClientEffect::Error(error.clone()));
         self.fail_all(&error);

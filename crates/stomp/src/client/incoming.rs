@@ -78,7 +78,13 @@ impl ClientSession {
         };
         match unfinished.command {
             Command::Subscribe => self.subscriptions.activate(&unfinished.key),
-            Command::Unsubscribe => self.subscriptions.remove(&unfinished.key),
+            Command::Unsubscribe => {
+                if let Some(ended) = self.subscriptions.remove(&unfinished.key) {
+                    self.effects.push_back(ClientEffect::Unsubscribed {
+                        subscription: OperationId(ended),
+                    });
+                }
+            }
             Command::Disconnect => {
                 self.disconnected(operation, frame);
                 return Ok(());

@@ -46,6 +46,8 @@ pub struct ClientSession {
     decoder: Decoder,
     left: usize,
     pulse: Pulse,
+    /// When CONNECTED must have come.
+    connected_by: Option<Timestamp>,
     version: Option<Version>,
     session: CompactString,
     /// Unfinished operations: in the order in which they were asked.
@@ -116,6 +118,7 @@ impl ClientSession {
             decoder: Decoder::new(settings.frame.clone()),
             left: 0,
             pulse: Pulse::none(now),
+            connected_by: None,
             version: None,
             session: CompactString::default(),
             operations: BTreeMap::new(),
@@ -162,6 +165,8 @@ impl ClientSession {
             return;
         }
         self.link = Link::Greeting;
+        let timeout = self.settings.connection_timeout;
+        self.connected_by = timeout.map(|span| now.after(span));
         self.decoder = Decoder::new(self.settings.frame.clone());
         self.left = 0;
         let wants = self.settings.heart_beat.wants_ms;
@@ -172,23 +177,28 @@ impl ClientSession {
         self.pulse = Pulse::new(now, until_connected, BEAT_MARGIN, BEAT_MARGIN);
         match self.write_connect() {
             Ok(()) => self.effects.push_back(ClientEffect::Connected),
-            Err(error) => self.lose(error, true),
+            Err(error) => self.lose(now, error, true),
         }
     }
 
     /// Says that no connection could be made: all operations that wait for it fail.
-    pub fn open_failed(&mut self, why: &str) {
+    pub fn open_failed(&mut self, now: Timestamp, why: &str) {
         if self.link == Link::Opening {
-            let text = format!("Can't connect to {}: {why}", self.settings.peer);
-            self.lose(ClientError::new(ErrorCode::CantConnect, text), false);
+            self.lose(now, self.cant_connect(why), false);
         }
     }
 
     /// Says that the connection has ended.
-    pub fn lost(&mut self, lost: Lost) {
+    pub fn lost(&mut self, now: Timestamp, lost: Lost) {
         if self.is_connected() {
-            self.lose(lost.into(), false);
+            self.lose(now, lost.into(), false);
         }
+    }
+
+    /// Says that reading pauses because the user doesn't take messages: the server's silence is
+    /// not its own then. To be said before every [`tick`](Self::tick) in that time.
+    pub fn paused(&mut self, now: Timestamp) {
+        self.pulse.on_received(now);
     }
 
     /// Takes frames out of what was read. What is left in `input` is the beginning of a frame:
@@ -201,13 +211,13 @@ impl ClientSession {
             match self.decoder.decode(input) {
                 Ok(Some(frame)) => {
                     if let Err(error) = self.take(now, frame) {
-                        self.lose(error, true);
+                        self.lose(now, error, true);
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
                     let error = ClientError::new(ErrorCode::UnexpectedData, error.to_string());
-                    self.lose(error, true);
+                    self.lose(now, error, true);
                 }
             }
         }
@@ -229,7 +239,14 @@ impl ClientSession {
     /// a word. The next operation asks for a connection again.
     pub fn force_disconnect(&mut self) {
         if self.link != Link::None {
-            self.close();
+            self.close("Connection closed by client prematurely.");
+        }
+    }
+
+    /// Like [`force_disconnect`](Self::force_disconnect), for a client that is not used any more.
+    pub fn destroy(&mut self) {
+        if self.link != Link::None {
+            self.close("Client object destroyed prematurely.");
         }
     }
 
@@ -243,11 +260,12 @@ impl ClientSession {
         if !self.is_connected() {
             return;
         }
-        if self.pulse.silence(now).is_some() {
-            self.lose(
-                ClientError::new(ErrorCode::ReadTimedOut, "Read timed out."),
-                true,
-            );
+        if self.link == Link::Greeting && self.connected_by.is_some_and(|by| by <= now) {
+            let error = self.cant_connect("no CONNECTED came in time");
+            self.lose(now, error, true);
+        } else if self.pulse.silence(now).is_some() {
+            let error = ClientError::new(ErrorCode::ReadTimedOut, "Read timed out.");
+            self.lose(now, error, true);
         } else if self.pulse.is_beat_due(now) {
             self.out.extend_from_slice(b"\n");
             self.pulse.on_sent(now);
@@ -260,7 +278,11 @@ impl ClientSession {
         match self.link {
             Link::Waiting(at) => Some(at),
             Link::None | Link::Opening => None,
-            Link::Greeting | Link::Ready | Link::Leaving => self.pulse.next(),
+            Link::Greeting => [self.connected_by, self.pulse.next()]
+                .into_iter()
+                .flatten()
+                .min(),
+            Link::Ready | Link::Leaving => self.pulse.next(),
         }
     }
 
@@ -276,10 +298,32 @@ impl ClientSession {
         self.effects.pop_front()
     }
 
+    /// How it behaves.
+    #[must_use]
+    pub fn settings(&self) -> &ClientSettings {
+        &self.settings
+    }
+
+    /// From the next connection on.
+    pub fn set_connection_timeout(&mut self, timeout: Option<Duration>) {
+        self.settings.connection_timeout = timeout;
+    }
+
+    /// From the next operation on that finds no connection.
+    pub fn set_reconnect_interval(&mut self, interval: Option<Duration>) {
+        self.settings.reconnect_interval = interval;
+    }
+
     /// Whether the server has accepted the login.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         matches!(self.link, Link::Ready | Link::Leaving)
+    }
+
+    /// Whether there is neither a connection nor one on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.link == Link::None
     }
 
     /// Operations that are not finished.
@@ -303,6 +347,11 @@ impl ClientSession {
     /// Bytes of operations and frames that wait for the connection or to be written.
     fn unwritten_bytes(&self) -> usize {
         self.waiting_bytes + self.out.len() + self.taken_bytes
+    }
+
+    fn cant_connect(&self, why: &str) -> ClientError {
+        let text = format!("Can't connect to {}: {why}", self.settings.peer);
+        ClientError::new(ErrorCode::CantConnect, text)
     }
 
     fn is_connected(&self) -> bool {

@@ -38,7 +38,9 @@ pub struct Operation {
 }
 
 impl Operation {
-    fn of(command: Command) -> Self {
+    /// An operation of any command; its headers are up to the caller.
+    #[must_use]
+    pub fn of(command: Command) -> Self {
         Self {
             command,
             headers: Headers::new(),
@@ -115,10 +117,28 @@ impl Operation {
         self
     }
 
+    /// The same with a body, which only a SEND has.
+    #[must_use]
+    pub fn with_body(mut self, body: impl Into<Bytes>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    /// The same about a message.
+    #[must_use]
+    pub fn about(mut self, message: Acked) -> Self {
+        self.acked = Some(message);
+        self
+    }
+
     /// Its command.
     #[must_use]
     pub fn command(&self) -> Command {
         self.command
+    }
+
+    pub(crate) fn names_message(&self) -> bool {
+        self.acked.is_some()
     }
 
     /// What it takes of memory while it waits, in bytes.

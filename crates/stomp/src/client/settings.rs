@@ -19,6 +19,9 @@ pub struct ClientSettings {
     pub versions: Vec<Version>,
     /// What the client can send and would like to get.
     pub heart_beat: HeartBeat,
+    /// Longest wait for CONNECTED once a connection is made; as long as it takes if there is none.
+    /// The shell bounds making the connection by the same.
+    pub connection_timeout: Option<Duration>,
     /// Connect at the first operation instead of at once.
     pub lazy: bool,
     /// How long after the first operation that finds no connection one is made; none or 0 is at
@@ -51,6 +54,7 @@ impl Default for ClientSettings {
             virtual_host: None,
             versions: Version::ALL.into(),
             heart_beat: HeartBeat::NONE,
+            connection_timeout: None,
             lazy: false,
             reconnect_interval: None,
             default_headers: Headers::new(),
@@ -73,6 +77,7 @@ impl fmt::Debug for ClientSettings {
             .field("virtual_host", &self.virtual_host)
             .field("versions", &self.versions)
             .field("heart_beat", &self.heart_beat)
+            .field("connection_timeout", &self.connection_timeout)
             .field("lazy", &self.lazy)
             .field("reconnect_interval", &self.reconnect_interval)
             .finish_non_exhaustive()

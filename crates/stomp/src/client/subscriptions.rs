@@ -65,14 +65,15 @@ impl Subscriptions {
         }
     }
 
-    pub(crate) fn remove(&mut self, key: &CompactString) {
-        if let Some(ended) = self.by_key.remove(key) {
-            self.by_operation.remove(&ended.operation);
-            if self.ended.len() >= ENDED_MAX {
-                self.ended.pop_front();
-            }
-            self.ended.push_back(key.clone());
+    /// The operation of its SUBSCRIBE, if there is one of this key.
+    pub(crate) fn remove(&mut self, key: &CompactString) -> Option<u64> {
+        let ended = self.by_key.remove(key)?;
+        self.by_operation.remove(&ended.operation);
+        if self.ended.len() >= ENDED_MAX {
+            self.ended.pop_front();
         }
+        self.ended.push_back(key.clone());
+        Some(ended.operation)
     }
 
     pub(crate) fn route(&mut self, frame: &Frame) -> Route<'_> {
