@@ -47,6 +47,13 @@ const NAMED: &[Program] = &[
         packages: &["rabbitmq-server"],
     },
     Program {
+        variable: "TRUNKLINE_TEST_REDIS",
+        what: "a redis-server",
+        names: &["redis-server"],
+        check: &["--version"],
+        packages: &["redis-server"],
+    },
+    Program {
         variable: "TRUNKLINE_TEST_PERL",
         what: "a Perl that has Net::Stomp",
         names: &["perl", "/usr/bin/perl"],

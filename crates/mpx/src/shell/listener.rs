@@ -1,0 +1,100 @@
+use super::Event;
+use super::counters::Counting;
+use super::promise::Table;
+use super::queue::{Pushed, Queue};
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use crate::book::SubscriptionId;
+
+/// How a subscription is reached.
+pub(super) struct Listener {
+    face: Face,
+    id: OnceLock<SubscriptionId>,
+}
+
+pub(super) enum Face {
+    /// Locked by the multiplexer's task alone.
+    Callback(Mutex<Callback>),
+    Queue(Arc<Queue>),
+    Promises(Arc<Table>),
+}
+
+pub(super) type Callback = Box<dyn FnMut(Event) + Send>;
+
+impl Listener {
+    pub(super) const fn new(face: Face) -> Self {
+        Self {
+            face,
+            id: OnceLock::new(),
+        }
+    }
+
+    /// Tells it which subscription it belongs to, once.
+    pub(super) fn belongs_to(&self, id: SubscriptionId) {
+        let _ = self.id.set(id);
+    }
+
+    pub(super) fn subscription(&self) -> Option<SubscriptionId> {
+        self.id.get().copied()
+    }
+
+    /// Hands it an event; false if the subscription is to end.
+    pub(super) async fn hear(&self, event: Event, counting: &Counting) -> bool {
+        match &self.face {
+            Face::Queue(queue) => match queue.push(&event).await {
+                Pushed::Taken => {}
+                Pushed::Dropped(n) => counting.dropped.add(n),
+                Pushed::Overflow => {
+                    counting.overflows.add(1);
+                    return false;
+                }
+            },
+            Face::Callback(_) | Face::Promises(_) => self.hear_now(event, counting),
+        }
+        true
+    }
+
+    /// The same without waiting, beyond the bound of a queue.
+    pub(super) fn hear_now(&self, event: Event, counting: &Counting) {
+        match &self.face {
+            Face::Callback(callback) => {
+                let mut callback = callback.lock().unwrap_or_else(PoisonError::into_inner);
+                if catch_unwind(AssertUnwindSafe(|| callback(event))).is_err() {
+                    counting.panics.add(1);
+                    tracing::error!("a subscription's callback panicked; it stays subscribed");
+                }
+            }
+            Face::Queue(queue) => queue.force(event),
+            Face::Promises(table) => table.hear(event),
+        }
+    }
+
+    /// Names are not active any more, and nobody is told.
+    pub(super) fn pause(&self) {
+        if let Face::Promises(table) = &self.face {
+            table.pause();
+        }
+    }
+
+    /// The subscription is closed.
+    pub(super) fn end(&self) {
+        match &self.face {
+            Face::Callback(_) => {}
+            Face::Queue(queue) => queue.end(),
+            Face::Promises(table) => table.close(),
+        }
+    }
+}
+
+impl fmt::Debug for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let face = match &self.face {
+            Face::Callback(_) => "callback",
+            Face::Queue(_) => "queue",
+            Face::Promises(_) => "promises",
+        };
+        write!(f, "Listener({face}, {:?})", self.id.get())
+    }
+}
