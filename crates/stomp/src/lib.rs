@@ -49,11 +49,11 @@
 //! | 6, 7, 23, 24, 28, 30 of frames | `tests/frames.rs` |
 //! | 1 (codes, defaults) to 5, 7 to 12, 13 (lazy, no connection), 21 (one node) of sessions | `tests/client.rs` |
 //! | 1 to 13 over sockets | `tests/net` |
+//! | 14 to 21 of sessions | `tests/cluster.rs` |
 //! | 22 to 30 of sessions | `tests/server.rs`, `tests/subscriptions.rs` |
 //!
-//! The others need what is not here: a client of a cluster has to pass 14 to 20 and 21 (over
-//! nodes); a server with topics the redelivery of 25, the effects of 26 and the memory of 28 over
-//! real connections.
+//! The others need what is not here: a server with topics has to pass the redelivery of 25, the
+//! effects of 26 and the memory of 28 over real connections.
 //!
 //! # Features
 //!
@@ -64,6 +64,7 @@
 //! [1.2]: https://stomp.github.io/stomp-specification-1.2.html
 
 mod client;
+mod cluster;
 mod command;
 mod destination;
 mod excerpt;
@@ -73,11 +74,16 @@ mod net;
 mod options;
 mod pulse;
 mod server;
+mod url;
 mod version;
 
 pub use client::{
     Acked, ClientEffect, ClientError, ClientSession, ClientSettings, ErrorCode, Lost, MessageTag,
     Operation, OperationId,
+};
+pub use cluster::{
+    ClusterEffect, ClusterSession, ClusterSettings, ClusterSettingsError, Health, NodeSettings,
+    NodeStatus,
 };
 pub use command::Command;
 pub use destination::{Destination, DestinationError};
@@ -96,4 +102,5 @@ pub use server::{
     SubscribeRequest, SubscriptionNumber, Tags, Token, Verdict,
 };
 pub use trunkline_model::{Headers, JmsPriority};
+pub use url::{StompUrl, StompUrlError};
 pub use version::Version;

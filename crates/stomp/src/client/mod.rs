@@ -345,7 +345,7 @@ impl ClientSession {
     }
 
     /// Bytes of operations and frames that wait for the connection or to be written.
-    fn unwritten_bytes(&self) -> usize {
+    pub(crate) fn unwritten_bytes(&self) -> usize {
         self.waiting_bytes + self.out.len() + self.taken_bytes
     }
 

@@ -30,7 +30,7 @@ impl ClientSession {
             // Also while there is no connection: then its message is of an earlier one.
             self.name_message(&mut operation)?;
         }
-        self.add_headers(&mut operation);
+        self.settings.add_headers(&mut operation);
         let unfinished = Unfinished {
             command: operation.command,
             key: match operation.command {
@@ -70,19 +70,6 @@ impl ClientSession {
             self.waiting_bytes -= operation.weight();
             if let Err(error) = self.write(now, id, operation) {
                 self.failed(id, error);
-            }
-        }
-    }
-
-    /// What the call says goes before what is said for its command, and that before the defaults.
-    fn add_headers(&self, operation: &mut Operation) {
-        let of_command = self.settings.command_headers.get(&operation.command);
-        let further = [of_command, Some(&self.settings.default_headers)];
-        for headers in further.into_iter().flatten() {
-            for (name, value) in headers.iter() {
-                if operation.headers.get(name).is_none() {
-                    operation.headers.push(name, value);
-                }
             }
         }
     }

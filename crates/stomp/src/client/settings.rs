@@ -1,3 +1,4 @@
+use super::Operation;
 use crate::{Command, FrameLimits, HeartBeat, Version};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -63,6 +64,21 @@ impl Default for ClientSettings {
             operations_max: 100_000,
             unwritten_bytes_max: 64 << 20,
             unacked_max: 100_000,
+        }
+    }
+}
+
+impl ClientSettings {
+    /// What the call says goes before what is said for its command, and that before the defaults.
+    pub(crate) fn add_headers(&self, operation: &mut Operation) {
+        let of_command = self.command_headers.get(&operation.command);
+        let further = [of_command, Some(&self.default_headers)];
+        for headers in further.into_iter().flatten() {
+            for (name, value) in headers.iter() {
+                if operation.headers.get(name).is_none() {
+                    operation.headers.push(name, value);
+                }
+            }
         }
     }
 }
