@@ -134,6 +134,7 @@ fn short(effect: &ClusterEffect) -> String {
             format!("error {node}{of}: {} {error}", error.code.number())
         }
         ClusterEffect::NodeDisconnected { node } => format!("disconnected {node}"),
+        ClusterEffect::NotConnected { error } => format!("not connected: {error}"),
         ClusterEffect::Message { .. } => "message".into(),
         ClusterEffect::Done { operation, .. } => format!("done {}", operation.0),
         ClusterEffect::Failed { operation, error } => {
@@ -699,6 +700,45 @@ fn nodes_have_logins_of_their_own() {
         "{out}"
     );
     assert!(!format!("{:?}", cluster.session).contains("secret"));
+}
+
+#[test]
+fn it_can_connect_without_an_operation() {
+    let mut cluster = Cluster::new(settings(2));
+    cluster.session.connect(cluster.now);
+    cluster.session.open_failed(cluster.now, "refused");
+    cluster.session.open_failed(cluster.now, "refused");
+    let told = cluster.told();
+    let cant = "Can't connect to n:1: refused";
+    assert_eq!(told.last().unwrap(), &format!("not connected: {cant}"));
+    assert!(cluster.session.is_idle());
+    cluster.session.connect(cluster.now);
+    cluster.accept("s");
+    assert!(cluster.session.is_ready());
+    cluster.session.connect(cluster.now);
+    assert_eq!(cluster.told(), ["open 0", "connected 0", "ready 0"]);
+}
+
+#[test]
+fn abandoned_subscriptions_are_not_made_again() {
+    let mut cluster = Cluster::new(settings(2));
+    let (id, _) = cluster.subscribed();
+    cluster.session.abandon(cluster.now, id);
+    assert!(cluster.out().starts_with("UNSUBSCRIBE\n"));
+    cluster.lose();
+    let told = cluster.told();
+    assert!(told.contains(&"ended 1".to_owned()), "{told:?}");
+    assert_eq!(told.last().unwrap(), "disconnected 0");
+    assert_eq!(cluster.session.unfinished(), 0);
+
+    let mut cluster = Cluster::new(settings(2));
+    let (id, _) = cluster.subscribed();
+    cluster.lose();
+    cluster.told();
+    cluster.session.abandon(cluster.now, id);
+    assert_eq!(cluster.told(), ["ended 1"]);
+    cluster.accept("t");
+    assert_eq!(cluster.out(), "");
 }
 
 #[test]

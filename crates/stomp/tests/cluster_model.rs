@@ -437,6 +437,7 @@ impl World {
                 }
                 ClusterEffect::NodeConnected { .. }
                 | ClusterEffect::NodeReady { .. }
+                | ClusterEffect::NotConnected { .. }
                 | ClusterEffect::NodeError { .. }
                 | ClusterEffect::NodeDisconnected { .. } => {}
             }

@@ -44,11 +44,40 @@ impl ClusterSession {
             state: State::Waiting,
             watched,
             told: false,
+            abandoned: false,
             failures: 0,
             transaction,
         };
         self.operations.add(id, entry);
         Ok(())
+    }
+
+    /// Ends a subscription that nobody wants any more.
+    pub(super) fn drop_subscription(&mut self, id: u64) {
+        let Some(entry) = self.operations.get_mut(id) else {
+            return;
+        };
+        entry.abandoned = true;
+        let (state, told) = (entry.state, entry.told);
+        let unsubscribe = match entry.operation.headers.get("id") {
+            Some(name) => Operation::unsubscribe().with("id", name),
+            None => {
+                let destination = entry.operation.headers.get("destination");
+                Operation::unsubscribe().with("destination", destination.unwrap_or_default())
+            }
+        };
+        match (state, told) {
+            (State::Waiting, true) => self.end_subscription(id),
+            (State::Waiting, false) => self.fail(
+                id,
+                ClientError::new(ErrorCode::ClosedByClient, "Nobody wants the subscription."),
+            ),
+            (State::Sent(_) | State::Active(_), _) => {
+                let number = self.operations.number();
+                // Without room for it the subscription ends with the connection.
+                let _ = self.ask(number, unsubscribe, false);
+            }
+        }
     }
 
     /// Only what may be sent twice, and is waited for.

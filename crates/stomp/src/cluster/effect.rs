@@ -47,6 +47,11 @@ pub enum ClusterEffect {
         /// Which.
         node: usize,
     },
+    /// No node could be reached, though [`connect`](super::ClusterSession::connect) asked for one.
+    NotConnected {
+        /// Why the last one could not.
+        error: ClientError,
+    },
     /// A message came.
     Message {
         /// The operation of its SUBSCRIBE.

@@ -18,7 +18,8 @@ struct Ending {
 impl ClusterSession {
     /// Chooses a node, if anything waits for one. Whether a connection is asked for now.
     pub(super) fn want_connection(&mut self, now: Timestamp) -> bool {
-        if self.link.is_some() || self.open_at.is_some() || !self.operations.any_waiting() {
+        let wanted = self.operations.any_waiting() || self.connecting.is_some();
+        if self.link.is_some() || self.open_at.is_some() || !wanted {
             return false;
         }
         let count = self.nodes.len();
@@ -82,11 +83,12 @@ impl ClusterSession {
             };
             let lost = std::mem::take(&mut link.failed).into_iter().collect();
             self.go_to_next(now, ready_at, &ending);
+            self.count_attempt(&ending);
             self.decide(&ending, lost);
         }
         self.tell_end();
         self.link = None;
-        if !self.operations.any_waiting() {
+        if !self.operations.any_waiting() && self.connecting.is_none() {
             // What is asked next begins a new round.
             self.ends_in_row = 0;
             self.paused_until = Timestamp::ZERO;
@@ -110,6 +112,23 @@ impl ClusterSession {
             let round = self.ends_in_row / count - 1;
             let random = self.random_number();
             self.paused_until = now.after(PAUSES.delay(round, random));
+        }
+    }
+
+    /// Of a connection that is wanted without an operation.
+    fn count_attempt(&mut self, ending: &Ending) {
+        let Some(failures) = &mut self.connecting else {
+            return;
+        };
+        if self.settings.wait_for_nodes && is_unreachable(&ending.error) {
+            return;
+        }
+        *failures += 1;
+        if *failures >= self.settings.attempts() || ending.error.code == ErrorCode::Operation {
+            self.connecting = None;
+            let error = ending.error.clone();
+            self.effects
+                .push_back(ClusterEffect::NotConnected { error });
         }
     }
 
@@ -219,6 +238,7 @@ impl ClusterSession {
     /// The client has closed: what is left ends with it.
     pub(super) fn leave(&mut self) {
         self.open_at = None;
+        self.connecting = None;
         self.stop_probes();
         self.transactions.lose_started();
         let text = "Connection closed by client prematurely.";

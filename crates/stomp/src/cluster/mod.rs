@@ -26,6 +26,7 @@ use node::Node;
 use operations::Operations;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
+use std::time::Duration;
 use transactions::Transactions;
 use trunkline_model::Timestamp;
 
@@ -54,6 +55,8 @@ pub struct ClusterSession {
     /// Connections that ended since one lasted.
     ends_in_row: u32,
     paused_until: Timestamp,
+    /// A connection is wanted whether there are operations or not; the attempts that failed.
+    connecting: Option<u32>,
     /// Until when it waits for a free moment to move back to the first node.
     returning: Option<Timestamp>,
     operations: Operations,
@@ -126,6 +129,7 @@ impl ClusterSession {
             open_at: None,
             ends_in_row: 0,
             paused_until: Timestamp::ZERO,
+            connecting: None,
             returning: None,
             operations: Operations::default(),
             transactions: Transactions::default(),
@@ -153,6 +157,22 @@ impl ClusterSession {
         }
         self.go_on(now);
         OperationId(id)
+    }
+
+    /// Connects without an operation. If as many nodes fail as an operation would be tried at,
+    /// [`ClusterEffect::NotConnected`] says so.
+    pub fn connect(&mut self, now: Timestamp) {
+        if !self.is_ready() {
+            self.connecting = Some(0);
+        }
+        self.go_on(now);
+    }
+
+    /// Ends a subscription for good, with its header `id`, and whatever happens to nodes meanwhile:
+    /// nobody takes its messages any more.
+    pub fn abandon(&mut self, now: Timestamp, subscription: OperationId) {
+        self.drop_subscription(subscription.0);
+        self.go_on(now);
     }
 
     /// Says that the connection is made that [`ClusterEffect::Open`] asked for.
@@ -271,6 +291,28 @@ impl ClusterSession {
     #[must_use]
     pub fn probe_settings(&self, node: usize) -> crate::ClientSettings {
         self.settings.client_of(node)
+    }
+
+    /// The one to which operations go.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.active
+    }
+
+    /// Whether there is neither a connection nor one on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.link.is_none() && self.open_at.is_none()
+    }
+
+    /// From the next connection on.
+    pub fn set_connection_timeout(&mut self, timeout: Option<Duration>) {
+        self.settings.client.connection_timeout = timeout;
+    }
+
+    /// From the next failure of a node on.
+    pub fn set_reconnect_interval(&mut self, interval: Option<Duration>) {
+        self.settings.client.reconnect_interval = interval;
     }
 
     /// Whether the active node has accepted the login.

@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) watched: bool,
     /// A SUBSCRIBE that was told to be done: from then on it is a subscription.
     pub(super) told: bool,
+    /// A subscription that nobody wants any more: it is not made again.
+    pub(super) abandoned: bool,
     /// How often it failed since it succeeded last.
     pub(super) failures: u32,
     pub(super) transaction: Option<u64>,
@@ -48,7 +50,7 @@ impl Entry {
     pub(super) fn is_repeatable(&self) -> bool {
         match self.command() {
             Command::Send => self.operation.headers.get("transaction").is_none(),
-            Command::Subscribe => true,
+            Command::Subscribe => !self.abandoned,
             _ => false,
         }
     }

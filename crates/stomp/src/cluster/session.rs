@@ -45,6 +45,7 @@ impl ClusterSession {
             }
             ClientEffect::Ready { version, session } => {
                 link.ready_at = Some(now);
+                self.connecting = None;
                 self.nodes[node].health = Health::Up;
                 self.nodes[node].rests_until = Timestamp::ZERO;
                 self.plan_probes(now);
@@ -194,8 +195,12 @@ impl ClusterSession {
         Some(entry)
     }
 
-    /// Of a subscription that will be made again.
+    /// Of a subscription that will be made again, unless nobody wants it.
     pub(super) fn interrupt(&mut self, id: u64, error: ClientError) {
+        if self.operations.get(id).is_some_and(|it| it.abandoned) {
+            self.end_subscription(id);
+            return;
+        }
         self.operations.wait_again(id);
         self.effects.push_back(ClusterEffect::Interrupted {
             subscription: OperationId(id),

@@ -166,7 +166,7 @@ impl ClusterSettings {
 #[non_exhaustive]
 pub enum ClusterSettingsError {
     /// The list of nodes is empty.
-    #[error("Specified empty list of nodes; name at least one as HOST:PORT")]
+    #[error("Specified empty list of nodes")]
     NoNodes,
 }
 
