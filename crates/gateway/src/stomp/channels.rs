@@ -70,8 +70,8 @@ impl Channels {
         Added { is_first, active }
     }
 
-    /// Somebody listens no longer; the channel, if nobody of this connection does.
-    pub(super) fn remove(&mut self, number: SubscriptionNumber) -> Option<ChannelName> {
+    /// Somebody listens no longer.
+    pub(super) fn remove(&mut self, number: SubscriptionNumber) -> Option<Removed> {
         let listening = self.listeners.remove(&number)?;
         let early = listening.early.iter().map(|message| message.weight());
         self.early_bytes -= early.sum::<usize>();
@@ -80,8 +80,12 @@ impl Channels {
         if !name.members.is_empty() {
             return None;
         }
+        let asking = std::mem::take(&mut name.asking);
         self.names.remove(&listening.channel);
-        Some(listening.channel)
+        Some(Removed {
+            channel: listening.channel,
+            asking,
+        })
     }
 
     /// The engine listens to a channel (again); the SUBSCRIBEs that are done with that.
@@ -145,6 +149,13 @@ pub(super) struct Added {
     pub(super) is_first: bool,
     /// Messages come already.
     pub(super) active: bool,
+}
+
+/// A channel to which nobody of this connection listens any more.
+pub(super) struct Removed {
+    pub(super) channel: ChannelName,
+    /// SUBSCRIBEs that waited until it is active, which nobody will say now.
+    pub(super) asking: SmallVec<[Token; 1]>,
 }
 
 /// What becomes of a message for a subscription.

@@ -186,7 +186,7 @@ impl StompConnection {
         self.gathered = Gathered::default();
     }
 
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.shared.services.clock.now()
     }
 

@@ -18,11 +18,16 @@ pub(super) struct Consumers {
     windows: u64,
 }
 
+/// What a consumer consumes from.
+pub(super) type Origin = (TopicName, SubscriptionName);
+
 /// A subscription that the engine serves.
 pub(super) struct Consumer {
     pub(super) handle: Box<dyn ConsumerHandle>,
     /// The SUBSCRIBE that waits for its beginning.
     pub(super) starting: Option<Token>,
+    /// UNSUBSCRIBE came before its beginning: it goes then.
+    pub(super) leaving: bool,
     /// Most unsettled deliveries, once it has started.
     pub(super) credit: u32,
     /// Deliveries are acknowledged as they are written.
@@ -32,7 +37,7 @@ pub(super) struct Consumer {
     /// As the client wrote it.
     pub(super) destination: CompactString,
     /// What it consumes from.
-    pub(super) source: (TopicName, SubscriptionName),
+    pub(super) source: Origin,
 }
 
 impl Consumer {

@@ -11,11 +11,13 @@ impl StompConnection {
     pub(super) fn event(&mut self, now: Timestamp, event: Event) {
         match event {
             Event::Started(number, result) => {
-                let consumer = self.consumers.get_mut(number);
-                let Some(token) = consumer.and_then(|consumer| consumer.starting.take()) else {
+                let Some(consumer) = self.consumers.get_mut(number) else {
                     return;
                 };
-                if result.is_err() {
+                let Some(token) = consumer.starting.take() else {
+                    return;
+                };
+                if result.is_err() || consumer.leaving {
                     self.consumers.remove(number);
                 }
                 let result = result.map(|_| ()).map_err(|error| failure::of(&error));

@@ -52,11 +52,15 @@ impl StompConnection {
         }
     }
 
-    pub(super) fn stop_listening(&mut self, number: SubscriptionNumber) {
-        if let Some(channel) = self.channels.remove(number)
-            && let Some(listener) = &self.channels.listener
-        {
-            listener.handle.remove(&[channel], &[]);
+    pub(super) fn stop_listening(&mut self, now: Timestamp, number: SubscriptionNumber) {
+        let Some(removed) = self.channels.remove(number) else {
+            return;
+        };
+        if let Some(listener) = &self.channels.listener {
+            listener.handle.remove(&[removed.channel], &[]);
+        }
+        for token in removed.asking {
+            self.session.complete(now, token, Ok(()));
         }
     }
 

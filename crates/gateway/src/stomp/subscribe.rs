@@ -2,7 +2,7 @@
 
 use super::{
     connection::{Step, StompConnection},
-    consumers::Consumer,
+    consumers::{Consumer, Origin},
     failure,
     inbox::Sink,
     send::{queue, topic_of},
@@ -85,6 +85,7 @@ impl StompConnection {
         let consumer = Consumer {
             handle,
             starting: Some(token),
+            leaving: false,
             credit: options.credit.unwrap_or(CREDIT),
             auto: request.ack == AckMode::Auto,
             window,
@@ -103,6 +104,19 @@ impl StompConnection {
         }
     }
 
+    /// Ends what a subscription consumes, if it does; from where that was.
+    fn stop_consuming(&mut self, number: SubscriptionNumber) -> Option<Origin> {
+        let consumer = self.consumers.get_mut(number)?;
+        if consumer.starting.is_some() {
+            // A consumer that is cancelled never says what became of its SUBSCRIBE.
+            consumer.leaving = true;
+            return Some(consumer.source.clone());
+        }
+        self.consumers
+            .remove(number)
+            .map(|consumer| consumer.source)
+    }
+
     /// Ends a subscription, and deletes it if the frame says that it was durable.
     pub(super) fn unsubscribe(
         &mut self,
@@ -112,18 +126,16 @@ impl StompConnection {
     ) -> Result<Step, Failure> {
         // What was acknowledged before does not return.
         self.submit_gathered();
-        let consumer = number.and_then(|number| self.consumers.remove(number));
-        if let Some(consumer) = &consumer {
-            consumer.handle.cancel();
-        } else if let Some(number) = number {
-            self.stop_listening(number);
+        let source = number.and_then(|number| self.stop_consuming(number));
+        if let (None, Some(number)) = (&source, number) {
+            self.stop_listening(self.now(), number);
         }
         let durable = durable_name(headers, self.client_id.as_deref()).map_err(failure::invalid)?;
         let Some(name) = durable else {
             return Ok(Step::Done);
         };
-        let topic = match consumer {
-            Some(Consumer { source, .. }) if source.1 == name => source.0,
+        let topic = match source {
+            Some((topic, subscription)) if subscription == name => topic,
             _ => topic_in(headers)?,
         };
         self.allow(

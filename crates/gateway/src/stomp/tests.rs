@@ -226,6 +226,26 @@ async fn a_subscription_that_has_ended_returns_what_was_not_written() {
     }
 }
 
+/// An UNSUBSCRIBE that came before the engine had answered the SUBSCRIBE took away what waited for that
+/// answer: the SUBSCRIBE was never completed, and no RECEIPT after it was ever written.
+#[tokio::test]
+async fn a_subscription_that_ends_before_it_has_begun_is_answered() {
+    let shared = shared();
+    for destination in ["/queue/hasty", "/topic/hasty", "/subscription/hasty/s"] {
+        let mut a = Peer::connected(&shared).await;
+        a.send(&format!(
+            "SUBSCRIBE\nid:s\ndestination:{destination}\nreceipt:on\n\n^\
+             UNSUBSCRIBE\nid:s\nreceipt:off\n\n^\
+             SUBSCRIBE\nid:s\ndestination:{destination}\n\n^\
+             UNSUBSCRIBE\nid:s\n\n^\
+             SEND\ndestination:/queue/after\nreceipt:sent\n\n^"
+        ));
+        for receipt in ["receipt-id:on", "receipt-id:off", "receipt-id:sent"] {
+            a.expect(&["RECEIPT", receipt]).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn refusals_say_what_to_do() {
     let shared = shared();
