@@ -23,6 +23,11 @@ pub struct Args {
     #[arg(long, requires = "url", value_name = "PID")]
     pub pid: Option<u32>,
 
+    /// Where the server at --url speaks STOMP, such as 127.0.0.1:61613; without it, workloads over
+    /// STOMP are left out.
+    #[arg(long, requires = "url", value_name = "HOST:PORT")]
+    pub stomp: Option<String>,
+
     /// Workloads or groups of them, separated by commas; all without this. See --list.
     #[arg(long, value_delimiter = ',', value_name = "LIST")]
     pub workloads: Vec<String>,

@@ -19,6 +19,7 @@ mod plan;
 mod report;
 mod rpc;
 mod runner;
+mod stomp;
 mod store_marks;
 mod workloads;
 mod ws;

@@ -57,6 +57,7 @@ enum Source {
     Started(Launcher),
     Running {
         url: String,
+        stomp: Option<String>,
         pid: Option<u32>,
     },
     /// Only floors were asked for.
@@ -76,10 +77,14 @@ impl Bench {
         let mut chosen = workloads::choose(&args.workloads)?;
         let source = match (&args.url, &args.binary) {
             (Some(url), _) => {
-                chosen
-                    .retain(|workload| matches!(workload.needs(), Needs::Nothing | Needs::Server));
+                chosen.retain(|workload| match workload.needs() {
+                    Needs::Nothing | Needs::Server => true,
+                    Needs::StompServer => args.stomp.is_some(),
+                    _ => false,
+                });
                 Source::Running {
                     url: url.clone(),
+                    stomp: args.stomp.clone(),
                     pid: args.pid,
                 }
             }
@@ -244,6 +249,7 @@ impl Bench {
             run,
             scratch: &args.data_root,
             url: "",
+            stomp: None,
             pid: None,
             started: None,
             store: None,
@@ -261,8 +267,9 @@ impl Bench {
                 }
                 on(&server, context, |context| workload.run(context))
             }
-            Source::Running { url, pid } => workload.run(&Context {
+            Source::Running { url, stomp, pid } => workload.run(&Context {
                 url,
+                stomp: stomp.as_deref(),
                 pid: *pid,
                 ..context
             }),
@@ -294,9 +301,10 @@ fn on<T>(
     context: Context<'_>,
     work: impl FnOnce(&Context<'_>) -> Result<T>,
 ) -> Result<T> {
-    let (url, store) = (server.url(), server.store());
+    let (url, stomp, store) = (server.url(), server.stomp(), server.store());
     let context = Context {
         url: &url,
+        stomp: Some(&stomp),
         store: Some(&store),
         ..context
     };

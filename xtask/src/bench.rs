@@ -16,6 +16,8 @@ struct Peer {
     name: &'static str,
     /// The program, and the package that brings it.
     program: &'static str,
+    /// The folder of the program, if the one that is found otherwise won't do.
+    folder: Option<&'static str>,
     /// Where the load generator looks for its path.
     variable: &'static str,
 }
@@ -24,12 +26,21 @@ const PEERS: &[Peer] = &[
     Peer {
         name: "redis",
         program: "redis-server",
+        folder: None,
         variable: "TRUNKLINE_BENCH_REDIS",
     },
     Peer {
         name: "nats",
         program: "nats-server",
+        folder: None,
         variable: "TRUNKLINE_BENCH_NATS",
+    },
+    Peer {
+        name: "rabbitmq",
+        program: "rabbitmq-server",
+        // The one in the `PATH` changes the user and keeps its own directories.
+        folder: Some("/usr/lib/rabbitmq/bin"),
+        variable: "TRUNKLINE_BENCH_RABBITMQ",
     },
 ];
 
@@ -123,6 +134,10 @@ impl Peer {
 
     /// Debian puts some servers where the `PATH` of an ordinary user doesn't look.
     fn installed(&self) -> Option<PathBuf> {
+        if let Some(folder) = self.folder {
+            return Some([folder, self.program].iter().collect())
+                .filter(|program: &PathBuf| program.is_file());
+        }
         process::find(&[self.program])
             .or_else(|| Some(["/usr/sbin", self.program].iter().collect()))
             .filter(|program: &PathBuf| process::succeeds(Command::new(program).arg("--version")))

@@ -9,8 +9,10 @@ mod store;
 pub use machine::Machine;
 pub(crate) use meter::{Meter, Usage, resident_bytes};
 pub(crate) use process::Process;
-#[cfg(any(test, feature = "peers"))]
+#[cfg(test)]
 pub(crate) use process::free_address;
+#[cfg(feature = "peers")]
+pub(crate) use process::free_addresses;
 pub(crate) use server::{Launcher, Server};
 pub(crate) use store::StoreUse;
 

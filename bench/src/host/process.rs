@@ -141,6 +141,21 @@ impl Drop for Process {
 }
 
 /// A port that was free a moment ago. Another program may take it first; the server then says so.
+#[cfg(test)]
 pub(crate) fn free_address() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+    let [address] = free_addresses()?;
+    Ok(address)
+}
+
+/// As many ports, each another one.
+pub(crate) fn free_addresses<const COUNT: usize>() -> Result<[SocketAddr; COUNT]> {
+    let mut addresses = [SocketAddr::from(([127, 0, 0, 1], 0)); COUNT];
+    // All are held until the last one is known.
+    let mut held = Vec::with_capacity(COUNT);
+    for address in &mut addresses {
+        let listener = TcpListener::bind(*address)?;
+        *address = listener.local_addr()?;
+        held.push(listener);
+    }
+    Ok(addresses)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::process::{Process, free_address};
+use super::process::{Process, free_addresses};
 
 /// Where in its own directory a server has its store.
 const STORE: &str = "data";
@@ -23,6 +23,7 @@ pub(crate) struct Launcher {
 pub(crate) struct Server {
     process: Process,
     address: SocketAddr,
+    stomp: SocketAddr,
 }
 
 impl Launcher {
@@ -31,17 +32,17 @@ impl Launcher {
         Launcher { binary, data_root }
     }
 
-    /// Starts a server on a free port and waits until it is ready. `segment_bytes` is the size of a
+    /// Starts a server on free ports and waits until it is ready. `segment_bytes` is the size of a
     /// segment of its store, the default without it.
     pub(crate) fn start(&self, segment_bytes: Option<u32>) -> Result<Server> {
-        let address = free_address()?;
+        let [address, stomp] = free_addresses()?;
         let process = Process::start(
             &self.data_root,
             |directory| {
                 let mut command = Command::new(&self.binary);
                 command
                     .args(["serve", "--http", &address.to_string()])
-                    .args(["--stomp", "off", "--data"])
+                    .args(["--stomp", &stomp.to_string(), "--data"])
                     .arg(directory.join(STORE));
                 if let Some(bytes) = segment_bytes {
                     command.env("TRUNKLINE_ENGINE__SEGMENT_BYTES", bytes.to_string());
@@ -50,13 +51,22 @@ impl Launcher {
             },
             || is_ready(address),
         )?;
-        Ok(Server { process, address })
+        Ok(Server {
+            process,
+            address,
+            stomp,
+        })
     }
 }
 
 impl Server {
     pub(crate) fn url(&self) -> String {
         format!("ws://{}/rpc", self.address)
+    }
+
+    /// Where it speaks STOMP.
+    pub(crate) fn stomp(&self) -> String {
+        self.stomp.to_string()
     }
 
     /// Stops it and starts it again with the data it has.

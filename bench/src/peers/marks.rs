@@ -43,6 +43,10 @@ pub(super) const ALL: &[Mark] = &[
     mark("E2", "end-to-end-16", Judged::Rate, 1.2, 2.5),
     mark("F1", "fan-out-1000", Judged::Rate, 0.6, 1.0),
     mark("F2", "fan-out-20", Judged::Rate, 0.6, 1.0),
+    mark("S1", "stomp-publish-512", Judged::Rate, 5.0, 15.0),
+    mark("S2", "stomp-end-to-end-1", Judged::Rate, 6.0, 15.0),
+    mark("F1", "stomp-fan-out-1000", Judged::Rate, 0.6, 1.0),
+    mark("F2", "stomp-fan-out-20", Judged::Rate, 0.6, 1.0),
     mark("R1", "calls-1", Judged::Latency, 1.0, 0.5),
     mark("R2", "calls-64", Judged::Rate, 1.4, 2.3),
     mark("R3", "calls-1000", Judged::Rate, 1.0, 1.9),
@@ -66,8 +70,6 @@ pub(super) struct Missing {
 #[rustfmt::skip] // One line each: this is a table.
 pub(super) const NOT_MEASURED: &[Missing] = &[
     Missing { id: "R5", what: "calls of a durable category, 64 in flight", why: "not offered yet: `calls.categories` has no durability" },
-    Missing { id: "S1", what: "STOMP SEND with receipts, window 512", why: "not offered yet: STOMP is not served" },
-    Missing { id: "S2", what: "STOMP end to end, client-individual acks", why: "not offered yet: STOMP is not served" },
 ];
 
 const fn mark(

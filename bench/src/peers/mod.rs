@@ -1,16 +1,19 @@
 //! The same workloads against other servers, in the same run, by the same loops.
 //!
-//! `redis.rs` and `nats.rs` say how a server does what a workload wants, `marks.rs` what the
-//! comparison should show, `verdict.rs` what it shows.
+//! `counterpart.rs` says what stands against each workload; `redis.rs`, `nats.rs` and `rabbitmq.rs`
+//! how a server does it; `marks.rs` what the comparison should show, `verdict.rs` what it shows.
 
+mod counterpart;
 mod marks;
 mod nats;
+mod rabbitmq;
 mod redis;
 mod rivals;
 mod verdict;
 
-pub(crate) use rivals::{Counterpart, Rival, RivalRuns, Rivals};
+pub(crate) use counterpart::{Counterpart, RivalRuns};
 pub use rivals::{Peer, PeerArgs};
+pub(crate) use rivals::{Rival, Rivals};
 pub(crate) use verdict::Comparison;
 
 /// What every message and request carries: the same bytes as over our wire, without the quotes of

@@ -4,15 +4,16 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use trunkline_bench_peers as wire;
 
-use super::{nats, redis};
-use crate::host::{Process, free_address};
+use super::counterpart::{self, Counterpart, Way};
+use super::nats;
+use crate::host::{Process, free_addresses};
 use crate::measure::Measure;
-use crate::workloads::{Context, Needs, Work, Workload, memory, start};
+use crate::workloads::{Context, Needs, Workload};
 
 /// A server to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -22,6 +23,9 @@ pub enum Peer {
     Redis,
     /// Calls; memory per waiting message and time to start, with JetStream.
     Nats,
+    /// What goes over STOMP.
+    #[value(name = "rabbitmq")]
+    RabbitMq,
 }
 
 impl fmt::Display for Peer {
@@ -29,6 +33,7 @@ impl fmt::Display for Peer {
         f.write_str(match self {
             Peer::Redis => "Redis",
             Peer::Nats => "NATS",
+            Peer::RabbitMq => "RabbitMQ",
         })
     }
 }
@@ -57,6 +62,15 @@ pub struct PeerArgs {
         value_name = "FILE"
     )]
     pub nats_server: PathBuf,
+
+    /// The script that starts the server for --peers rabbitmq, without changing the user.
+    #[arg(
+        long,
+        env = "TRUNKLINE_BENCH_RABBITMQ",
+        default_value = "/usr/lib/rabbitmq/bin/rabbitmq-server",
+        value_name = "FILE"
+    )]
+    pub rabbitmq_server: PathBuf,
 }
 
 /// A server in the shape in which it is compared: one line of the report's head.
@@ -86,12 +100,12 @@ impl Rivals {
     pub(crate) fn describe(&self) -> Result<Vec<Rival>> {
         let mut rivals = Vec::new();
         for &peer in &self.args.peers {
-            let address = free_address()?;
             let way = match peer {
                 Peer::Redis => Way::Redis,
                 Peer::Nats => Way::Nats,
+                Peer::RabbitMq => Way::RabbitMq,
             };
-            let _process = self.start(way, address)?;
+            let server = self.start(way)?;
             let mut add = |version: &str, durability| {
                 rivals.push(Rival {
                     peer,
@@ -101,12 +115,16 @@ impl Rivals {
             };
             match peer {
                 Peer::Redis => add(
-                    &wire::redis::Connection::open(address)?.version()?,
+                    &wire::redis::Connection::open(server.address)?.version()?,
                     wire::redis::DURABILITY,
                 ),
                 Peer::Nats => add(
-                    wire::nats::Connection::open(address)?.version(),
+                    wire::nats::Connection::open(server.address)?.version(),
                     wire::nats::DURABILITY,
+                ),
+                Peer::RabbitMq => add(
+                    &wire::rabbitmq::version(server.address)?,
+                    wire::rabbitmq::DURABILITY,
                 ),
             }
         }
@@ -115,7 +133,7 @@ impl Rivals {
 
     /// What `workload` is compared with, of the servers that were asked for.
     pub(crate) fn counterparts(&self, workload: &Workload) -> Vec<Counterpart> {
-        let mut all = counterparts(workload.work);
+        let mut all = counterpart::of(workload.work);
         all.retain(|its| self.args.peers.contains(&its.way.peer()));
         all
     }
@@ -127,159 +145,60 @@ impl Rivals {
         its: Counterpart,
         context: Context<'_>,
     ) -> Result<Measure> {
-        let address = free_address()?;
-        let mut process = self.start(its.way, address)?;
+        let mut server = self.start(its.way)?;
+        let address = server.address;
         if workload.needs() == Needs::RestartedServer {
-            let filled = nats::fill_stream(&context.on(&process), address);
-            process.explain(filled)?;
+            let filled = nats::fill_stream(&context.on(&server.process), address);
+            server.process.explain(filled)?;
             let messages = context.plan.backlog;
-            process.restart(|| nats::holds(address, messages))?;
+            server.process.restart(|| nats::holds(address, messages))?;
         }
-        let outcome = run_on(workload.work, &context.on(&process), address);
-        process
+        let outcome = its.run(workload.work, &context.on(&server.process), address);
+        server
+            .process
             .explain(outcome)
             .with_context(|| format!("the same on {}", its.way.peer()))
     }
 
-    fn start(&self, way: Way, address: SocketAddr) -> Result<Process> {
+    fn start(&self, way: Way) -> Result<Started> {
+        let [address, nodes, daemon] = free_addresses()?;
+        let ports = wire::rabbitmq::Ports {
+            stomp: address,
+            nodes,
+            daemon,
+        };
+        let daemon = (way == Way::RabbitMq).then(|| {
+            Process::start(
+                &self.data_root,
+                |_| wire::rabbitmq::daemon(ports),
+                || wire::rabbitmq::daemon_is_ready(ports),
+            )
+        });
+        let daemon = daemon.transpose()?;
         let command = |data: &Path| match way {
             Way::Redis => wire::redis::command(&self.args.redis_server, address, data),
             Way::Nats => wire::nats::command(&self.args.nats_server, address, data, false),
             Way::JetStream => wire::nats::command(&self.args.nats_server, address, data, true),
+            Way::RabbitMq => wire::rabbitmq::command(&self.args.rabbitmq_server, ports, data),
         };
         let is_ready = || match way.peer() {
             Peer::Redis => wire::redis::is_ready(address),
             Peer::Nats => wire::nats::is_ready(address),
+            Peer::RabbitMq => wire::rabbitmq::is_ready(address),
         };
-        Process::start(&self.data_root, command, is_ready)
+        Ok(Started {
+            process: Process::start(&self.data_root, command, is_ready)?,
+            address,
+            _daemon: daemon,
+        })
     }
 }
 
-/// What stands against a workload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Counterpart {
-    way: Way,
-    /// What it does, in a few words.
-    pub(super) form: &'static str,
-    /// Whether marks are judged by it; others are only shown.
-    pub(super) is_judged: bool,
-}
-
-#[cfg(test)]
-impl Counterpart {
-    /// One that says whether it is judged and nothing else.
-    pub(super) fn for_a_test(is_judged: bool) -> Counterpart {
-        Counterpart {
-            is_judged,
-            ..judged(Way::Redis, "")
-        }
-    }
-}
-
-/// All runs of one counterpart.
-#[derive(Debug)]
-pub(crate) struct RivalRuns {
-    pub(crate) counterpart: Counterpart,
-    pub(crate) runs: Vec<Measure>,
-}
-
-impl RivalRuns {
-    /// None yet.
-    pub(crate) fn new(counterpart: Counterpart) -> RivalRuns {
-        RivalRuns {
-            counterpart,
-            runs: Vec::new(),
-        }
-    }
-}
-
-/// A server and how it is used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
-    Redis,
-    Nats,
-    /// NATS with its streams.
-    JetStream,
-}
-
-impl Way {
-    fn peer(self) -> Peer {
-        match self {
-            Way::Redis => Peer::Redis,
-            Way::Nats | Way::JetStream => Peer::Nats,
-        }
-    }
-}
-
-/// What stands against `work`: who is the one to beat comes first.
-fn counterparts(work: Work) -> Vec<Counterpart> {
-    match work {
-        Work::Publish { .. } => vec![judged(Way::Redis, "XADD, one a message, pipelined")],
-        Work::EndToEnd { .. } => vec![judged(
-            Way::Redis,
-            "XADD; XREADGROUP COUNT 100, one XACK and one XDEL a batch",
-        )],
-        Work::FanOut { .. } => vec![judged(Way::Redis, "PUBLISH to SUBSCRIBE")],
-        Work::Calls { .. } => vec![judged(
-            Way::Nats,
-            "request to a worker that echoes, replies on one wildcard inbox a connection",
-        )],
-        Work::MemoryIdle => vec![judged(Way::Redis, "started, nobody connected")],
-        Work::MemoryMessage => vec![judged(
-            Way::JetStream,
-            "JetStream file store, 1 durable consumer",
-        )],
-        Work::StartEmpty => vec![judged(Way::JetStream, "JetStream, until it answers PING")],
-        Work::StartBacklog => vec![judged(
-            Way::JetStream,
-            "JetStream file store, until stream info tells all messages",
-        )],
-        Work::FloorSync { .. }
-        | Work::FloorEcho { .. }
-        | Work::Subscriptions { .. }
-        | Work::Settle { .. }
-        | Work::Options(_)
-        | Work::Backlog(_)
-        | Work::Compaction { .. }
-        | Work::DiskMixed
-        | Work::MemoryConnection
-        | Work::MemoryDelayed => Vec::new(),
-    }
-}
-
-fn judged(way: Way, form: &'static str) -> Counterpart {
-    Counterpart {
-        way,
-        form,
-        is_judged: true,
-    }
-}
-
-fn run_on(work: Work, context: &Context<'_>, address: SocketAddr) -> Result<Measure> {
-    match work {
-        Work::Publish { publishers, window } => {
-            redis::publish(context, address, publishers, window)
-        }
-        Work::EndToEnd { publishers, window } => {
-            redis::end_to_end(context, address, publishers, window)
-        }
-        Work::FanOut { window } => redis::fan_out(context, address, window),
-        Work::Calls {
-            connections,
-            window,
-        } => nats::calls(context, address, connections, window),
-        Work::MemoryMessage => nats::memory_per_message(context, address),
-        Work::MemoryIdle => memory::idle(context),
-        Work::StartEmpty | Work::StartBacklog => start::ready(context),
-        Work::FloorSync { .. }
-        | Work::FloorEcho { .. }
-        | Work::Subscriptions { .. }
-        | Work::Settle { .. }
-        | Work::Options(_)
-        | Work::Backlog(_)
-        | Work::Compaction { .. }
-        | Work::DiskMixed
-        | Work::MemoryConnection
-        | Work::MemoryDelayed => bail!("a workload without a counterpart"),
-    }
+/// A server that was started for us.
+struct Started {
+    process: Process,
+    /// Where it is loaded.
+    address: SocketAddr,
+    /// What it can't do without; stopped after it.
+    _daemon: Option<Process>,
 }

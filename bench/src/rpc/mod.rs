@@ -12,7 +12,6 @@ mod stamp;
 pub(crate) use client::{request, string_member};
 pub(crate) use draws::Draws;
 pub(crate) use offered::require;
-#[cfg(feature = "peers")]
 pub(crate) use request::{id_of_slot, slot_of_id};
 pub(crate) use requester::Requester;
 pub(crate) use stamp::{STAMP_DIGITS, Stamps, stamped, stamps};

@@ -4,9 +4,10 @@ use anyhow::{Result, bail};
 
 use super::backlog::{self, Part};
 use super::options::{self, Feature};
+use super::stomp::Broker;
 use super::{
     Context, Prepared, calls, compaction, disk, end_to_end, fan_out, floor_echo, floor_sync,
-    memory, publish, start, subscriptions,
+    memory, publish, start, stomp, subscriptions,
 };
 use crate::measure::Measure;
 use crate::plan::Plan;
@@ -30,6 +31,9 @@ pub(crate) enum Work {
     EndToEnd { publishers: u32, window: u32 },
     Calls { connections: u32, window: u32 },
     FanOut { window: u32 },
+    StompPublish { publishers: u32, window: u32 },
+    StompEndToEnd { publishers: u32, window: u32 },
+    StompFanOut { window: u32 },
     Subscriptions { subscriptions: u32 },
     Settle { subscriptions: u32 },
     Options(Feature),
@@ -51,6 +55,8 @@ pub(crate) enum Needs {
     Nothing,
     /// A server, freshly started or given by URL.
     Server,
+    /// The same, which also serves STOMP.
+    StompServer,
     /// A server that was just started by us.
     FreshServer,
     /// The same, in its second life: between [`Workload::prepare`] and the run it is started
@@ -79,6 +85,12 @@ pub(crate) const ALL: &[Workload] = &[
     workload("calls-64x1", "calls, 64 connections × 1 in flight", Work::Calls { connections: 64, window: 1 }),
     workload("fan-out-1000", "channel 1 → 100, window 1,000", Work::FanOut { window: 1_000 }),
     workload("fan-out-20", "channel 1 → 100, window 20", Work::FanOut { window: 20 }),
+    workload("stomp-publish-1", "STOMP: durable SEND, 1 in flight", Work::StompPublish { publishers: 1, window: 1 }),
+    workload("stomp-publish-512", "STOMP: durable SEND, window 512", Work::StompPublish { publishers: 1, window: 512 }),
+    workload("stomp-publish-16x256", "STOMP: durable SEND, 16 × window 256", Work::StompPublish { publishers: 16, window: 256 }),
+    workload("stomp-end-to-end-1", "STOMP: SEND → ACK of each, confirmed", Work::StompEndToEnd { publishers: 1, window: 512 }),
+    workload("stomp-fan-out-1000", "STOMP: /topic 1 → 100, window 1,000", Work::StompFanOut { window: 1_000 }),
+    workload("stomp-fan-out-20", "STOMP: /topic 1 → 100, window 20", Work::StompFanOut { window: 20 }),
     workload("subscriptions-1", "durable publish, 1 subscription, none consumes", Work::Subscriptions { subscriptions: 1 }),
     workload("subscriptions-3", "durable publish, 3 subscriptions", Work::Subscriptions { subscriptions: 3 }),
     workload("subscriptions-10", "durable publish, 10 subscriptions", Work::Subscriptions { subscriptions: 10 }),
@@ -118,6 +130,9 @@ impl Workload {
             | Work::Subscriptions { .. }
             | Work::Settle { .. }
             | Work::Options(_) => Needs::Server,
+            Work::StompPublish { .. } | Work::StompEndToEnd { .. } | Work::StompFanOut { .. } => {
+                Needs::StompServer
+            }
             Work::Compaction { .. }
             | Work::DiskMixed
             | Work::MemoryIdle
@@ -158,6 +173,15 @@ impl Workload {
                 window,
             } => calls::run(context, connections, window),
             Work::FanOut { window } => fan_out::run(context, window),
+            Work::StompPublish { publishers, window } => {
+                stomp::publish(context, &Broker::ours(context)?, publishers, window)
+            }
+            Work::StompEndToEnd { publishers, window } => {
+                stomp::end_to_end(context, &Broker::ours(context)?, publishers, window)
+            }
+            Work::StompFanOut { window } => {
+                stomp::fan_out(context, &Broker::ours(context)?, window)
+            }
             Work::Subscriptions { subscriptions } => subscriptions::publish(context, subscriptions),
             Work::Settle { subscriptions } => subscriptions::settle(context, subscriptions),
             Work::Options(feature) => options::run(context, feature),

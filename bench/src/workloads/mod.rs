@@ -17,6 +17,7 @@ pub(crate) mod memory;
 mod options;
 pub(crate) mod publish;
 pub(crate) mod start;
+pub(crate) mod stomp;
 mod subscriptions;
 
 use std::path::Path;
@@ -41,6 +42,8 @@ pub(crate) struct Context<'a> {
     pub(crate) scratch: &'a Path,
     /// The server's `/rpc`; empty for a floor.
     pub(crate) url: &'a str,
+    /// Where the server speaks STOMP, as `HOST:PORT`; none for a floor.
+    pub(crate) stomp: Option<&'a str>,
     /// The server's process, if known.
     pub(crate) pid: Option<u32>,
     /// The server's process, if started by us.
