@@ -1,5 +1,6 @@
 //! How RabbitMQ is started for a comparison.
 
+use std::env;
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::Command;
@@ -13,6 +14,9 @@ pub const CONNECT: &str = "login:guest\npasscode:guest\n";
 /// Headers of a SEND or SUBSCRIBE that make its queue a quorum queue, and a message durable.
 pub const QUORUM: &str = "persistent:true\ndurable:true\nauto-delete:false\nx-queue-type:quorum\n";
 
+/// As Erlang writes it.
+const LOOPBACK: &str = "{127,0,0,1}";
+
 /// Where a server listens, all on the same loopback address.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
@@ -25,22 +29,26 @@ pub struct Ports {
 }
 
 /// RabbitMQ with the STOMP plugin and no other, all its files in `data`, which must exist. It reads
-/// no configuration of the machine. `binary` is the script that starts the server itself
+/// no configuration of the machine and no environment but the `PATH`. `binary` is the script that starts the server itself
 /// (`/usr/lib/rabbitmq/bin/rabbitmq-server`), not one that changes the user first.
 #[must_use]
 pub fn command(binary: &Path, ports: Ports, data: &Path) -> Command {
     let (ip, port) = (ports.stomp.ip(), ports.stomp.port());
-    let listeners =
-        format!("-rabbit tcp_listeners [] -rabbitmq_stomp tcp_listeners [{{\"{ip}\",{port}}}]");
+    let arguments = format!(
+        "-kernel inet_dist_use_interface {LOOPBACK} \
+         -rabbit tcp_listeners [] -rabbitmq_stomp tcp_listeners [{{\"{ip}\",{port}}}]"
+    );
     let mut command = Command::new(binary);
     command
+        .env_clear()
+        .env("PATH", env::var_os("PATH").unwrap_or_default())
         // The process that we start becomes the server itself, and ends with its signal.
         .env("RABBITMQ_ALLOW_INPUT", "1")
         .args(["-noinput", "-start_epmd", "false"])
         .env("HOME", data)
         .env("RABBITMQ_NODENAME", format!("bench-{port}@localhost"))
         .env("RABBITMQ_ENABLED_PLUGINS", "rabbitmq_stomp")
-        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", listeners)
+        .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", arguments)
         .env("RABBITMQ_LOGS", "-")
         .env("RABBITMQ_DIST_PORT", ports.nodes.port().to_string())
         .env("ERL_EPMD_ADDRESS", ports.daemon.ip().to_string())
