@@ -7,6 +7,8 @@ const HEADER_MAX: usize = 10;
 const HEADER_GUESS: usize = 4;
 /// FIN and the text opcode.
 const TEXT: u8 = 0x81;
+/// FIN and the binary opcode.
+const BINARY: u8 = 0x82;
 /// Capacity that a buffer keeps when it is empty.
 const CAPACITY_KEPT: usize = 256 << 10;
 
@@ -58,6 +60,16 @@ impl Outbox {
         let result = write(&mut self.buffer);
         self.put_header(start);
         result
+    }
+
+    /// Appends a message as it is: as text if it is UTF-8, else as binary.
+    pub(crate) fn message(&mut self, content: &[u8]) {
+        let (mut header, length) = header(content.len());
+        if std::str::from_utf8(content).is_err() {
+            header[0] = BINARY;
+        }
+        self.put(&header[..length]);
+        self.put(content);
     }
 
     fn put_header(&mut self, start: usize) {
@@ -166,6 +178,14 @@ mod tests {
             let expected = [b"before", header, &b"x".repeat(length), &[0x81, 1, b'y']].concat();
             assert_eq!(out.pending(), expected, "{length}");
         }
+    }
+
+    #[test]
+    fn messages_that_are_no_text_are_binary() {
+        let mut out = Outbox::web_socket(usize::MAX);
+        out.message("ä".as_bytes());
+        out.message(b"\xff");
+        assert_eq!(out.pending(), b"\x81\x02\xc3\xa4\x82\x01\xff");
     }
 
     #[test]

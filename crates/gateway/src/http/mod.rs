@@ -27,8 +27,11 @@ pub(crate) use problem::problem;
 
 /// Everything that the listener serves (PROTOCOL.md §2).
 pub(crate) fn router(shared: Arc<Shared>) -> Router {
-    let rpc = get(upgrade::upgrade)
+    let rpc = get(upgrade::rpc)
         .post(post::post)
+        .fallback(wrong_method)
+        .layer(middleware::from_fn_with_state(shared.clone(), guarded));
+    let stomp = get(upgrade::stomp)
         .fallback(wrong_method)
         .layer(middleware::from_fn_with_state(shared.clone(), guarded));
     let backup = get(backup::backup)
@@ -36,6 +39,7 @@ pub(crate) fn router(shared: Arc<Shared>) -> Router {
         .layer(middleware::from_fn_with_state(shared.clone(), guarded));
     Router::new()
         .route("/rpc", rpc)
+        .route("/stomp", stomp)
         .route("/admin/v1/backup", backup)
         .route("/healthz", get(health::healthz).fallback(wrong_method))
         .route("/readyz", get(health::readyz).fallback(wrong_method))
@@ -65,6 +69,6 @@ async fn wrong_method(request: Request) -> Response {
 
 async fn unknown_path(request: Request) -> Response {
     let path = request.uri().path();
-    let detail = format!("nothing is served at {path}; JSON-RPC is at /rpc");
+    let detail = format!("nothing is served at {path}; JSON-RPC is at /rpc, STOMP at /stomp");
     problem(StatusCode::NOT_FOUND, &detail)
 }

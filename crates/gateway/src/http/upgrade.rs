@@ -1,9 +1,10 @@
-//! `GET /rpc`: from HTTP to a WebSocket session (RFC 6455 §4.2).
+//! `GET /rpc` and `GET /stomp`: from HTTP to a session over WebSocket (RFC 6455 §4.2).
 
 use super::problem::{problem, problem_with};
 use crate::{
     session::{self, Wire},
     shared::{Phase, Shared},
+    stomp::{self, StompWebSocket},
 };
 use axum::{
     body::Body,
@@ -14,9 +15,10 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use std::{net::SocketAddr, sync::Arc};
+use std::{future::Future, net::SocketAddr, sync::Arc};
 use tokio::net::TcpStream;
 use trunkline_jsonrpc::write_base64;
+use trunkline_stomp::Version;
 
 /// RFC 6455 §1.3: proves that the server meant to speak WebSocket.
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -29,13 +31,75 @@ pub(crate) struct Peer {
     pub(crate) alive: super::connection::Alive,
 }
 
-/// Answers the handshake and starts the session, in a task of its own.
-pub(crate) async fn upgrade(
+/// JSON-RPC.
+pub(crate) async fn rpc(
     State(shared): State<Arc<Shared>>,
     Extension(peer): Extension<Peer>,
-    mut request: Request,
+    request: Request,
 ) -> Response {
-    let accept = match accept_key(request.headers()) {
+    let address = peer.address;
+    let refusal = "GET /rpc is a WebSocket; for single requests POST to it";
+    switch(
+        &shared.clone(),
+        peer,
+        request,
+        refusal,
+        async move |stream, already_read| {
+            let bound = shared.config.limits.outgoing_bytes();
+            let wire = Wire::new(stream, already_read, bound);
+            session::run(shared, wire, address).await;
+        },
+    )
+}
+
+/// STOMP.
+pub(crate) async fn stomp(
+    State(shared): State<Arc<Shared>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Response {
+    let address = peer.address;
+    let refusal = "GET /stomp is a WebSocket for STOMP";
+    let chosen = match stomp::choose(tokens(request.headers(), header::SEC_WEBSOCKET_PROTOCOL)) {
+        Ok(chosen) => chosen,
+        Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let best = chosen.map_or(Version::V1_2, |(_, version)| version);
+    let mut response = switch(
+        &shared.clone(),
+        peer,
+        request,
+        refusal,
+        async move |stream, read| {
+            let frame = shared.config.stomp.frame_limits();
+            let socket = StompWebSocket::new(stream, read, &frame);
+            stomp::serve(shared, socket, address, best).await;
+        },
+    );
+    if let Some((protocol, _)) = chosen
+        && response.status() == StatusCode::SWITCHING_PROTOCOLS
+    {
+        let value = HeaderValue::from_static(protocol);
+        response
+            .headers_mut()
+            .insert(header::SEC_WEBSOCKET_PROTOCOL, value);
+    }
+    response
+}
+
+/// Answers the handshake and starts the session, in a task of its own.
+fn switch<F, R>(
+    shared: &Shared,
+    peer: Peer,
+    mut request: Request,
+    refusal: &'static str,
+    serve: F,
+) -> Response
+where
+    F: FnOnce(TcpStream, Bytes) -> R + Send + 'static,
+    R: Future<Output = ()> + Send,
+{
+    let accept = match accept_key(request.headers(), refusal) {
         Ok(accept) => accept,
         Err(refusal) => return *refusal,
     };
@@ -50,9 +114,7 @@ pub(crate) async fn upgrade(
         if let Ok(upgraded) = upgrade.await
             && let Some((stream, already_read)) = into_stream(upgraded)
         {
-            let bound = shared.config.limits.outgoing_bytes();
-            let wire = Wire::new(stream, already_read, bound);
-            session::run(shared, wire, peer.address).await;
+            serve(stream, already_read).await;
         }
         drop(peer.alive);
     });
@@ -76,13 +138,13 @@ fn into_stream(upgraded: Upgraded) -> Option<(TcpStream, Bytes)> {
     }
 }
 
-fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Box<Response>> {
+fn accept_key(headers: &HeaderMap, refusal: &'static str) -> Result<HeaderValue, Box<Response>> {
     if !has_token(headers, header::UPGRADE, "websocket")
         || !has_token(headers, header::CONNECTION, "upgrade")
     {
         return Err(Box::new(problem_with(
             StatusCode::UPGRADE_REQUIRED,
-            "GET /rpc is a WebSocket; for single requests POST to it",
+            refusal,
             header::UPGRADE,
             "websocket",
         )));
@@ -111,12 +173,17 @@ fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Box<Response>> {
 }
 
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    tokens(headers, name).any(|part| part.eq_ignore_ascii_case(token))
+}
+
+/// What a header lists.
+fn tokens(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split(','))
-        .any(|part| part.trim().eq_ignore_ascii_case(token))
+        .map(str::trim)
 }
 
 #[cfg(test)]
@@ -134,11 +201,11 @@ mod tests {
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
-        let accept = accept_key(&headers).map_err(|r| r.status());
+        let accept = accept_key(&headers, "").map_err(|r| r.status());
         let expected = HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
         assert_eq!(accept, Ok(expected));
         headers.remove(header::UPGRADE);
-        let refused = accept_key(&headers).map_err(|r| r.status());
+        let refused = accept_key(&headers, "").map_err(|r| r.status());
         assert_eq!(refused, Err(StatusCode::UPGRADE_REQUIRED));
     }
 }

@@ -204,24 +204,31 @@ impl StompConfig {
         Ok(())
     }
 
+    /// What one frame may take.
+    pub(crate) fn frame_limits(&self) -> FrameLimits {
+        let defaults = FrameLimits::default();
+        let line = length(self.max_header_line_bytes);
+        FrameLimits {
+            header_line_bytes_max: line,
+            headers_max: self.max_headers,
+            headers_bytes_max: defaults.headers_bytes_max.max(line),
+            body_bytes_max: length(self.max_body_bytes),
+            ..defaults
+        }
+    }
+
     /// What a session of this server may do.
     pub(crate) fn session(&self, version: &str) -> ServerSettings {
         let defaults = ServerSettings::default();
+        let frame = self.frame_limits();
         let millis = |span: Span| u64::try_from(span.0.as_millis()).unwrap_or(u64::MAX);
-        let line = length(self.max_header_line_bytes);
         ServerSettings {
             server: format!("trunkline/{version}"),
             heart_beat: HeartBeat {
                 sends_ms: millis(self.heart_beat_send),
                 wants_ms: millis(self.heart_beat_receive),
             },
-            frame: FrameLimits {
-                header_line_bytes_max: line,
-                headers_max: self.max_headers,
-                headers_bytes_max: defaults.frame.headers_bytes_max.max(line),
-                body_bytes_max: length(self.max_body_bytes),
-                ..defaults.frame
-            },
+            frame,
             connect_timeout: self.connect_timeout.0,
             subscriptions_max: self.max_subscriptions,
             transactions_max: self.max_transactions,

@@ -18,7 +18,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
-use trunkline_stomp::{Command, Writer};
+use trunkline_stomp::{Command, Version, Writer};
 
 /// The addresses at which STOMP is spoken.
 #[derive(Debug)]
@@ -50,7 +50,7 @@ impl Listeners {
             };
             let shared = shared.clone();
             tokio::spawn(async move {
-                shell::serve(shared, stream, peer).await;
+                shell::serve(shared, stream, peer, Version::V1_2).await;
                 drop(alive);
             });
         });
@@ -62,7 +62,7 @@ impl Listeners {
             let (shared, acceptor) = (shared.clone(), identity.acceptor());
             tokio::spawn(async move {
                 match handshake(acceptor, stream, &shared.config.stomp).await {
-                    Ok(stream) => shell::serve(shared, stream, peer).await,
+                    Ok(stream) => shell::serve(shared, stream, peer, Version::V1_2).await,
                     Err(reason) => {
                         shared.counters.tls_failures.add(1);
                         tracing::debug!(%peer, reason, "no TLS");

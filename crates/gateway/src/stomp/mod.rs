@@ -25,7 +25,10 @@ mod shell;
 mod subscribe;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 pub use config::{StompConfig, StompListen, StompListenError, StompTlsConfig};
 pub(crate) use connection::StompConnection;
 pub(crate) use listener::Listeners;
+pub(crate) use shell::serve;
+pub(crate) use websocket::{StompWebSocket, choose};

@@ -15,22 +15,40 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf},
+    net::TcpStream,
     time::{Instant, Sleep, sleep_until, timeout},
 };
+use tokio_rustls::server::TlsStream;
 use trunkline_model::{Protocol, Timestamp};
-use trunkline_stomp::CloseReason;
+use trunkline_stomp::{CloseReason, Version};
 
 /// Bytes that are read before they are acted on, something is written, and anybody else's turn
 /// comes.
 const READ_AT_ONCE: usize = 64 << 10;
 /// Bytes that are not written yet beyond which nothing more is taken for a client or read from it.
-const UNSENT_MAX: usize = 1 << 20;
+pub(super) const UNSENT_MAX: usize = 1 << 20;
 /// How long a client that stopped writing is waited for to get its last receipts.
 const HALF_CLOSED_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long the peer may take to read our last words and to close its side.
 const PARTING_TIMEOUT: Duration = Duration::from_secs(2);
 /// A connection that was quiet for so long, twice at most, gives up the memory of its last burst.
 const REST_AFTER: Duration = Duration::from_secs(10);
+
+/// What carries a session's bytes.
+pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin {
+    /// Bytes that have left since the beginning, as far as writes don't tell: what takes more than
+    /// it can pass on counts what it has passed on.
+    fn left(&mut self) -> u64 {
+        0
+    }
+
+    /// Gives up memory of a burst that is over.
+    fn rest(&mut self) {}
+}
+
+impl Transport for TcpStream {}
+
+impl Transport for TlsStream<TcpStream> {}
 
 /// Why a session ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,15 +63,18 @@ enum Ending {
     Stalled,
 }
 
-/// Serves a connection until it ends.
-pub(crate) async fn serve<S>(shared: Arc<Shared>, stream: S, peer: SocketAddr)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
+/// Serves a connection until it ends, in no higher version than the best.
+pub(crate) async fn serve<S: Transport>(
+    shared: Arc<Shared>,
+    stream: S,
+    peer: SocketAddr,
+    best: Version,
+) {
     let caller = shared.caller(Protocol::Stomp, peer);
     let id = caller.connection.0;
     tracing::debug!(connection = id, %peer, "STOMP session begins");
-    let settings = shared.config.stomp.session(shared.services.version);
+    let mut settings = shared.config.stomp.session(shared.services.version);
+    settings.versions.retain(|version| *version <= best);
     let now = shared.services.clock.now();
     let connection = StompConnection::new(shared.clone(), caller.clone(), settings, now);
     shared.join(&caller, connection.wake().clone());
@@ -131,7 +152,7 @@ struct Session<S> {
     rest_at: Option<Instant>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
+impl<S: Transport> Session<S> {
     async fn converse(&mut self) -> Ending {
         let wake = self.connection.wake().clone();
         let mut timer = pin!(sleep_until(Instant::now()));
@@ -219,6 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut wrote = false;
+        let left = self.stream.left();
         while !self.out.is_empty() {
             match Pin::new(&mut self.stream).poll_write(cx, &self.out) {
                 Poll::Ready(Ok(count)) if count > 0 => {
@@ -242,7 +264,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
         if self.out.is_empty() {
             self.out = BytesMut::new();
         }
-        if wrote || (self.out.is_empty() && !self.unflushed) {
+        let moved = wrote || self.stream.left() != left;
+        if moved || (self.out.is_empty() && !self.unflushed) {
             self.stuck_since = None;
         } else if self.stuck_since.is_none() {
             self.stuck_since = Some(Instant::now());
@@ -309,6 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Session<S> {
             self.rest_at = self.active.then(|| now + REST_AFTER);
             if !self.active {
                 self.connection.rest();
+                self.stream.rest();
             }
             self.active = false;
         }

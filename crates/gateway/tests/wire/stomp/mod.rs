@@ -4,5 +4,6 @@ mod client;
 mod ends;
 mod limits;
 mod tls;
+mod websocket;
 
 pub(crate) use client::StompClient;
