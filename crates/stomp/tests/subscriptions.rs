@@ -544,3 +544,27 @@ fn nack_says_what_becomes_of_the_message() {
     let ended = CloseReason::Error("header requeue is \"perhaps\"; it can be true or false".into());
     assert_eq!(peer.effects(), [Effect::Close(ended)]);
 }
+
+#[test]
+fn a_subscription_that_the_server_opens_is_like_one_of_the_client() {
+    let mut peer = Peer::open(Version::V1_2);
+    let number = peer.session.open_subscription("/temp-queue/a").unwrap();
+    assert_eq!(peer.session.open_subscription("/temp-queue/a"), None);
+    assert_eq!(peer.deliver(number, 1), Ok(()));
+    let message = peer.out();
+    assert!(
+        message.contains("\nsubscription:/temp-queue/a\n"),
+        "{message}"
+    );
+    assert!(!message.contains("\nack:"), "{message}");
+    peer.send("UNSUBSCRIBE\nid:/temp-queue/a\n\n\0");
+    let ended = peer.complete_all();
+    assert!(
+        matches!(ended[..], [Effect::Unsubscribe { subscription: Some(n), .. }] if n == number)
+    );
+    assert_eq!(peer.deliver(number, 2), Err(NotDelivered::Ended));
+    let again = peer.session.open_subscription("/temp-queue/a").unwrap();
+    peer.session.close_subscription(again);
+    assert_eq!(peer.deliver(again, 1), Err(NotDelivered::Ended));
+    assert!(peer.session.open_subscription("/temp-queue/a").is_some());
+}

@@ -3,7 +3,7 @@
 use super::frames::{receipt, required};
 use super::receipts::{Entry, State};
 use super::subscriptions::Key;
-use super::{AckMode, Effect, Refusal, ServerSession, SubscribeRequest, SubscriptionNumber};
+use super::{AckMode, Effect, Phase, Refusal, ServerSession, SubscribeRequest, SubscriptionNumber};
 use crate::excerpt::excerpt;
 use crate::{Frame, OptionError, Version, durable_name};
 use compact_str::CompactString;
@@ -34,6 +34,24 @@ impl ServerSession {
         self.effects
             .push_back(Effect::Subscribe { token, subscribe });
         Ok(())
+    }
+
+    /// A subscription that the client didn't ask for by SUBSCRIBE: its MESSAGEs have this id, need
+    /// no ACK and may come at once. UNSUBSCRIBE ends it like any other. None if the id is taken,
+    /// there are too many, or no frames are exchanged now.
+    pub fn open_subscription(&mut self, id: &str) -> Option<SubscriptionNumber> {
+        let max = self.settings.subscriptions_max;
+        if self.phase != Phase::Open || self.subscriptions.len() >= max {
+            return None;
+        }
+        let number = self.subscriptions.add(Key::Id(id.into()), AckMode::Auto)?;
+        self.subscriptions.get_mut(number)?.started = true;
+        Some(number)
+    }
+
+    /// Ends such a subscription.
+    pub fn close_subscription(&mut self, number: SubscriptionNumber) {
+        self.subscriptions.remove_number(number);
     }
 
     fn ack_mode(&self, frame: &Frame) -> Result<AckMode, Refusal> {

@@ -79,6 +79,12 @@ impl Subscriptions {
         Some(SubscriptionNumber(number))
     }
 
+    pub(crate) fn remove_number(&mut self, number: SubscriptionNumber) {
+        if let Some(subscription) = self.by_number.remove(&number.0) {
+            self.by_key.remove(&subscription.key);
+        }
+    }
+
     pub(crate) fn get_mut(&mut self, number: SubscriptionNumber) -> Option<&mut Subscription> {
         self.by_number.get_mut(&number.0)
     }
