@@ -56,7 +56,8 @@ impl Access {
             | Resource::Channel(name)
             | Resource::Pattern(name)
             | Resource::Handler(name)
-            | Resource::Method(name) => error.with(resource.kind(), name),
+            | Resource::Method(name)
+            | Resource::TempQueue(name) => error.with(resource.kind(), name),
             Resource::Server => error,
         })
     }
@@ -72,7 +73,7 @@ fn is_reserved(action: Action, resource: Resource<'_>) -> bool {
         Resource::Channel(name) | Resource::Pattern(name) => {
             name.starts_with('_') && !(action == Action::Listen && name.starts_with(EVENTS))
         }
-        Resource::Server | Resource::Method(_) => false,
+        Resource::Server | Resource::Method(_) | Resource::TempQueue(_) => false,
     }
 }
 
@@ -116,6 +117,7 @@ mod tests {
             (Action::Work, Resource::Handler("math"), true),
             (Action::Work, Resource::Handler("_math"), false),
             (Action::Call, Resource::Method("_anything"), true),
+            (Action::Publish, Resource::TempQueue("_mine"), true),
         ] {
             let decision = Access::allow_all().check(&anonymous(), action, resource);
             assert_eq!(decision.is_ok(), allowed, "{action} {resource}");

@@ -64,6 +64,8 @@ pub enum Resource<'a> {
     Pattern(&'a str),
     /// A handler, with the methods it offers.
     Handler(&'a str),
+    /// A queue of one connection, for answers. Whoever was told its name may publish to it.
+    TempQueue(&'a str),
 }
 
 impl Resource<'_> {
@@ -77,6 +79,7 @@ impl Resource<'_> {
             Self::Channel(_) => "channel",
             Self::Pattern(_) => "pattern",
             Self::Handler(_) => "handler",
+            Self::TempQueue(_) => "temporary queue",
         }
     }
 }
@@ -93,7 +96,8 @@ impl fmt::Display for Resource<'_> {
             | Self::Topic(name)
             | Self::Channel(name)
             | Self::Pattern(name)
-            | Self::Handler(name) => write!(f, "{} {name}", self.kind()),
+            | Self::Handler(name)
+            | Self::TempQueue(name) => write!(f, "{} {name}", self.kind()),
         }
     }
 }

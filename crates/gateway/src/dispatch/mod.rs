@@ -33,6 +33,7 @@ use crate::{
 use answers::Answers;
 use channel::Channels;
 use consumer::Consumers;
+pub(crate) use error::write_object as write_error_object;
 pub(crate) use frame::Frame;
 use gathered::Gathered;
 use inbox::Event;

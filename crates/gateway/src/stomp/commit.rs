@@ -1,6 +1,7 @@
 //! COMMIT: all frames of a transaction as one batch.
 
 use super::{
+    call::Calling,
     connection::{Step, StompConnection},
     failure,
     jobs::Job,
@@ -10,7 +11,16 @@ use trunkline_model::{Batch, ChannelMessage, Command, Error, ErrorCode};
 use trunkline_stomp::{Failure, Step as Part, Token};
 
 /// What goes out once a transaction is durable.
-pub(super) type Afterwards = Vec<ChannelMessage>;
+pub(super) type Afterwards = Vec<Afterward>;
+
+/// What is no part of a batch.
+#[derive(Debug)]
+pub(super) enum Afterward {
+    /// For whoever listens.
+    Channel(ChannelMessage),
+    /// A call.
+    Call(Box<Calling>),
+}
 
 impl StompConnection {
     pub(super) fn commit(&mut self, token: Token, steps: Vec<Part>) -> Result<Step, Failure> {
@@ -21,7 +31,7 @@ impl StompConnection {
                 Part::Send(send) => {
                     let sending = self.read_send(send)?;
                     commands.extend(sending.command);
-                    afterwards.extend(sending.channel);
+                    afterwards.extend(sending.afterward);
                 }
                 Part::Settle(settle) => {
                     let command = self.settling(&settle).ok_or_else(gone)?;
@@ -30,7 +40,7 @@ impl StompConnection {
             }
         }
         if commands.is_empty() {
-            self.send_afterwards(afterwards);
+            self.go_on(afterwards);
             return Ok(Step::Done);
         }
         let strict = true;
@@ -42,10 +52,13 @@ impl StompConnection {
         Ok(Step::Later)
     }
 
-    /// A transaction is durable: now others may hear of it.
-    pub(super) fn send_afterwards(&mut self, messages: Afterwards) {
-        for message in messages {
-            self.publish_channel(message);
+    /// What a SEND, or a transaction that is durable, does besides.
+    pub(super) fn go_on(&mut self, afterwards: impl IntoIterator<Item = Afterward>) {
+        for afterward in afterwards {
+            match afterward {
+                Afterward::Channel(message) => self.publish_channel(message),
+                Afterward::Call(calling) => self.call(*calling),
+            }
         }
     }
 }

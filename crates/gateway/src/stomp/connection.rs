@@ -5,6 +5,7 @@ use super::{
     gathered::Gathered,
     inbox::Event,
     jobs::{Ended, Job, Jobs, UNAWAITED},
+    temp::TempQueues,
 };
 use crate::shared::{Phase, Shared};
 use bytes::BytesMut;
@@ -53,6 +54,7 @@ pub(crate) struct StompConnection {
     pub(super) jobs: Jobs,
     pub(super) consumers: Consumers,
     pub(super) channels: Channels,
+    pub(super) temp: TempQueues,
     /// Topics whose subscription `queue` is there, as far as this connection knows.
     pub(super) queues: HashSet<TopicName>,
     /// Taken from the completion queue and the inbox, not yet acted on.
@@ -83,6 +85,7 @@ impl StompConnection {
             jobs: Jobs::default(),
             consumers: Consumers::default(),
             channels: Channels::default(),
+            temp: TempQueues::default(),
             queues: HashSet::new(),
             completed: VecDeque::new(),
             events: VecDeque::new(),
@@ -270,6 +273,9 @@ impl StompConnection {
         self.submit_gathered();
         self.consumers = Consumers::default();
         self.channels = Channels::default();
+        self.cancel_calls();
+        self.jobs = Jobs::default();
+        self.delete_temps();
         self.closing = Some(reason);
     }
 
@@ -291,6 +297,10 @@ impl StompConnection {
 
     fn complete(&mut self, now: Timestamp, completed: Completed) {
         let Completed { token, result } = completed;
+        if matches!(result, Ok(Outcome::Progress(_))) {
+            // STOMP has no way to say it.
+            return;
+        }
         match self.jobs.ended(token) {
             Some(Ended::Frame(token)) => {
                 let result = result.map(|_| ()).map_err(|error| failure::of(&error));
@@ -312,11 +322,12 @@ impl StompConnection {
             }
             Job::Commit(token, afterwards) => {
                 if result.is_ok() {
-                    self.send_afterwards(afterwards);
+                    self.go_on(afterwards);
                 }
                 let result = result.map(|_| ()).map_err(|error| failure::of(&error));
                 self.session.complete(now, token, result);
             }
+            Job::Call { reply, .. } => self.called(*reply, result),
         }
     }
 
@@ -357,6 +368,13 @@ impl StompConnection {
     pub(super) fn job(&mut self, job: Job) -> Completion {
         let token = self.jobs.insert(job);
         Completion::new(self.completions.clone(), token)
+    }
+}
+
+impl Drop for StompConnection {
+    fn drop(&mut self) {
+        self.cancel_calls();
+        self.delete_temps();
     }
 }
 

@@ -14,14 +14,16 @@ impl StompConnection {
                 let Some(consumer) = self.consumers.get_mut(number) else {
                     return;
                 };
-                let Some(token) = consumer.starting.take() else {
-                    return;
-                };
+                let token = consumer.starting.take();
                 if result.is_err() || consumer.leaving {
                     self.consumers.remove(number);
                 }
                 let result = result.map(|_| ()).map_err(|error| failure::of(&error));
-                self.session.complete(now, token, result);
+                match (token, result) {
+                    (Some(token), result) => self.session.complete(now, token, result),
+                    (None, Err(failure)) => self.session.fail(now, failure),
+                    (None, Ok(())) => {}
+                }
             }
             Event::Deliveries(number, deliveries) => self.deliver(now, number, &deliveries),
             Event::Ended(number, reason) => self.ended(now, number, &reason),
@@ -72,6 +74,7 @@ impl StompConnection {
             return;
         };
         match consumer.starting {
+            Some(token) if consumer.leaving => self.session.complete(now, token, Ok(())),
             Some(token) => self.session.complete(now, token, Err(failure::of(reason))),
             None => self.session.fail(now, failure::of(reason)),
         }
@@ -93,10 +96,15 @@ fn added(message: &StoredMessage) -> Headers {
             added.push(name, value.clone());
         }
     }
-    for (name, value) in message.headers.iter() {
+    add_own(&mut added, &message.headers);
+    added
+}
+
+/// Adds the headers that no publisher can write.
+pub(super) fn add_own(added: &mut Headers, headers: &Headers) {
+    for (name, value) in headers.iter() {
         if name.starts_with(OWN) {
             added.push(name, value);
         }
     }
-    added
 }

@@ -1,5 +1,5 @@
-use super::commit::Afterwards;
-use trunkline_model::TopicName;
+use super::{call::Reply, commit::Afterwards};
+use trunkline_model::{CallId, TopicName};
 use trunkline_stomp::Token;
 
 /// Tokens with this bit are of jobs; the others are the session's own.
@@ -14,6 +14,15 @@ pub(super) enum Job {
     Queue(TopicName),
     /// A transaction is durable; this goes out then, and the COMMIT is done.
     Commit(Token, Afterwards),
+    /// A call has its answer.
+    Call {
+        /// Where that goes.
+        reply: Box<Reply>,
+        /// Absent if the call ended as it began.
+        id: Option<CallId>,
+        /// Goes on when the connection is gone: it may be asked for again.
+        keyed: bool,
+    },
 }
 
 /// What a completion means.
@@ -35,6 +44,10 @@ pub(super) struct Jobs {
 }
 
 impl Jobs {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// The token under which a job is kept.
     pub(super) fn insert(&mut self, job: Job) -> u64 {
         let slot = self.free.pop().unwrap_or_else(|| {
@@ -43,6 +56,11 @@ impl Jobs {
         });
         self.slots[slot] = Some(job);
         JOB | slot as u64
+    }
+
+    pub(super) fn get_mut(&mut self, token: u64) -> Option<&mut Job> {
+        let slot = usize::try_from(token & !JOB).ok()?;
+        self.slots.get_mut(slot)?.as_mut()
     }
 
     /// What the completion with a token is for; `None` for a job that has ended.
@@ -58,8 +76,21 @@ impl Jobs {
         self.free.push(slot);
         if self.free.len() == self.slots.len() {
             // Nothing is under way: a burst must not keep its memory.
-            *self = Self::default();
+            self.slots.clear();
+            self.free.clear();
+            self.slots.shrink_to(64);
+            self.free.shrink_to(64);
         }
         Some(Ended::Job(job))
+    }
+
+    /// The calls that nobody can ask for again.
+    pub(super) fn unkeyed_calls(&self) -> impl Iterator<Item = CallId> + '_ {
+        self.slots.iter().flatten().filter_map(|job| match job {
+            Job::Call {
+                id, keyed: false, ..
+            } => *id,
+            _ => None,
+        })
     }
 }

@@ -3,6 +3,7 @@
 use super::{
     channels::{Kept, Listener},
     connection::{Step, StompConnection},
+    deliver::add_own,
     failure,
 };
 use crate::config::SlowListener;
@@ -16,8 +17,6 @@ use trunkline_stomp::{Delivery, Failure, SubscribeRequest, SubscriptionNumber, T
 
 /// Channel messages that are taken from the listener's buffer at once, in bytes.
 const TAKEN_AT_ONCE: usize = 64 << 10;
-
-static NONE: Headers = Headers::new();
 
 impl StompConnection {
     /// SUBSCRIBE to `/topic/NAME` without a durable name.
@@ -141,6 +140,8 @@ impl StompConnection {
         let Some(listening) = self.channels.get(number) else {
             return;
         };
+        let mut added = Headers::new();
+        add_own(&mut added, &message.headers);
         let id = compact_str::format_compact!("{}-c{}", self.name, self.channels.heard + 1);
         let delivery = Delivery {
             tag: None,
@@ -148,7 +149,7 @@ impl StompConnection {
             destination: &listening.destination,
             attempt: 1,
             content_type: &message.content_type,
-            added: &NONE,
+            added: &added,
             headers: &message.headers,
             body: &message.payload,
         };

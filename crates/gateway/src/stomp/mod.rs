@@ -7,6 +7,7 @@
 //! `listen` are the way back. `listener` accepts connections, `shell` drives one, whatever carries
 //! its bytes.
 
+mod call;
 mod channels;
 mod commit;
 mod config;
@@ -23,6 +24,7 @@ mod send;
 mod settle;
 mod shell;
 mod subscribe;
+mod temp;
 #[cfg(test)]
 mod tests;
 mod websocket;

@@ -1,15 +1,17 @@
 //! SEND.
 
 use super::{
+    commit::Afterward,
     connection::{Step, StompConnection},
     failure,
     jobs::Job,
 };
 use bytes::Bytes;
 use smallvec::SmallVec;
+use std::borrow::Cow;
 use trunkline_auth::{Action, Resource};
 use trunkline_model::{
-    Admin, Batch, ChannelMessage, ChannelName, Command, Message, SubscriptionName,
+    Admin, Batch, ChannelMessage, ChannelName, Command, Headers, Message, SubscriptionName,
     SubscriptionSettings, TopicName,
 };
 use trunkline_stomp::{Destination, Failure, SendOptions, SendRequest, Token};
@@ -27,30 +29,26 @@ const SHARED_BYTES_MIN: usize = 16 << 10;
 pub(super) struct Sending {
     /// What goes to a topic.
     pub(super) command: Option<Command>,
-    /// What goes to whoever listens.
-    pub(super) channel: Option<ChannelMessage>,
+    /// What goes elsewhere.
+    pub(super) afterward: Option<Afterward>,
     /// Whether the sender wants it to outlive a crash.
-    pub(super) persistent: bool,
+    persistent: bool,
 }
 
 impl StompConnection {
     pub(super) fn send(&mut self, token: Token, send: SendRequest) -> Result<Step, Failure> {
         let sending = self.read_send(send)?;
-        let is_late = !sending.persistent;
-        if let Some(message) = sending.channel {
-            self.publish_channel(message);
-        }
+        self.go_on(sending.afterward);
         let Some(command) = sending.command else {
             return Ok(Step::Done);
         };
-        if is_late {
-            let completion = self.unless_failed();
-            self.gather(Batch::of(command), completion);
-            return Ok(Step::Done);
-        }
-        let completion = self.completion(token);
+        let (completion, step) = match sending.persistent {
+            true => (self.completion(token), Step::Later),
+            // Its RECEIPT says that it was accepted, and no more.
+            false => (self.unless_failed(), Step::Done),
+        };
         self.gather(Batch::of(command), completion);
-        Ok(Step::Later)
+        Ok(step)
     }
 
     /// Reads a SEND, and makes the queue that it goes to.
@@ -60,32 +58,94 @@ impl StompConnection {
             .map_err(|error| failure::of(&error))?;
         let options = SendOptions::parse(&send.headers).map_err(failure::invalid)?;
         let persistent = options.persistent.unwrap_or(true);
-        let message = message(send, options);
-        let (command, channel) = match destination {
+        if let Destination::Rpc(method) = destination {
+            let calling = self.read_call(method, &send.body, options)?;
+            return Ok(Sending {
+                command: None,
+                afterward: Some(Afterward::Call(Box::new(calling))),
+                persistent,
+            });
+        }
+        let message = self.message(send, options)?;
+        let (command, channel) = self.to(destination, message)?;
+        Ok(Sending {
+            command,
+            afterward: channel.map(Afterward::Channel),
+            persistent,
+        })
+    }
+
+    /// The answer to a call, on its way to its `reply-to`. It is nobody's frame: a failure ends the
+    /// session.
+    pub(super) fn send_answer(&mut self, destination: Destination, answer: Message) {
+        match self.to(destination, answer) {
+            Ok((command, channel)) => {
+                if let Some(message) = channel {
+                    self.publish_channel(message);
+                }
+                if let Some(command) = command {
+                    let completion = self.unless_failed();
+                    self.gather(Batch::of(command), completion);
+                }
+            }
+            Err(failure) => self.session.fail(self.now(), failure),
+        }
+    }
+
+    /// What a message to a destination comes to: something for a topic, something for whoever
+    /// listens, or both.
+    fn to(
+        &mut self,
+        destination: Destination,
+        message: Message,
+    ) -> Result<(Option<Command>, Option<ChannelMessage>), Failure> {
+        match destination {
             Destination::Queue(topic) => {
                 self.allow(Action::Publish, Resource::Topic(&topic))?;
                 self.make_queue(&topic);
                 let messages = SmallVec::from_buf([message]);
-                (Some(Command::Publish { topic, messages }), None)
+                Ok((Some(Command::Publish { topic, messages }), None))
             }
             Destination::Topic(channel) => {
-                let (command, channel) = self.to_topic(channel, message)?;
-                (command, Some(channel))
+                let (command, heard) = self.to_topic(channel, message)?;
+                Ok((command, Some(heard)))
+            }
+            Destination::TempQueue(name) => {
+                let topic = self.temp_topic(&name)?;
+                let messages = SmallVec::from_buf([message]);
+                // Its connection may be gone, and then nobody waits for this.
+                Ok((Some(Command::PublishIfSubscribed { topic, messages }), None))
             }
             Destination::Subscription { topic, .. } => {
                 let topic = Destination::Queue(topic);
-                return Err(failure::unsupported(&format!(
+                Err(failure::unsupported(&format!(
                     "a subscription can't be sent to alone; send to {topic}, which all subscriptions of the topic get"
-                )));
+                )))
             }
-            Destination::TempQueue(_) | Destination::Rpc(_) => {
-                return Err(failure::unsupported("not yet"));
-            }
-        };
-        Ok(Sending {
-            command,
-            channel,
-            persistent,
+            Destination::Rpc(_) => Err(failure::unsupported("a call is not a message")),
+        }
+    }
+
+    /// The message that a SEND asks for.
+    fn message(&mut self, send: SendRequest, options: SendOptions) -> Result<Message, Failure> {
+        let mut headers = SendOptions::passed_on(&send.headers);
+        if let Some(reply_to) = &options.reply_to
+            && let Cow::Owned(name) = self.reply_name(reply_to)?
+        {
+            headers = with_reply_to(&headers, &name);
+        }
+        Ok(Message {
+            payload: kept(send.body),
+            content_type: options.content_type.unwrap_or_default(),
+            key: options.key,
+            group: options.group,
+            publish_id: options.publish_id,
+            priority: None,
+            jms_priority: options.priority,
+            expires: options.expires,
+            deliver: options.deliver,
+            headers,
+            traceparent: options.traceparent,
         })
     }
 
@@ -102,12 +162,9 @@ impl StompConnection {
             ));
         }
         let topic = topic_of(&channel);
-        let heard = ChannelMessage::new(
-            channel,
-            message.payload.clone(),
-            message.content_type.clone(),
-        )
-        .with_headers(message.headers.clone());
+        let payload = message.payload.clone();
+        let heard = ChannelMessage::new(channel, payload, message.content_type.clone())
+            .with_headers(message.headers.clone());
         let command = match topic {
             Ok(topic) => {
                 self.allow(Action::Publish, Resource::Topic(&topic))?;
@@ -158,20 +215,16 @@ pub(super) fn topic_of(channel: &ChannelName) -> Result<TopicName, trunkline_mod
     TopicName::new(compact_str::format_compact!("{TOPIC}{channel}"))
 }
 
-fn message(send: SendRequest, options: SendOptions) -> Message {
-    Message {
-        payload: kept(send.body),
-        content_type: options.content_type.unwrap_or_default(),
-        key: options.key,
-        group: options.group,
-        publish_id: options.publish_id,
-        priority: None,
-        jms_priority: options.priority,
-        expires: options.expires,
-        deliver: options.deliver,
-        headers: SendOptions::passed_on(&send.headers),
-        traceparent: options.traceparent,
+/// The same headers with another `reply-to`.
+fn with_reply_to(headers: &Headers, name: &str) -> Headers {
+    let mut changed = Headers::new();
+    for (header, value) in headers.iter() {
+        match header {
+            "reply-to" => changed.push(header, name),
+            _ => changed.push(header, value),
+        }
     }
+    changed
 }
 
 fn kept(body: Bytes) -> Bytes {

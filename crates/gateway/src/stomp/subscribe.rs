@@ -39,29 +39,38 @@ impl StompConnection {
                 Some(name) => (durable_topic(&channel)?, name.clone()),
                 None => return self.listen(token, &request, channel),
             },
-            Destination::TempQueue(_) => return Err(failure::unsupported("not yet")),
+            Destination::TempQueue(name) => {
+                let source = self.subscribe_temp(&name, request.subscription)?;
+                self.begin_consuming(Some(token), &request, &options, source);
+                return Ok(Step::Later);
+            }
             Destination::Rpc(_) => {
                 return Err(failure::unsupported(
                     "/rpc/METHOD can't be subscribed to; SEND to it with a reply-to, and subscribe to that",
                 ));
             }
         };
-        self.consume(token, &request, &options, (topic, subscription))
+        self.allow(
+            Action::Consume,
+            Resource::Subscription {
+                topic: &topic,
+                subscription: &subscription,
+            },
+        )?;
+        self.begin_consuming(Some(token), &request, &options, (topic, subscription));
+        Ok(Step::Later)
     }
 
-    fn consume(
+    /// Has the engine serve a subscription, which gets nothing before it is
+    /// [started](Self::start).
+    pub(super) fn begin_consuming(
         &mut self,
-        token: Token,
+        token: Option<Token>,
         request: &SubscribeRequest,
         options: &SubscribeOptions,
         source: (TopicName, SubscriptionName),
-    ) -> Result<Step, Failure> {
+    ) {
         let (topic, subscription) = &source;
-        let resource = Resource::Subscription {
-            topic,
-            subscription,
-        };
-        self.allow(Action::Consume, resource)?;
         let own = self.shared.config.limits.delivery_window_bytes.0;
         let asked = options.window_bytes.unwrap_or(u64::MAX);
         let window = self.consumers.window(own.min(asked));
@@ -84,7 +93,7 @@ impl StompConnection {
         let handle = engine.consume(&self.caller, spec, Arc::new(Sink { number, inbox }));
         let consumer = Consumer {
             handle,
-            starting: Some(token),
+            starting: token,
             leaving: false,
             credit: options.credit.unwrap_or(CREDIT),
             auto: request.ack == AckMode::Auto,
@@ -93,7 +102,6 @@ impl StompConnection {
             source,
         };
         self.consumers.insert(number, consumer);
-        Ok(Step::Later)
     }
 
     /// The RECEIPT is written: deliveries may come.
@@ -127,8 +135,10 @@ impl StompConnection {
         // What was acknowledged before does not return.
         self.submit_gathered();
         let source = number.and_then(|number| self.stop_consuming(number));
-        if let (None, Some(number)) = (&source, number) {
-            self.stop_listening(self.now(), number);
+        match (&source, number) {
+            (Some(_), Some(number)) => self.leave_temp(number),
+            (None, Some(number)) => self.stop_listening(self.now(), number),
+            (_, None) => {}
         }
         let durable = durable_name(headers, self.client_id.as_deref()).map_err(failure::invalid)?;
         let Some(name) = durable else {

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use trunkline_auth::Access;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig};
 use trunkline_model::{Protocol, Span, SystemClock, Timestamp};
-use trunkline_rpc::{Calls, CallsConfig};
+use trunkline_rpc::{Calls, CallsConfig, Context, Failure, Handler};
 use trunkline_stomp::ServerSettings;
 
 fn shared() -> Arc<Shared> {
@@ -286,4 +286,107 @@ async fn refusals_say_what_to_do() {
         assert!(error.contains(part), "{frame:?}: {error:?}");
         assert!(peer.connection.closing().is_some());
     }
+}
+
+#[tokio::test]
+async fn answers_come_to_a_temporary_queue_with_and_without_a_subscription() {
+    let shared = shared();
+    let mut server = Peer::connected(&shared).await;
+    server.send("SUBSCRIBE\nid:s\ndestination:/queue/ask\n\n^");
+    for subscribe in [
+        "",
+        "SUBSCRIBE\nid:mine\ndestination:/temp-queue/answers\n\n^",
+    ] {
+        let mut client = Peer::connected(&shared).await;
+        client.send(subscribe);
+        client.send(
+            "SEND\ndestination:/queue/ask\na:1\nreply-to:/temp-queue/answers\nb:2\n\nquestion^",
+        );
+        let asked = server.expect(&["MESSAGE", "question", "a:1", "b:2"]).await;
+        let reply_to = value(&asked, "reply-to").to_owned();
+        assert!(reply_to.starts_with("/temp-queue/") && reply_to.ends_with("%2Fanswers"));
+        server.send(&format!("SEND\ndestination:{reply_to}\n\nanswer^"));
+        let id = if subscribe.is_empty() {
+            "/temp-queue/answers"
+        } else {
+            "mine"
+        };
+        let subscription = format!("subscription:{id}");
+        client
+            .expect(&[
+                "MESSAGE",
+                &subscription,
+                "destination:/temp-queue/answers",
+                "answer",
+            ])
+            .await;
+        // Nobody waits any more, and that is nobody's fault.
+        drop(client);
+        server.send(&format!(
+            "SEND\ndestination:{reply_to}\nreceipt:late\n\nanswer^"
+        ));
+        server.expect(&["RECEIPT", "receipt-id:late"]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_subscription_takes_over_what_came_without_one() {
+    let shared = shared();
+    let mut client = Peer::connected(&shared).await;
+    client.send("SEND\ndestination:/queue/ask\nreply-to:/temp-queue/a\n\n^SUBSCRIBE\nid:mine\ndestination:/temp-queue/a\nreceipt:r\n\n^SEND\ndestination:/temp-queue/a\n\nhere^");
+    client.expect(&["RECEIPT"]).await;
+    client
+        .expect(&["MESSAGE", "subscription:mine", "here"])
+        .await;
+    let mut other = Peer::connected(&shared).await;
+    let destination = format!("/temp-queue/{}%2Fa", client.connection.name);
+    other.send(&format!("SUBSCRIBE\nid:x\ndestination:{destination}\n\n^"));
+    let error = other.expect(&["ERROR"]).await;
+    assert!(error.contains("only be sent to"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_message_to_a_method_is_a_call() {
+    let shared = shared();
+    let handler = Handler::new("math")
+        .method(
+            "add",
+            |(a, b): (i64, i64), _: Context| async move { Ok(a + b) },
+        )
+        .method("fail", |_: Vec<i64>, _: Context| async move {
+            Err::<i64, _>(Failure::new(7, "too large"))
+        });
+    let _registration = shared.services.calls.serve(handler).unwrap();
+    let mut client = Peer::connected(&shared).await;
+    let call = |method: &str, body: &str| {
+        format!(
+            "SEND\ndestination:/rpc/{method}\nreply-to:/temp-queue/r\ncorrelation-id:{method}\nreceipt:{method}\n\n{body}^"
+        )
+    };
+    for (method, body, lines) in [
+        ("add", "[1,2]", &["3", "content-type:application/json"][..]),
+        (
+            "fail",
+            "[]",
+            &["trunkline-error:too large", "trunkline-code:7"],
+        ),
+        ("none", "", &["trunkline-code:-32601"]),
+        ("add", "hello", &["trunkline-code:-32602"]),
+        ("rpc.info", "", &["trunkline-code:-32601"]),
+    ] {
+        client.send(&call(method, body));
+        let two = [client.frame().await, client.frame().await];
+        assert!(two[0].starts_with("RECEIPT\n") || two[1].starts_with("RECEIPT\n"));
+        let answer = two.iter().find(|frame| frame.starts_with("MESSAGE\n"));
+        let answer = answer.unwrap_or_else(|| panic!("{two:?}"));
+        let correlation = format!("correlation-id:{method}");
+        for line in lines.iter().copied().chain([&*correlation]) {
+            assert!(answer.lines().any(|l| l == line), "{line} in {answer:?}");
+        }
+    }
+    client.send("SEND\ndestination:/rpc/add\nreply-to:/queue/sums\n\n[2,3]^SUBSCRIBE\nid:q\ndestination:/queue/sums\n\n^");
+    client.expect(&["MESSAGE", "subscription:q", "5"]).await;
+    client.send("SEND\ndestination:/rpc/add\nreply-to:/rpc/add\nreceipt:e\n\n[2,3]^");
+    let error = client.expect(&["ERROR", "receipt-id:e"]).await;
+    assert!(error.contains("let reply-to be"), "{error:?}");
 }
