@@ -7,7 +7,9 @@
 //! sockets and reads the time. Of a peer no more is kept than [`FrameLimits`] and the bounds in the
 //! settings allow, and nothing that a peer sends makes anything panic.
 //!
-//! Who wants to talk to a server starts at [`Client`]. The rest starts at [`Frame`], which a
+//! Who wants to talk to a server starts at [`Client`], and at [`Client::cluster`] if there are
+//! several: what decides then is a [`ClusterSession`], which makes a [`ClientSession`] for every
+//! connection. The rest starts at [`Frame`], which a
 //! [`Decoder`] makes of bytes and [`encode`] makes bytes of; then [`ServerSession`] and
 //! [`ClientSession`], which take bytes and *now* and give bytes and effects. [`Destination`] and the
 //! options ([`SendOptions`], [`SubscribeOptions`]) read what Trunkline means by headers; the
@@ -48,7 +50,7 @@
 //! |---|---|
 //! | 6, 7, 23, 24, 28, 30 of frames | `tests/frames.rs` |
 //! | 1 (codes, defaults) to 5, 7 to 12, 13 (lazy, no connection), 21 (one node) of sessions | `tests/client.rs` |
-//! | 1 to 13 over sockets | `tests/net` |
+//! | 1 to 21 over sockets | `tests/net` |
 //! | 14 to 21 of sessions | `tests/cluster.rs` |
 //! | 22 to 30 of sessions | `tests/server.rs`, `tests/subscriptions.rs` |
 //!
@@ -90,8 +92,8 @@ pub use destination::{Destination, DestinationError};
 pub use frame::{DecodeError, Decoder, Fault, Frame, FrameLimits, Inexpressible, Writer, encode};
 pub use heart_beat::{Agreed, HeartBeat, ParseHeartBeatError};
 pub use net::{
-    Client, ClientBuilder, Event, Events, Message, OnError, Outcome, Request, Subscribe,
-    Subscription, UsageError,
+    Client, ClientBuilder, Event, Events, Message, Node, NodeEvent, NodeInfo, OnError, OnNodeError,
+    Outcome, Request, Subscribe, Subscription, UsageError,
 };
 #[cfg(feature = "tls")]
 pub use net::{Tls, TlsError};

@@ -447,6 +447,7 @@ impl World {
     fn attempts(&self) -> u32 {
         let nodes = u32::try_from(self.settings.nodes.len()).unwrap();
         match self.settings.client.reconnect_interval {
+            _ if self.settings.wait_for_nodes => nodes.max(10),
             Some(_) => nodes.max(2),
             None => nodes,
         }

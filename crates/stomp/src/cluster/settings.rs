@@ -13,6 +13,9 @@ pub(super) const STABLE_AFTER: Duration = Duration::from_secs(1);
 /// The waits between the rounds in which every node failed.
 pub(super) const PAUSES: Backoff = Backoff::RECONNECT;
 
+/// How often an operation may be lost with its node if it may wait for nodes.
+const PATIENT_ATTEMPTS: u32 = 10;
+
 /// Operations that are written at once, in bytes; the others wait until those are written.
 pub(super) const WRITTEN_AT_ONCE: usize = 1 << 20;
 
@@ -76,10 +79,10 @@ pub struct ClusterSettings {
     /// subscriptions.
     pub client: ClientSettings,
     /// How often in a row an operation may fail before its error is told. None: once a node; with
-    /// a `reconnect_interval` at least twice.
+    /// a `reconnect_interval` at least twice, with `wait_for_nodes` at least ten times.
     pub attempts_max: Option<u32>,
-    /// While no node can be reached, what can be repeated waits instead of failing. Rounds are
-    /// apart by 8 ms to 512 ms.
+    /// While no node can be reached, what can be repeated waits instead of failing; such attempts
+    /// aren't counted. Rounds are apart by 8 ms to 512 ms.
     pub wait_for_nodes: bool,
     /// Begin at the first node instead of at a random one, and move back to it when a probe finds
     /// it up and nothing is unfinished; for that, operations wait up to 10 s.
@@ -128,11 +131,12 @@ impl ClusterSettings {
     /// How often in a row an operation may fail.
     pub(super) fn attempts(&self) -> u32 {
         let nodes = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
-        let by_nodes = match self.client.reconnect_interval {
-            Some(_) => nodes.max(2),
-            None => nodes,
+        let least = match self.client.reconnect_interval {
+            _ if self.wait_for_nodes => PATIENT_ATTEMPTS,
+            Some(_) => 2,
+            None => 1,
         };
-        self.attempts_max.unwrap_or(by_nodes).max(1)
+        self.attempts_max.unwrap_or(nodes.max(least)).max(1)
     }
 
     /// What a session with a node is made of.

@@ -1,13 +1,21 @@
+use super::cluster::probe_all;
 use super::core::Core;
 use super::driver::{Shared, drive};
 use super::inbox::Room;
+use super::session::Session;
 use super::socket::Address;
-use super::{Client, Event, Events, OnError, UsageError};
-use crate::{ClientError, ClientSettings, Command, ErrorCode, FrameLimits, HeartBeat, Version};
+use super::{Client, Event, Events, Node, OnError, OnNodeError, UsageError};
+use crate::{
+    ClientError, ClientSession, ClientSettings, ClusterSession, ClusterSettings,
+    ClusterSettingsError, Command, ErrorCode, FrameLimits, HeartBeat, NodeSettings, StompUrl,
+    Version,
+};
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
+use trunkline_model::Timestamp;
 
 /// Longest time that can be asked for, and one that never ends in practice.
 const SECONDS_MAX: f64 = 1e9;
@@ -19,8 +27,15 @@ pub struct ClientBuilder {
     host: String,
     port: u16,
     settings: ClientSettings,
+    /// Of a cluster.
+    nodes: Vec<Node>,
+    /// What is said of a cluster beside its nodes and `settings`.
+    cluster: ClusterSettings,
+    reconnects: bool,
+    random: Option<u64>,
     room: Room,
     on_error: Option<OnError>,
+    on_node_error: Option<OnNodeError>,
     #[cfg(feature = "tls")]
     tls: Option<super::Tls>,
 }
@@ -45,14 +60,47 @@ impl ClientBuilder {
                 port => port,
             },
             settings: ClientSettings::default(),
+            nodes: Vec::new(),
+            cluster: ClusterSettings::default(),
+            reconnects: false,
+            random: None,
             room: Room {
                 messages: 1_024,
                 bytes: 64 << 20,
             },
             on_error: None,
+            on_node_error: None,
             #[cfg(feature = "tls")]
             tls: None,
         }
+    }
+
+    pub(super) fn of_nodes(nodes: Vec<Node>) -> Result<Self, UsageError> {
+        if nodes.is_empty() {
+            return Err(UsageError::NoNodes);
+        }
+        Ok(Self {
+            nodes,
+            ..Self::default()
+        })
+    }
+
+    pub(super) fn of_url(url: &StompUrl) -> Result<Self, UsageError> {
+        let mut builder = match &url.nodes[..] {
+            [only] => {
+                let mut builder = Self::new(only.host.clone(), only.port);
+                builder.settings.login.clone_from(&only.login);
+                builder.settings.passcode.clone_from(&only.passcode);
+                let virtual_host = &only.virtual_host;
+                builder.settings.virtual_host.clone_from(virtual_host);
+                builder
+            }
+            several => Self::of_nodes(several.iter().cloned().map(Node::from).collect())?,
+        };
+        for (name, value) in &url.options {
+            builder = builder.set(name, value)?;
+        }
+        Ok(builder)
     }
 
     /// `login` and `passcode` of CONNECT; not sent by default.
@@ -89,7 +137,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Connects at the first operation instead of at once.
+    /// Connects at the first operation instead of at once; a cluster always does.
     pub fn lazy(mut self, lazy: bool) -> Self {
         self.settings.lazy = lazy;
         self
@@ -166,6 +214,75 @@ impl ClientBuilder {
         self
     }
 
+    /// Connects again when the connection is lost, and goes on: SEND and SUBSCRIBE are repeated,
+    /// and wait as long as the server can't be reached. It is a [cluster](Client::cluster) of one
+    /// server with [`wait_for_nodes`](Self::wait_for_nodes).
+    pub fn reconnect(mut self, reconnect: bool) -> Self {
+        self.reconnects = reconnect;
+        self.wait_for_nodes(reconnect)
+    }
+
+    /// Of a cluster: while no node can be reached, what can be repeated waits instead of failing
+    /// once each was tried. Rounds of attempts are apart by 8 ms to 512 ms.
+    pub fn wait_for_nodes(mut self, wait: bool) -> Self {
+        self.cluster.wait_for_nodes = wait;
+        self
+    }
+
+    /// Of a cluster: how often in a row an operation may fail with its node before its error is
+    /// told; by default once a node, with a reconnect interval at least twice, with
+    /// [`wait_for_nodes`](Self::wait_for_nodes) at least ten times.
+    pub fn attempts_max(mut self, attempts: impl Into<Option<u32>>) -> Self {
+        self.cluster.attempts_max = attempts.into();
+        self
+    }
+
+    /// Of a cluster: begins at the first node instead of at a random one, and moves back to it when
+    /// it is up again and nothing is unfinished.
+    pub fn fail_back(mut self, fail_back: bool) -> Self {
+        self.cluster.fail_back = fail_back;
+        self
+    }
+
+    /// Of a cluster: how often the nodes that are not in use are probed, while one is; never by
+    /// default. With [`fail_back`](Self::fail_back) the first is probed, every 30 s by default.
+    pub fn probe_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.cluster.probe_interval = interval.into();
+        self
+    }
+
+    /// Of a cluster: whether a SEND that asks for a receipt gets a `publish-id`, unless it has one,
+    /// so that a Trunkline server stores it once though it is repeated. It does by default; other
+    /// servers hand the header on.
+    pub fn publish_ids(mut self, publish_ids: bool) -> Self {
+        self.cluster.publish_ids = publish_ids;
+        self
+    }
+
+    /// Of a cluster: tells the error of a node for every operation that it fails, too, not only for
+    /// those with a function of their own.
+    pub fn node_errors_per_operation(mut self, per_operation: bool) -> Self {
+        self.cluster.node_errors_per_operation = per_operation;
+        self
+    }
+
+    /// Of a cluster: what random choices, and publish ids, are made of. No two clients of the same
+    /// servers may have the same; by default none has.
+    pub fn random(mut self, random: u64) -> Self {
+        self.random = Some(random);
+        self
+    }
+
+    /// Of a cluster: a function for errors of nodes, with host and port of the node. It is called
+    /// once for each connection that is lost or can't be made.
+    pub fn on_node_error(
+        mut self,
+        on_node_error: impl Fn(&ClientError, &str, u16) + Send + Sync + 'static,
+    ) -> Self {
+        self.on_node_error = Some(Arc::new(on_node_error));
+        self
+    }
+
     /// Connects through TLS.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: super::Tls) -> Self {
@@ -176,7 +293,9 @@ impl ClientBuilder {
     /// An option as it stands in a URL or a file, by the names that clients of this family use:
     /// `host`, `port`, `login`, `passcode`, `vhost`, `heartbeat` (two numbers of milliseconds
     /// with a comma between), `connection_timeout` and `reconnect_interval` (seconds, with or
-    /// without a fraction), `lazy` (`1`, `0`, `true`, `false`).
+    /// without a fraction), `lazy` (`1`, `0`, `true`, `false`); of a cluster also
+    /// `wait_for_nodes`, `fail_back`, `publish_ids` (flags as well), `probe_interval` (seconds)
+    /// and `attempts_max`; `reconnect` (a flag).
     ///
     /// # Errors
     /// [`UsageError`] if the value makes no sense, or there is no such option.
@@ -203,12 +322,18 @@ impl ClientBuilder {
             "reconnect_interval" => {
                 self.settings.reconnect_interval = Some(seconds("reconnect_interval", value)?);
             }
-            "lazy" => {
-                self.settings.lazy = match value {
-                    "1" | "true" => true,
-                    "0" | "false" => false,
-                    _ => return Err(UsageError::NotAFlag),
-                }
+            "lazy" => self.settings.lazy = flag("lazy", value)?,
+            "reconnect" => self = self.reconnect(flag("reconnect", value)?),
+            "wait_for_nodes" => self.cluster.wait_for_nodes = flag("wait_for_nodes", value)?,
+            "fail_back" => self.cluster.fail_back = flag("fail_back", value)?,
+            "publish_ids" => self.cluster.publish_ids = flag("publish_ids", value)?,
+            "probe_interval" => {
+                self.cluster.probe_interval = Some(seconds("probe_interval", value)?);
+            }
+            "attempts_max" => {
+                let attempts = value.parse().ok().filter(|attempts| *attempts > 0);
+                let attempts = attempts.ok_or(UsageError::NotAPositiveNumber("attempts_max"))?;
+                self.cluster.attempts_max = Some(attempts);
             }
             "command_headers" => return Err(UsageError::CommandHeadersNotAMap),
             _ => return Err(UsageError::UnknownOption(name.into())),
@@ -232,6 +357,7 @@ impl ClientBuilder {
     pub async fn connect(mut self) -> Result<Client, ClientError> {
         self.settings.lazy = false;
         let (client, mut events) = self.begin();
+        client.shared().with(Core::connect);
         while let Some(event) = events.next().await {
             match event {
                 Event::Ready { .. } => return Ok(client),
@@ -249,27 +375,77 @@ impl ClientBuilder {
         reason = "the shell around the session is a task"
     )]
     fn begin(self) -> (Client, Events) {
-        let mut settings = self.settings;
-        settings.peer = format!("{}:{}", self.host, self.port);
-        let address = Address {
-            host: self.host,
-            port: self.port,
-            #[cfg(feature = "tls")]
-            tls: self.tls,
-            timeout: None,
-        };
+        let on_error = self.on_error.clone();
+        let on_node_error = self.on_node_error.clone();
+        let room = self.room;
+        let (session, addresses) = self.session();
         let changed = Arc::new(Notify::new());
-        let core = Core::new(
-            settings,
-            address,
-            self.room,
-            self.on_error,
-            Arc::clone(&changed),
-        );
+        let mut core = Core::new(session, addresses, room, Arc::clone(&changed));
+        core.set_on_error(on_error);
+        core.set_on_node_error(on_node_error);
+        let (probes, to_probe) = mpsc::unbounded_channel();
+        core.set_prober(probes);
         let events = core.listen();
         let shared = Shared::new(core, changed);
         tokio::spawn(drive(Arc::clone(&shared)));
+        tokio::spawn(probe_all(Arc::downgrade(&shared), to_probe));
         (Client::of(shared), events)
+    }
+
+    /// What decides, and where its servers are.
+    fn session(mut self) -> (Session, Vec<Address>) {
+        if self.reconnects && self.nodes.is_empty() {
+            self.nodes.push(Node::new(&self.host, self.port));
+        }
+        let address = |host: String, port: u16| Address {
+            host,
+            port,
+            #[cfg(feature = "tls")]
+            tls: self.tls.clone(),
+            timeout: None,
+        };
+        let mut settings = self.settings;
+        settings.peer = NodeSettings::new(&self.host, self.port).peer();
+        let alone = (self.host.clone(), self.port);
+        let mut cluster = self.cluster;
+        cluster.client = settings.clone();
+        cluster.nodes = self.nodes.iter().map(|it| it.settings.clone()).collect();
+        let random = self.random.unwrap_or_else(random_number);
+        match ClusterSession::new(cluster, random) {
+            Ok(session) => {
+                let addresses = session.settings().nodes.iter().map(|node| {
+                    #[cfg_attr(not(feature = "tls"), expect(unused_mut, reason = "TLS is its own"))]
+                    let mut address = address(node.host.clone(), node.port);
+                    #[cfg(feature = "tls")]
+                    {
+                        let same = |it: &&Node| it.settings == *node;
+                        let own = self.nodes.iter().find(same).and_then(|it| it.tls.clone());
+                        address.tls = own.or(address.tls);
+                    }
+                    address
+                });
+                let addresses = addresses.collect();
+                (Session::Cluster(session), addresses)
+            }
+            Err(ClusterSettingsError::NoNodes) => {
+                let session = ClientSession::new(settings, Timestamp::ZERO);
+                (Session::One(session), vec![address(alone.0, alone.1)])
+            }
+        }
+    }
+}
+
+/// Another number in every run and at every call.
+fn random_number() -> u64 {
+    // The keys of the standard library's hash maps are random.
+    RandomState::new().hash_one(std::process::id())
+}
+
+fn flag(name: &'static str, value: &str) -> Result<bool, UsageError> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" => Ok(false),
+        _ => Err(UsageError::NotAFlag(name)),
     }
 }
 
@@ -288,6 +464,7 @@ impl fmt::Debug for ClientBuilder {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("settings", &self.settings)
+            .field("nodes", &self.nodes)
             .field("room", &self.room)
             .finish_non_exhaustive()
     }

@@ -31,8 +31,56 @@ pub enum Event {
     },
     /// The connection is no more.
     Disconnected,
+    /// Something happened to the connection with a node of a cluster. What its connection and its
+    /// login mean to every client is told by [`Connected`](Self::Connected),
+    /// [`Ready`](Self::Ready) and [`Disconnected`](Self::Disconnected) after it; its errors are told
+    /// here only.
+    Node {
+        /// Its host.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// What.
+        event: NodeEvent,
+    },
+    /// A subscription of a cluster went away with its node, and will be made again at the next
+    /// one. Messages that were not acknowledged may come again.
+    SubscriptionInterrupted {
+        /// The operation of its SUBSCRIBE.
+        subscription: OperationId,
+        /// Its `id`.
+        id: CompactString,
+        /// Why.
+        error: ClientError,
+    },
+    /// A subscription of a cluster was made again.
+    Resubscribed {
+        /// The operation of its SUBSCRIBE.
+        subscription: OperationId,
+        /// Its `id`.
+        id: CompactString,
+    },
     /// So many events were not taken in time and are missing here.
     Missed(u64),
+}
+
+/// What happens to the connection with a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// It is made, and CONNECT is sent.
+    Connected,
+    /// The login is accepted.
+    Ready,
+    /// Something happened to it.
+    Error {
+        /// What.
+        error: ClientError,
+        /// The operation that it is told to; none for the connection itself.
+        operation: Option<OperationId>,
+    },
+    /// It is no more.
+    Disconnected,
 }
 
 /// The events of a client, in their order, from [`Client::events`](super::Client::events).

@@ -1,7 +1,10 @@
 use super::core::Core;
 use super::driver::Shared;
-use super::{ClientBuilder, Events, Message, OnError, Outcome, Request, Subscribe, UsageError};
-use crate::{Acked, Command, Operation};
+use super::{
+    ClientBuilder, Events, Message, Node, NodeInfo, OnError, OnNodeError, Outcome, Request,
+    Subscribe, UsageError,
+};
+use crate::{Acked, Command, Operation, StompUrl};
 use bytes::Bytes;
 use compact_str::{CompactString, format_compact};
 use std::fmt;
@@ -9,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A client of one STOMP server. Cheap to clone; all clones share one connection.
+/// A client of one STOMP server, or of a [cluster](Self::cluster). Cheap to clone; all clones share one connection.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,6 +39,11 @@ use std::time::Duration;
 /// Operations wait while there is no connection, and make the client connect. When the connection
 /// is lost, everything unfinished fails and subscriptions are gone, each told its own way, and the
 /// first error also to [`events`](Self::events); the next operation connects again.
+///
+/// A client of a cluster has one connection, too, to one of the servers. When that is lost, it goes
+/// to the next: SEND and SUBSCRIBE are repeated there in the order in which they were asked, so
+/// that subscriptions go on; ACK, NACK, UNSUBSCRIBE and DISCONNECT fail; a transaction fails whole.
+/// See [`ClusterSession`](crate::ClusterSession) for the rules.
 ///
 /// When the last clone, and the last subscription, is gone, the client sends what it was given,
 /// says DISCONNECT and waits up to 5 s for the RECEIPT; what is unfinished then fails.
@@ -71,6 +79,58 @@ impl Client {
         ClientBuilder::new(host.into(), port)
     }
 
+    /// A client of several servers, to be given options: it uses one of them at a time, a random one
+    /// first, then the next in the list whenever the connection is lost. It connects at its first
+    /// operation.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// use trunkline_stomp::Client;
+    ///
+    /// let client = Client::cluster([("10.0.0.1", 61613), ("10.0.0.2", 61613)])?
+    ///     .login("me", "secret")
+    ///     .wait_for_nodes(true)
+    ///     .connect()
+    ///     .await?;
+    /// client.send("/queue/orders", "first").receipt("auto").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`UsageError::NoNodes`] if there is none.
+    pub fn cluster(
+        nodes: impl IntoIterator<Item = impl Into<Node>>,
+    ) -> Result<ClientBuilder, UsageError> {
+        ClientBuilder::of_nodes(nodes.into_iter().map(Into::into).collect())
+    }
+
+    /// A client of the server or the cluster that a URL names, with the options there, to be given
+    /// further ones.
+    ///
+    /// # Errors
+    /// [`UsageError`] if an option makes no sense, or if the URL asks for TLS: see
+    /// `at_with_tls`.
+    pub fn at(url: &StompUrl) -> Result<ClientBuilder, UsageError> {
+        match url.tls {
+            true => Err(UsageError::NobodyTrusted),
+            false => ClientBuilder::of_url(url),
+        }
+    }
+
+    /// Like [`at`](Self::at), through TLS if the URL says so.
+    ///
+    /// # Errors
+    /// [`UsageError`] if an option makes no sense.
+    #[cfg(feature = "tls")]
+    pub fn at_with_tls(url: &StompUrl, tls: super::Tls) -> Result<ClientBuilder, UsageError> {
+        let builder = ClientBuilder::of_url(url)?;
+        Ok(match url.tls {
+            true => builder.tls(tls),
+            false => builder,
+        })
+    }
+
     pub(super) fn of(shared: Arc<Shared<Core>>) -> Self {
         Self {
             open: Arc::new(Open {
@@ -89,8 +149,9 @@ impl Client {
         format_compact!("sub-{number}")
     }
 
-    pub(super) fn start(&self, operation: Operation) -> Outcome {
-        self.shared().with(|core, now| core.execute(now, operation))
+    pub(super) fn start(&self, operation: Operation, watcher: Option<OnNodeError>) -> Outcome {
+        self.shared()
+            .with(|core, now| core.execute(now, operation, watcher))
     }
 
     /// Publishes a body.
@@ -155,7 +216,7 @@ impl Client {
     /// Closes the connection at once: what is unfinished fails with code 4, subscriptions end
     /// without a word. The next operation connects again.
     pub fn force_disconnect(&self) {
-        self.shared().with(|core, _| core.force_disconnect());
+        self.shared().with(Core::force_disconnect);
     }
 
     /// Does an operation of any command but SUBSCRIBE, whose messages need somebody who takes
@@ -173,7 +234,7 @@ impl Client {
                 Err(UsageError::NotAnOperation(command))
             }
             command if command.is_of_server() => Err(UsageError::NotAnOperation(command)),
-            _ => Ok(self.start(operation)),
+            _ => Ok(self.start(operation, None)),
         }
     }
 
@@ -191,19 +252,32 @@ impl Client {
         self.shared().with(|core, _| core.set_on_error(on_error));
     }
 
+    /// Sets the function for errors of the nodes of a cluster: with the host and port of the node. It
+    /// is called once for each connection that is lost or can't be made.
+    pub fn set_on_node_error(&self, on_node_error: Option<OnNodeError>) {
+        self.shared()
+            .with(|core, _| core.set_on_node_error(on_node_error));
+    }
+
+    /// The servers, in their order.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.shared().with(|core, _| core.nodes())
+    }
+
     /// Whether the server has accepted the login.
     #[must_use]
     pub fn is_ready(&self) -> bool {
         self.shared().with(|core, _| core.session().is_ready())
     }
 
-    /// The host it connects to.
+    /// The host it connects to; of a cluster, the one that operations go to.
     #[must_use]
     pub fn host(&self) -> String {
         self.shared().with(|core, _| core.address().host.clone())
     }
 
-    /// The port it connects to.
+    /// The port of the same.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.shared().with(|core, _| core.address().port)

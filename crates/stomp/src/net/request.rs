@@ -1,8 +1,10 @@
-use super::{Client, Outcome};
+use super::{Client, OnNodeError, Outcome};
 use crate::Operation;
 use crate::{ClientError, Frame};
+use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 
 /// An operation that is not asked for yet: headers, then [`start`](Self::start) or `.await`.
 #[derive(Debug)]
@@ -10,11 +12,16 @@ use std::pin::Pin;
 pub struct Request<'a> {
     client: &'a Client,
     operation: Operation,
+    watcher: Watcher,
 }
 
 impl<'a> Request<'a> {
     pub(super) fn new(client: &'a Client, operation: Operation) -> Self {
-        Self { client, operation }
+        Self {
+            client,
+            operation,
+            watcher: Watcher(None),
+        }
     }
 
     /// Adds a header. It goes before those of the client's options of the same name.
@@ -34,10 +41,20 @@ impl<'a> Request<'a> {
         self.header("transaction", name)
     }
 
+    /// A function for the errors of nodes that the operation meets on its way, with host and port of
+    /// the node; the client's own is not called for these. Clients of one server don't call it.
+    pub fn on_node_error(
+        mut self,
+        on_node_error: impl Fn(&ClientError, &str, u16) + Send + Sync + 'static,
+    ) -> Self {
+        self.watcher = Watcher(Some(Arc::new(on_node_error)));
+        self
+    }
+
     /// Sends it, or lets it wait for the connection, and doesn't wait for what becomes of it.
     /// Operations leave in the order in which they are started.
     pub fn start(self) -> Outcome {
-        self.client.start(self.operation)
+        self.client.start(self.operation, self.watcher.0)
     }
 }
 
@@ -47,5 +64,14 @@ impl IntoFuture for Request<'_> {
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(self.start())
+    }
+}
+
+/// A user's function, which has no text.
+pub(super) struct Watcher(pub(super) Option<OnNodeError>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Watcher" } else { "None" })
     }
 }

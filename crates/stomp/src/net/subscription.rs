@@ -1,4 +1,5 @@
 use super::inbox::Inbox;
+use super::request::Watcher;
 use super::{Client, Message, Outcome};
 use crate::{AckMode, ClientError, Frame, Operation, OperationId};
 use compact_str::CompactString;
@@ -17,6 +18,7 @@ pub struct Subscribe<'a> {
     id: Option<CompactString>,
     mode: Option<AckMode>,
     headers: Vec<(CompactString, CompactString)>,
+    watcher: Watcher,
 }
 
 impl<'a> Subscribe<'a> {
@@ -27,6 +29,7 @@ impl<'a> Subscribe<'a> {
             id: None,
             mode: None,
             headers: Vec::new(),
+            watcher: Watcher(None),
         }
     }
 
@@ -51,6 +54,16 @@ impl<'a> Subscribe<'a> {
         self
     }
 
+    /// A function for the errors of nodes that the subscription meets, with host and port of the
+    /// node, as long as it lives; see [`Request::on_node_error`](super::Request::on_node_error).
+    pub fn on_node_error(
+        mut self,
+        on_node_error: impl Fn(&ClientError, &str, u16) + Send + Sync + 'static,
+    ) -> Self {
+        self.watcher = Watcher(Some(Arc::new(on_node_error)));
+        self
+    }
+
     /// Sends it, or lets it wait for the connection, and doesn't wait for its RECEIPT:
     /// [`Subscription::ready`] does.
     pub fn start(self) -> Subscription {
@@ -66,7 +79,7 @@ impl<'a> Subscribe<'a> {
         }
         let shared = self.client.shared();
         let (number, inbox, outcome) =
-            shared.with(|core, now| core.subscribe(now, id.clone(), operation));
+            shared.with(|core, now| core.subscribe(now, id.clone(), operation, self.watcher.0));
         Subscription {
             client: self.client.clone(),
             number,

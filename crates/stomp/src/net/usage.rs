@@ -25,15 +25,21 @@ pub enum UsageError {
     /// Clients open connections themselves, and what servers send they don't.
     #[error("{0} is not for users of a client to send")]
     NotAnOperation(Command),
+    /// A cluster without nodes.
+    #[error("Specified empty list of nodes")]
+    NoNodes,
+    /// A URL asks for TLS, and nothing says whose certificates are trusted.
+    #[error("the URL begins with stomp+ssl://; say whose certificates are trusted")]
+    NobodyTrusted,
     /// No option has this name.
     #[error(
-        "there is no option \"{0}\"; those that can be given as text are host, port, login, passcode, vhost, heartbeat, connection_timeout, reconnect_interval and lazy"
+        "there is no option \"{0}\"; those that can be given as text are host, port, login, passcode, vhost, heartbeat, connection_timeout, reconnect_interval, lazy, reconnect, wait_for_nodes, fail_back, publish_ids, probe_interval and attempts_max"
     )]
     UnknownOption(String),
     /// `port` is not a number from 1 to 65535.
     #[error("\"port\" must be a number from 1 to 65535")]
     NotAPort,
-    /// `lazy` is neither on nor off.
-    #[error("\"lazy\" must be 1, 0, true or false")]
-    NotAFlag,
+    /// A flag is neither on nor off.
+    #[error("\"{0}\" must be 1, 0, true or false")]
+    NotAFlag(&'static str),
 }

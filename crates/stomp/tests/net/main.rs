@@ -7,6 +7,7 @@
     reason = "the other side of the shell"
 )]
 
+mod cluster;
 mod connecting;
 mod losing;
 mod operations;

@@ -31,6 +31,12 @@ impl Server {
         Self { listener }
     }
 
+    /// One that was there before.
+    pub(crate) async fn start_at(port: u16) -> Self {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await.unwrap();
+        Self { listener }
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }
