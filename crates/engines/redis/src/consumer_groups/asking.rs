@@ -1,0 +1,266 @@
+//! The side of the gateway: requests go out, replies come in.
+
+use super::request::Request;
+use super::{Shared, reply};
+use compact_str::CompactString;
+use hashbrown::HashMap;
+use redis::{Pipeline, RedisError, RedisResult};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::{Notify, watch};
+use trunkline_model::{Backoff, Call, CallId, Completion, Error, ErrorCode, Outcome};
+use trunkline_mpx::{ChannelSubscription, Event, Multiplexer};
+
+/// Most requests of one round trip.
+const REQUESTS_AT_ONCE: usize = 512;
+
+/// Calls that wait for their answers. Their number is bounded by who calls.
+pub(super) struct Asking {
+    pub(super) who: String,
+    mpx: Multiplexer,
+    state: Mutex<State>,
+    /// There is something to send, or it is over.
+    work: Notify,
+    /// Whether replies would be heard.
+    active: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    pending: HashMap<u64, Completion>,
+    outgoing: VecDeque<(u64, Request)>,
+    /// Made with the first call.
+    replies: Option<ChannelSubscription>,
+    closed: bool,
+}
+
+impl Asking {
+    pub(super) fn new(mpx: Multiplexer, who: String) -> Self {
+        Self {
+            who,
+            mpx,
+            state: Mutex::default(),
+            work: Notify::new(),
+            active: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn send(
+        &self,
+        shared: &Arc<Shared>,
+        call: Call,
+        stream: CompactString,
+        completion: Completion,
+    ) -> CallId {
+        let now = shared.clock.now();
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            completion.complete(Err(Error::shutting_down()));
+            return CallId(0);
+        }
+        if state.replies.is_none() {
+            state.replies = Some(self.hear_replies(shared));
+        }
+        state.last += 1;
+        let number = state.last;
+        let request = Request::of(&call, stream, &self.who, number, now);
+        state.pending.insert(number, completion);
+        state.outgoing.push_back((number, request));
+        drop(state);
+        self.work.notify_one();
+        CallId(number)
+    }
+
+    /// Nobody waits for this one any more; false if it was over.
+    pub(super) fn forget(&self, id: CallId) -> bool {
+        let completion = self.state().pending.remove(&id.0);
+        // It is not to say anything.
+        completion
+            .map(|completion| completion.into_parts(Err(Error::internal())))
+            .is_some()
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.state().pending.len()
+    }
+
+    /// Takes no more calls; those that wait fail.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let pending = std::mem::take(&mut state.pending);
+        state.outgoing.clear();
+        let replies = state.replies.take();
+        drop(state);
+        drop(replies);
+        for completion in pending.into_values() {
+            completion.complete(Err(Error::shutting_down()));
+        }
+        self.work.notify_one();
+    }
+
+    /// Listens to the reply channel, and to no other.
+    fn hear_replies(&self, shared: &Arc<Shared>) -> ChannelSubscription {
+        let shared: Weak<Shared> = Arc::downgrade(shared);
+        let replies = self.mpx.channels(move |event| {
+            let Some(shared) = shared.upgrade() else {
+                return;
+            };
+            match event {
+                Event::Message { payload, .. } => shared.hear(&payload),
+                Event::Active { .. } => drop(shared.asking.active.send_replace(true)),
+                _ => drop(shared.asking.active.send_replace(false)),
+            }
+        });
+        replies
+            .add([self.who.clone()])
+            .expect("it was opened here and the name is short");
+        replies
+    }
+
+    fn fail(&self, numbers: impl IntoIterator<Item = u64>, error: &Error) -> u64 {
+        let mut failed = Vec::new();
+        let mut state = self.state();
+        for number in numbers {
+            failed.extend(state.pending.remove(&number));
+        }
+        drop(state);
+        let count = failed.len() as u64;
+        for completion in failed {
+            completion.complete(Err(error.clone()));
+        }
+        count
+    }
+
+    /// Requests to be sent, without those that nobody waits for any more.
+    fn take_outgoing(&self) -> Vec<(u64, Request)> {
+        let mut state = self.state();
+        let mut taken = Vec::new();
+        while taken.len() < REQUESTS_AT_ONCE
+            && let Some((number, request)) = state.outgoing.pop_front()
+        {
+            if state.pending.contains_key(&number) {
+                taken.push((number, request));
+            }
+        }
+        taken
+    }
+
+    fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no code panics while it holds the calls")
+    }
+}
+
+impl Shared {
+    /// A message on the reply channel.
+    fn hear(&self, payload: &[u8]) {
+        let (number, outcome) = match reply::read(payload) {
+            Ok(reply) => reply,
+            Err(why) => {
+                self.counting.bad_replies.add(1);
+                tracing::warn!(why, bytes = payload.len(), "not a reply; the call goes on");
+                return;
+            }
+        };
+        let completion = self.asking.state().pending.remove(&number);
+        match completion {
+            Some(completion) => {
+                self.counting.answered.add(1);
+                completion.complete(Ok(Outcome::Answered(outcome)));
+            }
+            None => self.counting.late_replies.add(1),
+        }
+    }
+}
+
+/// Sends what is asked, in order, once replies would be heard, until it is over.
+pub(super) async fn send_calls(shared: Arc<Shared>) {
+    let mut active = shared.asking.active.subscribe();
+    let mut failures = 0;
+    loop {
+        if shared.asking.is_closed() {
+            return;
+        }
+        let heard = *active.borrow_and_update();
+        let requests = if heard {
+            shared.asking.take_outgoing()
+        } else {
+            Vec::new()
+        };
+        if requests.is_empty() {
+            tokio::select! {
+                () = shared.asking.work.notified() => {}
+                _ = active.changed() => {}
+            }
+            continue;
+        }
+        let sent = shared.link.run(&commands(&shared, &requests)).await;
+        let ok = conclude(&shared, requests, sent);
+        if ok {
+            failures = 0;
+        } else {
+            // Whoever calls meanwhile waits this long to fail, too.
+            let wait = Backoff::RECONNECT.bound(failures);
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(wait.min(Duration::from_secs(1))).await;
+        }
+    }
+}
+
+fn commands(shared: &Shared, requests: &[(u64, Request)]) -> Pipeline {
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors();
+    for (_, request) in requests {
+        let xadd = pipeline.cmd("XADD").arg(&request.stream[..]);
+        let length = shared.options.stream_length_max;
+        xadd.arg("MAXLEN").arg("~").arg(length).arg("*");
+        for (name, value) in &request.fields {
+            xadd.arg(*name).arg(&value[..]);
+        }
+    }
+    pipeline
+}
+
+/// Fails what was not taken; false if none was.
+fn conclude(
+    shared: &Shared,
+    requests: Vec<(u64, Request)>,
+    sent: RedisResult<Vec<RedisResult<redis::Value>>>,
+) -> bool {
+    match sent {
+        Ok(results) => {
+            for ((number, _), result) in requests.into_iter().zip(results) {
+                match result {
+                    Ok(_) => shared.counting.sent.add(1),
+                    Err(error) => {
+                        let error = unavailable(&error);
+                        shared.counting.refused.add(1);
+                        shared.asking.fail([number], &error);
+                    }
+                }
+            }
+            true
+        }
+        Err(error) => {
+            let error = unavailable(&error);
+            shared.counting.refused.add(requests.len() as u64);
+            let numbers = requests.into_iter().map(|(number, _)| number);
+            shared.asking.fail(numbers, &error);
+            false
+        }
+    }
+}
+
+fn unavailable(error: &RedisError) -> Error {
+    let text = format!("Redis did not take the call: {error}");
+    Error::new(ErrorCode::Unavailable, text)
+}

@@ -1,0 +1,212 @@
+//! Calls over Redis streams with consumer groups: the stream is the category, the reply channel the
+//! gateway. The wire is that of Mojo::WebSocketProxy::Backend::ConsumerGroups and its workers.
+
+mod asking;
+mod counters;
+mod options;
+mod reply;
+mod request;
+mod tidying;
+mod worker;
+
+pub use counters::ConsumerGroupsCounters;
+pub use options::ConsumerGroupsOptions;
+
+use crate::link::Link;
+use asking::Asking;
+use bytes::Bytes;
+use counters::Counting;
+use hashbrown::HashMap;
+use redis::{Client, IntoConnectionInfo, RedisError};
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use trunkline_model::{
+    Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, HandlerInfo,
+    Stage, WorkerHandle, WorkerSpec,
+};
+use trunkline_mpx::{Multiplexer, RedisAddress};
+use worker::{Running, Worker};
+
+/// One side or both of the wire: a gateway that calls, and workers that serve.
+///
+/// What the wire can't do: workers don't announce what they offer, so nothing fails fast; progress
+/// and cancellation don't reach anybody; of a call that is cancelled it isn't known whether a worker had
+/// taken it. Every worker of a category must know all its methods.
+pub struct ConsumerGroups {
+    shared: Arc<Shared>,
+    /// Nobody announces here; who asks for announcements waits as on other wires.
+    announcements: broadcast::Sender<Arc<HandlerInfo>>,
+}
+
+/// What both sides and their tasks share.
+struct Shared {
+    client: Client,
+    /// For commands that don't block.
+    link: Link,
+    asking: Asking,
+    running: Mutex<HashMap<u64, Running>>,
+    workers: Mutex<Vec<Weak<Worker>>>,
+    last_dispatch: AtomicU64,
+    options: ConsumerGroupsOptions,
+    clock: Arc<dyn Clock>,
+    counting: Counting,
+}
+
+impl ConsumerGroups {
+    /// On a server; connects when there is something to do.
+    ///
+    /// # Errors
+    /// The address is none.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(
+        address: impl IntoConnectionInfo,
+        options: ConsumerGroupsOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RedisError> {
+        let client = Client::open(address)?;
+        let address = RedisAddress::new(client.get_connection_info().clone())?;
+        let mpx = Multiplexer::new(address, options.multiplexer);
+        let shared = Arc::new(Shared {
+            link: Link::new(client.clone()),
+            asking: Asking::new(mpx, reply_channel()),
+            client,
+            running: Mutex::default(),
+            workers: Mutex::default(),
+            last_dispatch: AtomicU64::new(0),
+            options,
+            clock,
+            counting: Counting::default(),
+        });
+        tokio::spawn(asking::send_calls(shared.clone()));
+        Ok(Self {
+            shared,
+            announcements: broadcast::Sender::new(1),
+        })
+    }
+
+    /// The channel on which answers come: another one for every instance.
+    pub fn whoami(&self) -> &str {
+        &self.shared.asking.who
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> ConsumerGroupsCounters {
+        self.shared.counting.read(
+            self.shared.asking.pending() as u64,
+            self.shared.running().len() as u64,
+        )
+    }
+}
+
+impl CallWire for ConsumerGroups {
+    fn announces(&self) -> bool {
+        false
+    }
+
+    fn send(&self, call: Call, completion: Completion) -> CallId {
+        let stream = self.shared.options.stream_of(&call.category);
+        self.shared
+            .asking
+            .send(&self.shared, call, stream, completion)
+    }
+
+    fn cancel(&self, id: CallId) -> Option<Stage> {
+        self.shared.asking.forget(id).then_some(Stage::Queued)
+    }
+
+    fn serve(&self, spec: WorkerSpec, sink: Arc<dyn CallSink>) -> Box<dyn WorkerHandle> {
+        Box::new(worker::start(&self.shared, spec, sink))
+    }
+
+    fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
+        worker::answer(&self.shared, dispatch, &outcome)
+    }
+
+    fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
+
+    fn announce(&self, _info: HandlerInfo) {}
+
+    fn ask(&self) {}
+
+    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>> {
+        self.announcements.subscribe()
+    }
+
+    fn close(&self, deadline: Duration) {
+        self.shared.asking.close();
+        let workers = std::mem::take(&mut *self.shared.workers());
+        for worker in workers.iter().filter_map(Weak::upgrade) {
+            worker.close(deadline);
+        }
+    }
+}
+
+impl Drop for ConsumerGroups {
+    fn drop(&mut self) {
+        self.shared.asking.close();
+    }
+}
+
+impl Shared {
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+        self.running
+            .lock()
+            .expect("no code panics while it holds the table")
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<Weak<Worker>>> {
+        self.workers
+            .lock()
+            .expect("no code panics while it holds the list")
+    }
+
+    fn next_dispatch(&self) -> DispatchId {
+        DispatchId(self.last_dispatch.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+impl fmt::Debug for ConsumerGroups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsumerGroups")
+            .field("link", &self.shared.link)
+            .field("who", &self.shared.asking.who)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A name in the form of a UUID of version 4, as existing gateways have it: upper-case, with dashes.
+fn reply_channel() -> String {
+    let random = |salt: u8| RandomState::new().hash_one(salt);
+    let (high, low) = (random(0), random(1));
+    format!(
+        "{:08X}-{:04X}-4{:03X}-{:04X}-{:012X}",
+        high >> 32,
+        high >> 16 & 0xffff,
+        high & 0xfff,
+        low >> 48 & 0x3fff | 0x8000,
+        low & 0xffff_ffff_ffff
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_28_reply_channels_look_like_uuids_and_differ() {
+        let (one, other) = (reply_channel(), reply_channel());
+        assert_ne!(one, other);
+        let lengths: Vec<_> = one.split('-').map(str::len).collect();
+        assert_eq!(lengths, [8, 4, 4, 4, 12]);
+        assert!(
+            one.bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F' | b'-'))
+        );
+    }
+}

@@ -1,0 +1,7 @@
+//! The Redis engine with real servers. The names of tests carry the numbers of the conformance cases
+//! that they prove.
+
+mod asking;
+mod both;
+mod setup;
+mod working;
