@@ -192,7 +192,15 @@ impl Shared {
     /// One round of the journal in this thread, unless another one is in it.
     fn lead(&self, journal: &Journal) {
         match journal.try_commit() {
-            Ok(true) => self.release(),
+            Ok(true) => {
+                self.release();
+                // What was written without a sync is the writer's to sync, within its interval: it
+                // may be asleep without knowing of anything to do.
+                let marks = journal.watermarks();
+                if marks.synced < marks.written {
+                    journal.wake();
+                }
+            }
             Ok(false) => journal.wake(),
             Err(poison) => self.poisoned(&poison),
         }

@@ -5,13 +5,13 @@ use crate::support::{START, publish};
 use std::{
     sync::{Arc, mpsc},
     thread::{self, ThreadId},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
 use trunkline_journal::fault::{FaultDisk, Plan};
 use trunkline_model::{
-    Admin, Batch, Caller, Completed, Completion, CompletionQueue, CompletionSink, Engine, Health,
-    ManualClock, Outcome, TopicName,
+    Admin, Batch, Caller, Completed, Completion, CompletionQueue, CompletionSink, Durability,
+    Engine, Health, ManualClock, Outcome, TopicName, TopicSettings,
 };
 
 /// Says which thread ended a command, and how.
@@ -73,6 +73,48 @@ fn who_is_alone_is_confirmed_by_himself_and_only_what_is_durable() {
             // The power fails now, and nothing survives that was not synced.
             let survivor = open(&disk.survivor(0), None);
             assert_eq!(stored(&survivor), published);
+        }
+    }
+}
+
+/// Who leads only writes what `interval` topics get, and the writer slept on: without another command
+/// it was never synced.
+#[test]
+fn what_was_led_without_a_sync_is_synced_within_the_interval() {
+    let disk = FaultDisk::new();
+    let clock = Arc::new(ManualClock::new(START));
+    let mut config = EmbeddedConfig::new(Location::Disk(Arc::new(disk.clone())));
+    config.journal.segment_bytes = 256 << 10;
+    config.journal.ready_segments = 1;
+    config.journal.sync_interval = Duration::from_millis(1);
+    config.clock = Some(clock.clone());
+    let engine = Embedded::open(config).unwrap();
+    let (queue, ends) = ends();
+    let settings = TopicSettings {
+        durability: Some(Durability::Interval),
+        ..TopicSettings::default()
+    };
+    let topic = topic();
+    let define = Admin::Define {
+        topic: topic.clone(),
+        settings,
+    };
+    engine.admin(&Caller::system(), define, Completion::new(queue.clone(), 0));
+    ends.recv().unwrap().1.result.unwrap();
+    let (mut led, mut published) = (0, 0);
+    while led < 3 {
+        assert!(published < 10_000, "nobody leads");
+        clock.advance(Duration::from_millis(1));
+        let batch = Batch::of(publish(&topic, &["a message"]));
+        engine.submit(&Caller::system(), batch, Completion::new(queue.clone(), 0));
+        let (thread, completed) = ends.recv().unwrap();
+        completed.result.unwrap();
+        published += 1;
+        led += u32::from(thread == thread::current().id());
+        let begun = Instant::now();
+        while stored(&open(&disk.survivor(0), None)) < published {
+            assert!(begun.elapsed() < Duration::from_secs(20), "never synced");
+            thread::yield_now();
         }
     }
 }
