@@ -354,6 +354,8 @@ pub enum Health {
     Ready,
     /// Not yet; what it is doing.
     Starting(String),
+    /// It can, but something is wrong that somebody should see to; what it is, and what to do.
+    Degraded(String),
     /// It can't take publishes for now; why. Acks and deliveries go on.
     ReadOnly(String),
     /// It can't any more; why and what to do.

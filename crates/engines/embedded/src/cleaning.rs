@@ -99,6 +99,11 @@ impl Cleaning {
     pub(crate) fn cannot_read(&mut self, segment: u32) {
         self.unreadable = Some(segment);
     }
+
+    /// The segment that is kept as it is because it can't be read.
+    pub(crate) fn unreadable(&self) -> Option<u32> {
+        self.unreadable
+    }
 }
 
 impl Log {
@@ -124,6 +129,9 @@ impl Log {
             return Plan::Nothing;
         }
         let oldest = self.journal.oldest_segment();
+        if self.cleaning.unreadable.is_some_and(|it| it < oldest) {
+            self.cleaning.unreadable = None;
+        }
         let alive = self.live.oldest().unwrap_or(newest).min(newest);
         let before = alive.min(self.cleaning.defined_from);
         if before > oldest {

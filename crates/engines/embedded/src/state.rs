@@ -88,14 +88,25 @@ impl State {
             // `Closed` is said when the store is let go of.
             (Phase::Closing, _) => Health::ReadOnly("the engine is closing".to_owned()),
             (Phase::Open, Some(reason)) => Health::ReadOnly(reason.clone()),
-            (Phase::Open, None) => Health::Ready,
+            (Phase::Open, None) => match self.unreadable() {
+                Some(segment) => Health::Degraded(format!(
+                    "segment {segment} of the log can't be read to compact it: the log grows until every message in it is settled; stop the server and run: trunkline journal verify DIR"
+                )),
+                None => Health::Ready,
+            },
         }
+    }
+
+    /// A segment that can't be compacted since it can't be read.
+    fn unreadable(&self) -> Option<u32> {
+        self.log.as_ref()?.cleaning.unreadable()
     }
 
     /// A number that changes with [`State::health`]: cheap to compare.
     pub(crate) fn mood(&self) -> u8 {
         match (&self.phase, &self.read_only) {
-            (Phase::Open, None) => 0,
+            (Phase::Open, None) if self.unreadable().is_none() => 0,
+            (Phase::Open, None) => 4,
             (Phase::Open, Some(_)) => 1,
             (Phase::Failed(_), _) => 2,
             (Phase::Closing, _) => 3,

@@ -7,6 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
+use serde_json::json;
 use std::sync::Arc;
 use trunkline_model::Health;
 
@@ -15,12 +16,13 @@ pub(crate) async fn healthz() -> Response {
     status("alive")
 }
 
-/// Able to serve, or 503 with the reason.
+/// Able to serve, if need be with a warning; or 503 with the reason.
 pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
     let health = shared.services.engine.health().borrow().clone();
     let reason = match health {
         _ if shared.phase() != Phase::Serving => "the server is shutting down".to_owned(),
         Health::Ready => return status("ready"),
+        Health::Degraded(why) => return ok(json!({"status": "ready", "warning": why}).to_string()),
         Health::Starting(what) => format!("the engine is starting: {what}"),
         Health::ReadOnly(why) => format!("the engine takes no publishes: {why}"),
         Health::Failed(why) => format!("the engine has failed: {why}"),
@@ -30,6 +32,9 @@ pub(crate) async fn readyz(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 fn status(word: &str) -> Response {
-    let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, format!("{{\"status\":\"{word}\"}}")).into_response()
+    ok(format!("{{\"status\":\"{word}\"}}"))
+}
+
+fn ok(json: String) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], json).into_response()
 }

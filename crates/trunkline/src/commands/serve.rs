@@ -65,18 +65,24 @@ async fn reload(mut hang_up: Signal, tls: Option<impl Fn() -> Result<(), TlsErro
     }
 }
 
-/// Tells whoever runs the server when its store stops taking publishes, and when it goes on.
+/// Tells whoever runs the server when something is wrong with its store, and when that is over.
 async fn tell_trouble(mut health: watch::Receiver<Health>) {
-    let mut told = false;
+    let mut was = Health::Ready;
     loop {
         let now = health.borrow_and_update().clone();
-        match now {
-            Health::Ready if told => eprintln!("the store takes publishes again"),
-            Health::ReadOnly(why) => eprintln!("warning: {why}"),
-            Health::Failed(why) => eprintln!("the store failed: {why}"),
+        match (&was, &now) {
+            (Health::ReadOnly(_), Health::Ready | Health::Degraded(_)) => {
+                eprintln!("the store takes publishes again");
+            }
+            (Health::Degraded(_), Health::Ready) => eprintln!("the store is well again"),
+            (_, Health::ReadOnly(why)) => eprintln!("warning: {why}"),
+            (_, Health::Failed(why)) => eprintln!("the store failed: {why}"),
             _ => {}
         }
-        told = true;
+        if let Health::Degraded(why) = &now {
+            eprintln!("warning: {why}");
+        }
+        was = now;
         if health.changed().await.is_err() {
             return;
         }

@@ -7,7 +7,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 use trunkline_journal::fault::{FaultDisk, Plan};
-use trunkline_model::{Admin, Command, Delivery, Message, Outcome, TopicSettings};
+use trunkline_model::{Admin, Command, Delivery, Engine, Health, Message, Outcome, TopicSettings};
 
 const SEGMENT: u64 = 256 << 10;
 
@@ -280,38 +280,71 @@ fn a_power_loss_anywhere_in_compaction_loses_nothing_and_brings_nothing_back() {
     }
 }
 
-/// Damage in a segment stops its compaction: what is in it is neither dropped nor passed on.
-#[test]
-fn what_cannot_be_read_stays_where_it_is() {
-    let disk = FaultDisk::new();
+/// A message in `kept` that can't be read where it lies, in a segment that nobody has looked at since:
+/// a checkpoint is behind it. Returns the message and where the damage is.
+fn damaged(disk: &FaultDisk) -> (String, usize) {
     let stays = format!("stays {}", "z".repeat(4_000));
-    let bench = Bench::open(&disk);
+    let bench = Bench::open(disk);
     let kept = bench.define("kept", TopicSettings::default());
     let token = bench.submit(publish(&kept, &[&stays]));
     assert!(bench.finish(token).is_ok());
     traffic(&bench, 10);
     drop(bench);
-    // Behind a checkpoint nobody has looked at it yet.
-    let first = "0000000001.seg";
-    let content = disk.content(first).expect("it is there");
+    let content = disk.content(FIRST).expect("it is there");
     let at = content.windows(9).position(|bytes| bytes == b"stays zzz");
     let at = at.expect("it is in it") + 7;
-    assert!(disk.flip(first, at, 3));
+    assert!(disk.flip(FIRST, at, 3));
+    (stays, at)
+}
+
+const FIRST: &str = "0000000001.seg";
+
+/// Damage in a segment stops its compaction: what is in it is neither dropped nor passed on.
+#[test]
+fn what_cannot_be_read_stays_where_it_is() {
+    let disk = FaultDisk::new();
+    let (stays, at) = damaged(&disk);
+    let kept = "kept".parse().expect("a valid name");
     let bench = Bench::open(&disk);
     traffic(&bench, 300);
-    assert!(disk.files().contains(&first.to_owned()));
+    assert!(disk.files().contains(&FIRST.to_owned()));
     drop(bench);
-    assert!(disk.flip(first, at, 3), "it is put right");
+    assert!(disk.flip(FIRST, at, 3), "it is put right");
     let bench = Bench::open(&disk);
     let taker = bench.consume(&kept, "s");
     bench.settle();
     assert_eq!(taker.texts(), std::slice::from_ref(&stays));
     traffic(&bench, 100);
-    assert!(!disk.files().contains(&first.to_owned()), "it was stuck");
+    assert!(!disk.files().contains(&FIRST.to_owned()), "it was stuck");
     assert_eq!(taker.handle.cancel(), 1);
     let taker = bench.consume(&kept, "s");
     bench.settle();
     assert_eq!(taker.texts(), [stays]);
+}
+
+/// A log that grows because a part of it can't be compacted was only said once, in the log of the
+/// server.
+#[test]
+fn a_segment_that_cannot_be_compacted_is_told_until_it_is_gone() {
+    let disk = FaultDisk::new();
+    damaged(&disk);
+    let bench = Bench::open(&disk);
+    let health = bench.engine.health();
+    assert_eq!(*health.borrow(), Health::Ready);
+    traffic(&bench, 300);
+    let told = health.borrow().clone();
+    assert!(
+        matches!(&told, Health::Degraded(why) if why.starts_with("segment 1 of the log")),
+        "{told:?}"
+    );
+    // Whatever needs it goes, and so does the segment.
+    let token = bench.admin(Admin::Delete {
+        topic: "kept".parse().expect("a valid name"),
+    });
+    assert!(bench.finish(token).is_ok());
+    traffic(&bench, 300);
+    assert!(!disk.files().contains(&FIRST.to_owned()));
+    assert_eq!(*health.borrow(), Health::Ready);
 }
 
 /// Messages that go as they come.
