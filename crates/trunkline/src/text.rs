@@ -34,6 +34,19 @@ pub(crate) fn shortened(text: &str, chars_max: usize) -> String {
     }
 }
 
+/// Text that came from anywhere, for a terminal: in so many characters, without any that do
+/// something there.
+pub(crate) fn printable(text: &str, chars_max: usize) -> String {
+    let mut printable = String::new();
+    for char in shortened(text, chars_max).chars() {
+        match char {
+            '"' | '\'' | '\\' => printable.push(char),
+            _ => printable.extend(char.escape_debug()),
+        }
+    }
+    printable
+}
+
 /// How long ago something was, in its two largest units.
 pub(crate) fn age(span: Duration) -> String {
     let seconds = span.as_secs();
@@ -111,6 +124,9 @@ mod tests {
                 .join(" "),
             "größe größ…  abcd…"
         );
+        let odd = "a\"\u{1b}[2J\r\n\u{fffd}ü\u{202e}\0…";
+        assert_eq!(printable(odd, 11), "a\"\\u{1b}[2J\\r\\n\u{fffd}ü…");
+        assert_eq!(printable("\u{202e}\0", 9), "\\u{202e}\\0");
         assert_eq!(
             counted(1, "message") + &counted(2, "call"),
             "1 message2 calls"

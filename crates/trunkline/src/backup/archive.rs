@@ -1,7 +1,7 @@
 //! What a backup consists of: read from a tar archive or a directory, and checked.
 
 use super::watched::Watched;
-use crate::failure::Failure;
+use crate::{failure::Failure, text};
 use indicatif::ProgressBar;
 use std::{
     collections::BTreeMap,
@@ -17,6 +17,8 @@ use trunkline_journal::FileRole;
 const MANIFEST_BYTES_MAX: u64 = 64 << 20;
 /// A tar archive consists of blocks of this size, and ends with two of zeros.
 const BLOCK: u64 = 512;
+/// Most that is said of what is wrong, in characters: some of it is what the archive holds.
+const REASON_MAX: usize = 300;
 
 /// What a backup holds.
 #[derive(Debug, Default)]
@@ -100,6 +102,7 @@ impl Contents {
 type Checked = Result<(), Failure>;
 
 fn unusable(what: impl std::fmt::Display) -> Failure {
+    let what = text::printable(&what.to_string(), REASON_MAX);
     Failure::failed(format!("not a whole backup: {what}"))
 }
 

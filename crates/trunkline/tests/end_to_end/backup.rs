@@ -230,3 +230,32 @@ fn a_full_disk_leaves_nothing_half() {
     // The server doesn't notice.
     publish(&server);
 }
+
+/// A file of random bytes was once shown on the terminal as it was.
+#[test]
+fn what_a_file_holds_is_not_said_to_a_terminal() {
+    let (_scratch, at) = scratch();
+    let mut state = 1u32;
+    let random = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    });
+    let mut files = vec![random.take(20_000).collect::<Vec<_>>()];
+    // A tar archive whose one file would set the title and clear the screen.
+    let mut header = tar::Header::new_gnu();
+    let name = "\x1b]0;title\x07\x1b[2J\u{202e}".repeat(5);
+    header.as_mut_bytes()[..name.len()].copy_from_slice(name.as_bytes());
+    header.set_size(0);
+    header.set_cksum();
+    files.push(header.as_bytes().to_vec());
+    for (number, file) in files.iter().enumerate() {
+        let source = at(&number.to_string());
+        fs::write(&source, file).unwrap();
+        let ran = restore(&source, &at("d"));
+        let said = ran.err.trim_end();
+        let does_something = |char: char| char.is_control() || char == '\u{202e}';
+        assert!(!said.contains(does_something), "{said:?}");
+        assert!(said.len() < 2_000, "{said:?}");
+        ran.fails(1, "not a whole backup");
+    }
+}
