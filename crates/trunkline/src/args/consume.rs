@@ -9,8 +9,10 @@ Examples:
   trunkline consume orders --subscription mail --exec ./send-mail.sh
 
 A message is acknowledged once its payload and a newline are written to stdout, or once the
-program of --exec ended with exit code 0 (with another one it goes back to the queue). Several
-consumers of one subscription share its messages. If the server goes away it ends with exit
+program of --exec ended with exit code 0. With another one it goes back to the queue, and comes again
+after the wait that the option `retry` of the subscription or its topic says; without one after 100 ms,
+twice as long after each further failure, at most 10 s. Several consumers of one subscription share its
+messages. If the server goes away it ends with exit
 code 1; with --retry it connects again and goes on, and what it had handled is not handled twice.";
 
 /// Take messages from a subscription of a topic and print them

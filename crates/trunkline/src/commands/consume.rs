@@ -5,7 +5,7 @@ use super::{
 use crate::{args::ConsumeArgs, context::Context, failure::Failure, output, signal::Stop};
 use futures_util::future::Either;
 use serde::Deserialize;
-use serde_json::{json, value::RawValue};
+use serde_json::{Value, json, value::RawValue};
 use std::{
     collections::{HashSet, VecDeque},
     future::pending,
@@ -105,6 +105,8 @@ struct Consumer {
     credit_max: u32,
     credit: u32,
     limit: Option<u64>,
+    /// The subscription says itself how long a message waits that failed.
+    retries: bool,
 }
 
 impl Consumer {
@@ -125,6 +127,7 @@ impl Consumer {
             credit_max: args.credit.unwrap_or(default),
             credit: 0,
             limit: args.count,
+            retries: false,
         }
     }
 
@@ -145,7 +148,40 @@ impl Consumer {
         }
         let Consuming { consumer } = self.client.ask("rpc.topic.consume", &params).await?;
         self.consumer = Some(consumer);
+        if args.exec.is_some() {
+            self.retries = self.has_retry(args).await?;
+        }
         Ok(())
+    }
+
+    /// Whether the subscription or its topic has the option `retry`. Who may consume and not
+    /// inspect is not told: then it counts as absent.
+    async fn has_retry(&self, args: &ConsumeArgs) -> Result<bool, RequestError> {
+        #[derive(Deserialize)]
+        struct Topic {
+            options: Options,
+            subscriptions: Vec<Subscription>,
+        }
+        #[derive(Deserialize)]
+        struct Subscription {
+            subscription: String,
+            options: Options,
+        }
+        #[derive(Deserialize)]
+        struct Options {
+            #[serde(default)]
+            retry: Option<Value>,
+        }
+        let params = json!({"topic": args.topic});
+        let topic: Topic = match self.client.ask("rpc.topic.inspect", &params).await {
+            Ok(topic) => topic,
+            Err(RequestError::Answer(_)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let mut subscriptions = topic.subscriptions.into_iter();
+        let own = subscriptions.find(|each| each.subscription == args.subscription);
+        let own = own.and_then(|subscription| subscription.options.retry);
+        Ok(own.or(topic.options.retry).is_some())
     }
 
     /// Forgets what meant something on a connection that is gone.
@@ -249,7 +285,7 @@ impl Consumer {
                         self.settle().await?;
                     } else {
                         self.count -= 1;
-                        self.nack(delivery.tag).await?;
+                        self.nack(&delivery).await?;
                     }
                 } else {
                     print(context, raw, &mut out)?;
@@ -299,8 +335,12 @@ impl Consumer {
         Ok(())
     }
 
-    async fn nack(&mut self, tag: u64) -> Result<(), RequestError> {
-        let params = json!({"consumer": self.consumer, "tags": [tag]});
+    /// Gives a message back that failed. Others come meanwhile: it waits with the server.
+    async fn nack(&mut self, delivery: &Delivery<'_>) -> Result<(), RequestError> {
+        let mut params = json!({"consumer": self.consumer, "tags": [delivery.tag]});
+        if !self.retries {
+            params["delay_ms"] = json!(exec::wait(delivery.attempt).as_millis() as u64);
+        }
         let pending = self.client.start("rpc.topic.nack", &params).await?;
         self.settling.push_back(Settling::new(pending, Vec::new()));
         Ok(())

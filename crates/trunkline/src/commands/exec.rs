@@ -5,15 +5,19 @@ use crate::{
     signal::Stop,
 };
 use std::{ffi::OsString, time::Duration};
-use tokio::time::sleep;
 use trunkline_model::Backoff;
 
-/// How long a message that failed is held before it goes back: without that, a program that
-/// always fails would be run in a tight loop.
+/// How long a message that failed waits where the subscription says nothing about it: without
+/// that, a program that always fails would be run in a tight loop.
 const RETRY: Backoff = Backoff {
     min: Duration::from_millis(100),
-    max: Duration::from_secs(5),
+    max: Duration::from_secs(10),
 };
+
+/// The wait after a message's delivery `attempt` (from 1) has failed.
+pub(super) fn wait(attempt: u32) -> Duration {
+    RETRY.bound(attempt.saturating_sub(1))
+}
 
 /// Runs the program for one message; whether it is done with it.
 pub(super) async fn handle(
@@ -54,9 +58,16 @@ pub(super) async fn handle(
     }
     let (id, name) = (delivery.id, name().unwrap_or_default());
     eprintln!("message {id} goes back: {name} ended with {status}");
-    tokio::select! {
-        () = sleep(RETRY.bound(delivery.attempt.saturating_sub(1))) => {}
-        () = stop.asked() => return Err(Failure::failed("interrupted; the message goes back")),
-    }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_ten_seconds() {
+        let waits = [1, 2, 3, 7, 8, 40, u32::MAX].map(|attempt| wait(attempt).as_millis());
+        assert_eq!(waits, [100, 200, 400, 6_400, 10_000, 10_000, 10_000]);
+    }
 }

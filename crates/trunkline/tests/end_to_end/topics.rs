@@ -133,6 +133,52 @@ fn exec_acks_what_the_program_is_done_with() {
 }
 
 #[test]
+fn what_failed_waits_and_holds_nothing_up() {
+    let server = setup();
+    server.run(&["publish", "t", "a", "b"]).ok();
+    // The first two attempts of the first message fail.
+    let script = r#"p=$(cat); { [ "$p" = b ] || [ "$TRUNKLINE_ATTEMPT" -gt 2 ]; } && echo "$p""#;
+    let consumed = server.run(&[
+        "consume", "t", "-s", "s", "--count", "2", "--exec", "sh", "-c", script,
+    ]);
+    assert_eq!(consumed.ok(), "b\na\n");
+}
+
+/// How often a program that always fails is run before nothing came for a second.
+#[track_caller]
+fn attempts(topic: &str, options: &[&str]) -> usize {
+    let server = setup();
+    server
+        .run(&[&["topic", "add", topic], options].concat())
+        .ok();
+    server.run(&["publish", topic, "a"]).ok();
+    let consumed = server.run(&[
+        "consume",
+        topic,
+        "-s",
+        "s",
+        "--idle-timeout",
+        "1s",
+        "--exec",
+        "false",
+    ]);
+    let count = consumed.err.matches("goes back").count();
+    consumed.ok();
+    count
+}
+
+#[test]
+fn a_program_that_always_fails_is_run_ever_more_seldom() {
+    // After 0, 100, 300, 700 and 1,500 ms; the next would be 1.6 s later.
+    assert!((2..=5).contains(&attempts("t", &[])));
+}
+
+#[test]
+fn the_retry_of_the_topic_counts_if_it_has_one() {
+    assert_eq!(attempts("t", &["-o", "retry=1h"]), 1);
+}
+
+#[test]
 fn ctrl_c_ends_a_consumer_cleanly() {
     let server = setup();
     server.run(&["publish", "t", "a", "b"]).ok();
