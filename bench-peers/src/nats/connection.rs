@@ -16,6 +16,8 @@ pub struct Connection {
     link: Link,
     /// What the server said of itself.
     info: String,
+    /// Subscriptions so far: the last one's id.
+    subscriptions: u32,
 }
 
 /// A message that has arrived.
@@ -51,6 +53,7 @@ impl Connection {
         let mut connection = Connection {
             link,
             info: String::new(),
+            subscriptions: 0,
         };
         connection.queue(CONNECT);
         connection.sync()?;
@@ -62,7 +65,9 @@ impl Connection {
     /// # Errors
     /// If the server refuses.
     pub fn subscribe(&mut self, subject: &str) -> Result<()> {
-        self.queue(format!("SUB {subject} 1\r\n").as_bytes());
+        self.subscriptions += 1;
+        let id = self.subscriptions;
+        self.queue(format!("SUB {subject} {id}\r\n").as_bytes());
         self.sync()
     }
 
@@ -129,7 +134,7 @@ impl Connection {
             INBOX.as_bytes(),
             payload.as_bytes(),
         );
-        outgoing.extend_from_slice(b"UNSUB 1 1\r\n");
+        outgoing.extend_from_slice(format!("UNSUB {} 1\r\n", self.subscriptions).as_bytes());
         self.flush()?;
         loop {
             if let Some(delivery) = self.next_delivery()? {

@@ -7,7 +7,7 @@ use std::process::Command;
 use super::Connection;
 
 /// What an answered request means, and a confirmed publish to a stream.
-pub const DURABILITY: &str = "none for requests; streams are synced every 2 min";
+pub const DURABILITY: &str = "none for requests; streams confirm before they flush, every 2 min";
 
 /// NATS with its default limits; with JetStream, which keeps its files in `data`, if `streams`.
 #[must_use]

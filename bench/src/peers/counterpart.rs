@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use anyhow::{Result, bail};
 
-use super::{Peer, nats, rabbitmq, redis};
+use super::{Peer, nats, rabbitmq, redis, streams};
 use crate::measure::Measure;
 use crate::workloads::{Context, Work, memory, start};
 
@@ -70,11 +70,24 @@ impl Way {
 /// What stands against `work`: who is the one to beat comes first.
 pub(super) fn of(work: Work) -> Vec<Counterpart> {
     match work {
-        Work::Publish { .. } => vec![judged(Way::Redis, "XADD, one a message, pipelined")],
-        Work::EndToEnd { .. } => vec![judged(
-            Way::Redis,
-            "XADD; XREADGROUP COUNT 100, one XACK and one XDEL a batch",
-        )],
+        // A publish to a stream is confirmed before it is flushed: it promises less than ours.
+        Work::Publish { .. } => vec![
+            judged(Way::Redis, "XADD, one a message, pipelined"),
+            shown(
+                Way::JetStream,
+                "JetStream publish, confirmed before it is flushed",
+            ),
+        ],
+        Work::EndToEnd { .. } => vec![
+            judged(
+                Way::Redis,
+                "XADD; XREADGROUP COUNT 100, one XACK and one XDEL a batch",
+            ),
+            shown(
+                Way::JetStream,
+                "JetStream work queue, each message acked, one ack a read confirmed; before flushed",
+            ),
+        ],
         Work::FanOut { .. } => vec![judged(Way::Redis, "PUBLISH to SUBSCRIBE")],
         Work::Calls { .. } => vec![judged(
             Way::Nats,
@@ -143,6 +156,12 @@ impl Counterpart {
             return rabbitmq::run(context, &address.to_string(), work);
         }
         match work {
+            Work::Publish { publishers, window } if self.way == Way::JetStream => {
+                streams::publish(context, address, publishers, window)
+            }
+            Work::EndToEnd { publishers, window } if self.way == Way::JetStream => {
+                streams::end_to_end(context, address, publishers, window)
+            }
             Work::Publish { publishers, window } => {
                 redis::publish(context, address, publishers, window)
             }
@@ -156,7 +175,7 @@ impl Counterpart {
                 connections,
                 window,
             } => nats::calls(context, address, connections, window),
-            Work::MemoryMessage => nats::memory_per_message(context, address),
+            Work::MemoryMessage => streams::memory_per_message(context, address),
             Work::MemoryIdle => memory::idle(context),
             Work::StartEmpty | Work::StartBacklog => start::ready(context),
             _ => bail!("a workload without a counterpart"),

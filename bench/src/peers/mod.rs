@@ -1,7 +1,7 @@
 //! The same workloads against other servers, in the same run, by the same loops.
 //!
-//! `counterpart.rs` says what stands against each workload; `redis.rs`, `nats.rs` and `rabbitmq.rs`
-//! how a server does it; `marks.rs` what the comparison should show, `verdict.rs` what it shows.
+//! `counterpart.rs` says what stands against each workload; `redis.rs`, `nats.rs`,
+//! `streams.rs` and `rabbitmq.rs` how a server does it; `marks.rs` what the comparison should show, `verdict.rs` what it shows.
 
 mod counterpart;
 mod marks;
@@ -9,6 +9,7 @@ mod nats;
 mod rabbitmq;
 mod redis;
 mod rivals;
+mod streams;
 mod verdict;
 
 pub(crate) use counterpart::{Counterpart, RivalRuns};

@@ -1,23 +1,17 @@
-//! What NATS does in our workloads: request and reply for calls, a stream for what waits.
+//! What NATS does in our workloads: request and reply.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use memchr::memmem;
 use trunkline_bench_peers::nats::{Connection, publish};
 
 use super::payload;
 use crate::load::{Exchange, Slot};
 use crate::measure::Measure;
 use crate::rpc::{id_of_slot, scan, slot_of_id};
-use crate::workloads::{Context, calls, memory};
+use crate::workloads::{Context, calls};
 
 const METHOD: &str = "bench.echo";
-/// How long a server that may still be starting has for one answer.
-const PATIENCE: Duration = Duration::from_millis(100);
-
-const STREAM_SUBJECT: &str = "bench.waiting";
 
 /// `connections` callers with `window` requests in flight each; one worker that echoes.
 pub(super) fn calls(
@@ -44,44 +38,6 @@ pub(super) fn calls(
     )
 }
 
-/// Messages in a file stream with one consumer that has taken none.
-pub(super) fn memory_per_message(context: &Context<'_>, address: SocketAddr) -> Result<Measure> {
-    memory::growth_per_message(context, stream_publisher(address)?)
-}
-
-/// The plan's backlog in such a stream.
-pub(super) fn fill_stream(context: &Context<'_>, address: SocketAddr) -> Result<()> {
-    memory::fill(&mut stream_publisher(address)?, context.plan.backlog)
-}
-
-/// Whether the server at `address` serves the stream with all of `messages`.
-pub(super) fn holds(address: SocketAddr, messages: u64) -> bool {
-    let info = Connection::open_within(address, PATIENCE)
-        .and_then(|mut connection| connection.ask("$JS.API.STREAM.INFO.BENCH", ""));
-    info.is_ok_and(|info| info.contains(&format!("\"messages\":{messages},")))
-}
-
-/// A publisher to a file stream with one durable consumer; each publish is acknowledged.
-fn stream_publisher(address: SocketAddr) -> Result<impl Exchange> {
-    let mut control = Connection::open(address)?;
-    for (subject, config) in [
-        (
-            "$JS.API.STREAM.CREATE.BENCH",
-            format!(r#"{{"name":"BENCH","subjects":["{STREAM_SUBJECT}"],"storage":"file"}}"#),
-        ),
-        (
-            "$JS.API.CONSUMER.DURABLE.CREATE.BENCH.worker",
-            r#"{"stream_name":"BENCH","config":{"durable_name":"worker","ack_policy":"explicit"}}"#
-                .to_owned(),
-        ),
-    ] {
-        let answer = control.ask(subject, &config)?;
-        ensure!(!answer.contains("\"error\""), "{subject}: {answer}");
-    }
-    let is_stored = |answer: &[u8]| memmem::find(answer, b"\"seq\":").is_some();
-    Requester::open(address, 0, STREAM_SUBJECT, is_stored)
-}
-
 /// Answers every request with what it brought, until the connection ends.
 fn work(mut connection: Connection) -> Result<()> {
     let payload = payload();
@@ -101,7 +57,7 @@ fn work(mut connection: Connection) -> Result<()> {
 
 /// One request over and over. All answers come to one wildcard subscription, as in NATS' own
 /// clients; the last token of their subject is the id.
-struct Requester<A> {
+pub(super) struct Requester<A> {
     connection: Connection,
     /// The request, and where in it the id stands.
     request: Vec<u8>,
@@ -112,7 +68,12 @@ struct Requester<A> {
 
 impl<A: Fn(&[u8]) -> bool> Requester<A> {
     /// `number` tells the callers of a run apart.
-    fn open(address: SocketAddr, number: u32, subject: &str, is_answer: A) -> Result<Requester<A>> {
+    pub(super) fn open(
+        address: SocketAddr,
+        number: u32,
+        subject: &str,
+        is_answer: A,
+    ) -> Result<Requester<A>> {
         let inbox = format!("_INBOX.{number}.");
         let mut connection = Connection::open(address)?;
         connection.subscribe(&format!("{inbox}*"))?;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use trunkline_bench_peers as wire;
 
 use super::counterpart::{self, Counterpart, Way};
-use super::nats;
+use super::streams;
 use crate::host::{Process, free_addresses};
 use crate::measure::Measure;
 use crate::workloads::{Context, Needs, Workload};
@@ -21,7 +21,8 @@ use crate::workloads::{Context, Needs, Workload};
 pub enum Peer {
     /// Durable publishing, end to end, fan-out; resident memory.
     Redis,
-    /// Calls; memory per waiting message and time to start, with JetStream.
+    /// Calls; memory per waiting message and time to start, with JetStream. Beside Redis also
+    /// publishing and end to end with JetStream, which confirms before it flushes.
     Nats,
     /// What goes over STOMP.
     #[value(name = "rabbitmq")]
@@ -148,10 +149,12 @@ impl Rivals {
         let mut server = self.start(its.way)?;
         let address = server.address;
         if workload.needs() == Needs::RestartedServer {
-            let filled = nats::fill_stream(&context.on(&server.process), address);
+            let filled = streams::fill(&context.on(&server.process), address);
             server.process.explain(filled)?;
             let messages = context.plan.backlog;
-            server.process.restart(|| nats::holds(address, messages))?;
+            server
+                .process
+                .restart(|| streams::holds(address, messages))?;
         }
         let outcome = its.run(workload.work, &context.on(&server.process), address);
         server
