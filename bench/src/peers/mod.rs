@@ -1,7 +1,8 @@
 //! The same workloads against other servers, in the same run, by the same loops.
 //!
-//! `counterpart.rs` says what stands against each workload; `redis.rs`, `nats.rs`,
-//! `streams.rs` and `rabbitmq.rs` how a server does it; `marks.rs` what the comparison should show, `verdict.rs` what it shows.
+//! `counterpart.rs` says what stands against each workload; `redis.rs`, `nats.rs`, `streams.rs` and
+//! `rabbitmq.rs` how a server does it; `marks.rs` what the comparison should show, `verdict.rs` what
+//! it shows.
 
 mod counterpart;
 mod marks;
