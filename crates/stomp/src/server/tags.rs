@@ -13,6 +13,12 @@ impl Tags {
         Self(SmallVec::from_buf([(tag, tag)]))
     }
 
+    /// These ranges, which have to be ascending, and neither meet nor overlap.
+    #[must_use]
+    pub fn from_ranges(ranges: impl IntoIterator<Item = RangeInclusive<u64>>) -> Self {
+        Self(ranges.into_iter().map(RangeInclusive::into_inner).collect())
+    }
+
     /// The ranges, ascending.
     pub fn ranges(&self) -> impl Iterator<Item = RangeInclusive<u64>> + '_ {
         self.0.iter().map(|(first, last)| *first..=*last)
