@@ -94,3 +94,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StompClient<S> {
         frame.get("receipt-id").unwrap().to_owned()
     }
 }
+
+/// The body as text.
+pub(crate) fn body(frame: &Frame) -> &str {
+    str::from_utf8(&frame.body).unwrap()
+}
+
+impl StompClient {
+    /// Subscribes and waits until that is in effect.
+    pub(crate) async fn subscribe(&mut self, id: &str, destination: &str, ack: &str) {
+        self.send(&format!(
+            "SUBSCRIBE\nid:{id}\ndestination:{destination}\nack:{ack}\nreceipt:sub-{id}\n\n\0"
+        ))
+        .await;
+        assert_eq!(self.receipt().await, format!("sub-{id}"));
+    }
+
+    pub(crate) async fn message(&mut self) -> Frame {
+        let frame = self.frame().await;
+        assert_eq!(frame.command, Command::Message, "{frame:?}");
+        frame
+    }
+
+    /// The bodies of the next messages.
+    pub(crate) async fn bodies(&mut self, count: usize) -> Vec<String> {
+        let mut bodies = Vec::new();
+        for _ in 0..count {
+            bodies.push(body(&self.message().await).to_owned());
+        }
+        bodies
+    }
+
+    /// That nothing but this RECEIPT comes.
+    pub(crate) async fn nothing_but_receipt(&mut self, frame: &str, id: &str) {
+        self.send(frame).await;
+        assert_eq!(self.receipt().await, id);
+    }
+
+    pub(crate) async fn sends(&mut self, destination: &str, bodies: &[&str]) {
+        for body in bodies {
+            self.send(&format!("SEND\ndestination:{destination}\n\n{body}\0"))
+                .await;
+        }
+        self.nothing_but_receipt(
+            "BEGIN\ntransaction:sent\n\n\0ABORT\ntransaction:sent\nreceipt:sent\n\n\0",
+            "sent",
+        )
+        .await;
+    }
+}

@@ -1,8 +1,10 @@
 //! STOMP as its clients meet it, over TCP, TLS and WebSocket.
 
+mod cases;
 mod client;
 mod ends;
 mod limits;
+mod requirements;
 mod tls;
 mod websocket;
 

@@ -100,7 +100,7 @@ async fn foreign_pages_may_not_connect() {
 }
 
 #[tokio::test]
-async fn frames_and_messages_need_not_agree() {
+async fn requirement_07_frames_and_messages_need_not_agree() {
     let server = Server::start().await;
     let mut client = connect(&server).await;
     // Several frames in one message, one over several, text and binary.
@@ -123,7 +123,7 @@ async fn frames_and_messages_need_not_agree() {
 }
 
 #[tokio::test]
-async fn what_is_no_text_comes_as_a_binary_message() {
+async fn requirement_07_what_is_no_text_comes_as_a_binary_message() {
     let server = Server::start().await;
     let mut client = connect(&server).await;
     client
@@ -155,7 +155,7 @@ async fn what_is_no_text_comes_as_a_binary_message() {
 }
 
 #[tokio::test]
-async fn a_disconnect_has_its_receipt_before_the_close() {
+async fn requirement_07_a_disconnect_has_its_receipt_before_the_close() {
     let server = Server::start().await;
     let mut client = connect(&server).await;
     client.0.send(Message::ping("are you there")).await.unwrap();
