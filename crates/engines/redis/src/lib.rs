@@ -1,14 +1,22 @@
-//! Trunkline on Redis and Valkey. So far: calls over streams with consumer groups, byte-compatible
-//! with Mojo::WebSocketProxy's backend of that name and its workers, on both sides.
+//! Trunkline on Redis and Valkey. So far calls, on both sides of two wires that others use: streams with
+//! consumer groups ([`ConsumerGroups`]: Mojo::WebSocketProxy's backend of that name and its workers) and
+//! lists ([`RpcProcessor`]: rpcprocessor and its handlers; [`ListRpc`], its sibling).
 //!
 //! **Invariant**: knows no protocol of clients and no other engine; what is written and read (the
-//! fields of a request, the text of a reply) is pure: `consumer_groups/request.rs` and `reply.rs`.
+//! fields of a request, the text of a reply) is pure: `consumer_groups/request.rs` and `reply.rs`,
+//! `rpcprocessor/text.rs`.
 //!
-//! Start at [`ConsumerGroups`], then follow a call through `consumer_groups/asking.rs` and
-//! `consumer_groups/worker.rs`.
+//! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`.
 
 mod consumer_groups;
 mod link;
+mod rpcprocessor;
+mod slots;
+mod unique;
 
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};
 pub use redis;
+pub use rpcprocessor::{
+    ListRpc, ListRpcError, MethodTaken, QueueMode, RpcProcessor, RpcProcessorCounters,
+    RpcProcessorOptions,
+};

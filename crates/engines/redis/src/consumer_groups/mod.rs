@@ -13,13 +13,13 @@ pub use counters::ConsumerGroupsCounters;
 pub use options::ConsumerGroupsOptions;
 
 use crate::link::Link;
+use crate::unique::unique_name;
 use asking::Asking;
 use bytes::Bytes;
 use counters::Counting;
 use hashbrown::HashMap;
 use redis::{Client, IntoConnectionInfo, RedisError};
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
@@ -74,7 +74,7 @@ impl ConsumerGroups {
         let mpx = Multiplexer::new(address, options.multiplexer);
         let shared = Arc::new(Shared {
             link: Link::new(client.clone()),
-            asking: Asking::new(mpx, reply_channel()),
+            asking: Asking::new(mpx, unique_name()),
             client,
             running: Mutex::default(),
             workers: Mutex::default(),
@@ -138,11 +138,11 @@ impl CallWire for ConsumerGroups {
         self.announcements.subscribe()
     }
 
-    fn close(&self, deadline: Duration) {
+    fn close(&self, _deadline: Duration) {
         self.shared.asking.close();
         let workers = std::mem::take(&mut *self.shared.workers());
         for worker in workers.iter().filter_map(Weak::upgrade) {
-            worker.close(deadline);
+            worker.close(&self.shared);
         }
     }
 }
@@ -177,36 +177,5 @@ impl fmt::Debug for ConsumerGroups {
             .field("link", &self.shared.link)
             .field("who", &self.shared.asking.who)
             .finish_non_exhaustive()
-    }
-}
-
-/// A name in the form of a UUID of version 4, as existing gateways have it: upper-case, with dashes.
-fn reply_channel() -> String {
-    let random = |salt: u8| RandomState::new().hash_one(salt);
-    let (high, low) = (random(0), random(1));
-    format!(
-        "{:08X}-{:04X}-4{:03X}-{:04X}-{:012X}",
-        high >> 32,
-        high >> 16 & 0xffff,
-        high & 0xfff,
-        low >> 48 & 0x3fff | 0x8000,
-        low & 0xffff_ffff_ffff
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn case_28_reply_channels_look_like_uuids_and_differ() {
-        let (one, other) = (reply_channel(), reply_channel());
-        assert_ne!(one, other);
-        let lengths: Vec<_> = one.split('-').map(str::len).collect();
-        assert_eq!(lengths, [8, 4, 4, 4, 12]);
-        assert!(
-            one.bytes()
-                .all(|byte| matches!(byte, b'0'..=b'9' | b'A'..=b'F' | b'-'))
-        );
     }
 }

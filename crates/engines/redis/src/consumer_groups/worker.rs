@@ -3,15 +3,15 @@
 use super::request::{Incoming, Malformed};
 use super::{Shared, reply, tidying};
 use crate::link::Link;
+use crate::slots::Slots;
 use bytes::Bytes;
 use compact_str::CompactString;
 use hashbrown::HashMap;
 use redis::{RedisResult, Value};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use trunkline_model::{
     Backoff, CallOutcome, CallSink, DispatchId, Error, ErrorCode, IncomingCall, Timestamp,
@@ -60,14 +60,7 @@ pub(super) struct Worker {
     methods: HashMap<CompactString, bool>,
     spec: WorkerSpec,
     sink: Arc<dyn CallSink>,
-    /// Free slots, of `spec.concurrency`.
-    free: AtomicU32,
-    /// A slot is free, or it is over.
-    freed: Notify,
-    /// Takes no more.
-    draining: AtomicBool,
-    /// What the reading connection is called by Redis, to have it return.
-    connection: Mutex<Option<i64>>,
+    pub(super) slots: Slots,
     answers: mpsc::UnboundedSender<Answer>,
 }
 
@@ -93,12 +86,9 @@ pub(super) fn start(shared: &Arc<Shared>, spec: WorkerSpec, sink: Arc<dyn CallSi
         stream: shared.options.stream_of(&spec.category),
         consumer: format!("{}-{index}", shared.options.host),
         methods: methods.map(|m| (m.name.clone(), m.idempotent)).collect(),
-        free: AtomicU32::new(spec.concurrency.max(1)),
+        slots: Slots::new(spec.concurrency),
         spec,
         sink,
-        freed: Notify::new(),
-        draining: AtomicBool::new(false),
-        connection: Mutex::default(),
         answers,
     });
     workers.push(Arc::downgrade(&worker));
@@ -133,8 +123,7 @@ impl Worker {
     /// Writes what became of an entry, and frees its slot.
     fn finish(&self, entry: Vec<u8>, reply: Option<(Bytes, String)>) {
         self.settle(entry, reply);
-        self.free.fetch_add(1, Ordering::AcqRel);
-        self.freed.notify_one();
+        self.slots.give_back();
     }
 
     /// The same of an entry that took no slot.
@@ -143,37 +132,17 @@ impl Worker {
         let _ = self.answers.send(Answer { entry, reply });
     }
 
-    /// How many entries can be taken now.
-    fn slots(&self) -> u32 {
-        self.free.load(Ordering::Acquire)
-    }
-
-    pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Acquire)
-    }
-
     /// Takes no more calls, also not those of a read that waits.
-    fn drain(&self, shared: &Arc<Shared>) {
-        if self.draining.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        self.freed.notify_one();
-        let connection = *self.connection.lock().expect("nothing panics with it");
-        if let Some(connection) = connection {
-            let shared = shared.clone();
-            tokio::spawn(async move {
-                let mut unblock = redis::cmd("CLIENT");
-                unblock.arg("UNBLOCK").arg(connection);
-                // If it can't be told, the read ends by itself.
-                let _: RedisResult<Value> = shared.link.one(&unblock).await;
-            });
+    fn drain(self: &Arc<Self>, shared: &Arc<Shared>) {
+        if self.slots.drain() {
+            let (worker, shared) = (self.clone(), shared.clone());
+            tokio::spawn(async move { worker.slots.unblock(&shared.link).await });
         }
     }
 
     /// Ends it from below.
-    pub(super) fn close(&self, _deadline: Duration) {
-        self.draining.store(true, Ordering::Release);
-        self.freed.notify_one();
+    pub(super) fn close(self: &Arc<Self>, shared: &Arc<Shared>) {
+        self.drain(shared);
         self.sink.ended(Error::shutting_down());
     }
 }
@@ -231,7 +200,7 @@ async fn read_calls(shared: Arc<Shared>, worker: Arc<Worker>) {
     let mut failures = 0;
     let mut ready = false;
     let mut claim_at = Instant::now() + claim_every(&shared);
-    while !worker.is_draining() {
+    while !worker.slots.is_draining() {
         let done = if !ready {
             let prepared = prepare(&shared, &worker, &link).await;
             ready = prepared.is_ok();
@@ -239,9 +208,9 @@ async fn read_calls(shared: Arc<Shared>, worker: Arc<Worker>) {
         } else if Instant::now() >= claim_at {
             claim_at = Instant::now() + claim_every(&shared);
             claim(&shared, &worker).await
-        } else if worker.slots() == 0 {
+        } else if worker.slots.free() == 0 {
             tokio::select! {
-                () = worker.freed.notified() => {}
+                () = worker.slots.changed() => {}
                 () = tokio::time::sleep_until(claim_at) => {}
             }
             Ok(())
@@ -259,7 +228,7 @@ async fn read_calls(shared: Arc<Shared>, worker: Arc<Worker>) {
                 failures = failures.saturating_add(1);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    () = worker.freed.notified() => {}
+                    () = worker.slots.changed() => {}
                 }
             }
         }
@@ -275,9 +244,7 @@ async fn prepare(shared: &Shared, worker: &Worker, link: &Link) -> RedisResult<(
     tidying::make_group(shared, worker).await?;
     let abandoned = tidying::give_up_own(shared, worker).await?;
     shared.counting.abandoned.add(abandoned);
-    let id = link.one(redis::cmd("CLIENT").arg("ID")).await?;
-    *worker.connection.lock().expect("nothing panics with it") = Some(id);
-    Ok(())
+    worker.slots.read_over(link).await
 }
 
 /// One read, for as many calls as there are free slots.
@@ -294,7 +261,7 @@ async fn read(
     read.arg("GROUP")
         .arg(&shared.options.group)
         .arg(&worker.consumer);
-    read.arg("COUNT").arg(worker.slots());
+    read.arg("COUNT").arg(worker.slots.free());
     // 0 would be for ever.
     read.arg("BLOCK").arg(block.as_millis().max(1) as u64);
     read.arg("STREAMS").arg(&worker.stream[..]).arg(">");
@@ -311,8 +278,8 @@ async fn read(
 /// Takes over what others have not answered for too long.
 async fn claim(shared: &Arc<Shared>, worker: &Arc<Worker>) -> RedisResult<()> {
     tidying::forget_consumers(shared, worker).await?;
-    let slots = worker.slots();
-    if slots == 0 || worker.is_draining() {
+    let slots = worker.slots.free();
+    if slots == 0 || worker.slots.is_draining() {
         return Ok(());
     }
     let entries = tidying::claim(shared, worker, slots).await?;
@@ -380,7 +347,7 @@ fn take(
 ) -> IncomingCall {
     let dispatch = shared.next_dispatch();
     let deadline = incoming.deadline.unwrap_or(now.after(NO_DEADLINE));
-    worker.free.fetch_sub(1, Ordering::AcqRel);
+    worker.slots.take();
     let call = IncomingCall {
         dispatch,
         method: incoming.method.clone(),

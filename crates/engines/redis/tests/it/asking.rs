@@ -17,7 +17,7 @@ async fn case_27_the_reply_channel_is_subscribed_once_and_before_the_first_reque
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
     let calls: Vec<_> = (0..20)
-        .map(|_| ask(&wire, on.call("a", "{}", LONG)))
+        .map(|_| ask(&*wire, on.call("a", "{}", LONG)))
         .collect();
     on.hand.requests("general", 20).await;
     let (_, subscribers): (String, i64) = on.hand.run(&["PUBSUB", "NUMSUB", wire.whoami()]).await;
@@ -42,8 +42,8 @@ async fn case_28_every_wire_has_a_channel_of_its_own() {
 async fn case_29_30_31_and_42_replies_find_their_calls_and_others_do_no_harm() {
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
-    let first = ask(&wire, on.call("a", "{}", LONG));
-    let second = ask(&wire, on.call("a", "{}", LONG));
+    let first = ask(&*wire, on.call("a", "{}", LONG));
+    let second = ask(&*wire, on.call("a", "{}", LONG));
     on.hand.requests("general", 2).await;
     for text in [
         r#"{"message_id":"1"}"#,
@@ -62,11 +62,11 @@ async fn case_29_30_31_and_42_replies_find_their_calls_and_others_do_no_harm() {
     answer(&mut on, &wire, 1, r#"{"result":"again"}"#).await;
 
     // A call that is given up is forgotten, and its late reply concerns nobody.
-    let given_up = ask(&wire, on.call("a", "{}", LONG));
+    let given_up = ask(&*wire, on.call("a", "{}", LONG));
     assert_eq!(wire.cancel(given_up.id), Some(Stage::Queued));
     assert_eq!(wire.cancel(given_up.id), None);
     answer(&mut on, &wire, 3, r#"{"result":1}"#).await;
-    let next = ask(&wire, on.call("a", "{}", LONG));
+    let next = ask(&*wire, on.call("a", "{}", LONG));
     on.hand.requests("general", 3).await;
     answer(&mut on, &wire, 4, r#"{"result":4}"#).await;
     assert_eq!(next.text().await, "result 4");
@@ -93,8 +93,8 @@ async fn case_32_what_redis_refuses_fails_at_once_and_alone() {
     let () = on.hand.run(&["SET", "broken", "not a stream"]).await;
     let mut call = on.call("a", "{}", LONG);
     call.category = "broken".into();
-    let broken = ask(&wire, call);
-    let good = ask(&wire, on.call("a", "{}", LONG));
+    let broken = ask(&*wire, call);
+    let good = ask(&*wire, on.call("a", "{}", LONG));
     let failure = broken.text().await;
     assert!(
         failure.starts_with("failed -32008") && failure.contains("WRONGTYPE"),
@@ -123,7 +123,7 @@ async fn case_34_35_and_36_outcomes_reach_the_caller() {
             r#"error {"code":-32601,"message":"nf"}"#,
         ),
     ] {
-        let call = ask(&wire, on.call("a", "{}", LONG));
+        let call = ask(&*wire, on.call("a", "{}", LONG));
         on.hand.requests("general", number).await;
         answer(&mut on, &wire, number as u64, response).await;
         assert_eq!(call.text().await, outcome);
@@ -148,7 +148,7 @@ async fn case_38_39_and_41_categories_are_streams_if_they_are_to_be() {
         let mut call = on.call("a", r#"{"args":{"a":1}}"#, Duration::from_secs(seconds));
         call.category = category.into();
         let deadline = (call.deadline.as_millis() / 1_000).to_string();
-        kept.push(ask(wire, call));
+        kept.push(ask(&**wire, call));
         let requests = on.hand.requests(stream, before as usize + 1).await;
         let fields = requests.last().unwrap();
         let names: Vec<_> = fields.iter().map(|(name, _)| &**name).collect();
@@ -165,11 +165,11 @@ async fn case_38_39_and_41_categories_are_streams_if_they_are_to_be() {
 async fn case_43_calls_go_on_when_the_reply_connection_is_lost() {
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
-    let before = ask(&wire, on.call("a", "{}", LONG));
+    let before = ask(&*wire, on.call("a", "{}", LONG));
     on.hand.requests("general", 1).await;
     let killed: i64 = on.hand.run(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
     assert_eq!(killed, 1);
-    let after = ask(&wire, on.call("a", "{}", LONG));
+    let after = ask(&*wire, on.call("a", "{}", LONG));
     on.hand.requests("general", 2).await;
     until("the channel", async || {
         let (_, n): (String, i64) = on.hand.run(&["PUBSUB", "NUMSUB", wire.whoami()]).await;
@@ -188,8 +188,8 @@ async fn calls_wait_for_redis_and_end_with_the_wire() {
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
     on.server.kill();
-    let waiting = ask(&wire, on.call("a", "{}", LONG));
-    let given_up = ask(&wire, on.call("a", "{}", LONG));
+    let waiting = ask(&*wire, on.call("a", "{}", LONG));
+    let given_up = ask(&*wire, on.call("a", "{}", LONG));
     assert!(wire.cancel(given_up.id).is_some());
     on.server.restart();
     on.hand = crate::setup::Hand::on(&on.server).await;
@@ -197,7 +197,7 @@ async fn calls_wait_for_redis_and_end_with_the_wire() {
     assert_eq!(by_name(&requests[0])["message_id"], "1");
     wire.close(Duration::ZERO);
     assert!(waiting.text().await.starts_with("failed -32012"));
-    let late = ask(&wire, on.call("a", "{}", LONG));
+    let late = ask(&*wire, on.call("a", "{}", LONG));
     assert!(late.text().await.starts_with("failed -32012"));
     assert_eq!(requests.len(), 1, "what is given up is not sent");
 }

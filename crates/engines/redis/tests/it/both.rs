@@ -18,7 +18,7 @@ async fn every_call_gets_its_own_answer() {
             index,
             ..ConsumerGroupsOptions::default()
         });
-        let mut serving = serve(&wire, &["echo"], 16);
+        let mut serving = serve(&*wire, &["echo"], 16);
         workers.push(tokio::spawn(async move {
             loop {
                 let call = serving.next().await;
@@ -31,7 +31,7 @@ async fn every_call_gets_its_own_answer() {
     for n in 0..1_000 {
         let params = format!(r#"{{"n":{n}}}"#);
         let call = on.call("echo", &params, LONG);
-        asked.push((params, ask(&gateways[n % 2], call)));
+        asked.push((params, ask(&*gateways[n % 2], call)));
     }
     for (params, call) in asked {
         assert_eq!(call.text().await, format!("result {params}"));
@@ -49,8 +49,8 @@ async fn the_wire_can_be_anybodys() {
     wire.ask();
     assert!(wire.announcements().is_empty());
     let own = on.wire();
-    let mut serving = serve(&own, &["m"], 1);
-    let call = ask(&own, on.call("m", "[1,2]", LONG));
+    let mut serving = serve(&*own, &["m"], 1);
+    let call = ask(&*own, on.call("m", "[1,2]", LONG));
     let incoming = serving.next().await;
     assert_eq!(incoming.params.as_deref(), Some(&b"[1,2]"[..]));
     own.progress(incoming.dispatch, bytes::Bytes::from_static(b"1"));

@@ -3,5 +3,6 @@
 
 mod asking;
 mod both;
+mod lists;
 mod setup;
 mod working;

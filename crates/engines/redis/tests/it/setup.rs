@@ -133,7 +133,7 @@ pub(crate) struct Asked {
     outcome: std::pin::Pin<Box<dyn Future<Output = Result<Outcome, Error>> + Send>>,
 }
 
-pub(crate) fn ask(wire: &ConsumerGroups, call: Call) -> Asked {
+pub(crate) fn ask(wire: &dyn CallWire, call: Call) -> Asked {
     let (completion, outcome): (Completion, _) = oneshot();
     Asked {
         id: wire.send(call, completion),
@@ -187,12 +187,12 @@ pub(crate) struct Serving {
 }
 
 /// Methods that end in `!` are idempotent.
-pub(crate) fn serve(wire: &ConsumerGroups, methods: &[&str], concurrency: u32) -> Serving {
+pub(crate) fn serve(wire: &dyn CallWire, methods: &[&str], concurrency: u32) -> Serving {
     serve_in(wire, "general", methods, concurrency)
 }
 
 pub(crate) fn serve_in(
-    wire: &ConsumerGroups,
+    wire: &dyn CallWire,
     category: &str,
     methods: &[&str],
     concurrency: u32,

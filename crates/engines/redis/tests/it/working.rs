@@ -32,10 +32,10 @@ async fn case_44_and_45_workers_share_a_group_and_have_names() {
     );
     on.hand.request("mt5", &request("early", "0")).await;
     // The second finds the group there.
-    let mut first = serve_in(&one, "mt5", &["early"], 1);
+    let mut first = serve_in(&*one, "mt5", &["early"], 1);
     let early = first.next().await;
     assert!(one.answer(early.dispatch, result("1")));
-    let mut second = serve_in(&other, "mt5", &["early"], 1);
+    let mut second = serve_in(&*other, "mt5", &["early"], 1);
     // One slot each: whoever has a call leaves the other to the other.
     for id in ["1", "2"] {
         on.hand.request("mt5", &request("early", id)).await;
@@ -102,7 +102,7 @@ async fn case_46_what_an_earlier_process_left_is_not_run_again() {
         .await;
     assert_eq!(on.hand.pending("general").await, 4);
     let wire = on.wire();
-    let mut serving = serve(&wire, &["m"], 10);
+    let mut serving = serve(&*wire, &["m"], 10);
     until("the end of the old", async || {
         on.hand.pending("general").await == 0
     })
@@ -119,7 +119,7 @@ async fn case_47_48_and_49_requests_are_answered_and_then_acknowledged() {
     let Some(mut on) = setup().await else { return };
     let mut gate = ear(&on.server, "gate").await;
     let wire = on.wire();
-    let mut serving = serve(&wire, &["sum"], 1);
+    let mut serving = serve(&*wire, &["sum"], 1);
     // None of these reaches the worker.
     on.hand.request("general", &[("rpc", "sum")]).await;
     on.hand
@@ -196,7 +196,7 @@ async fn errors_are_answers() {
     let Some(mut on) = setup().await else { return };
     let mut gate = ear(&on.server, "gate").await;
     let wire = on.wire();
-    let mut serving = serve(&wire, &["m"], 4);
+    let mut serving = serve(&*wire, &["m"], 4);
     let own = CallOutcome::HandlerError(br#"{"code":7,"message":"no"}"#[..].into());
     let failed = CallOutcome::Failed(Error::new(ErrorCode::Overloaded, "full"));
     for (outcome, response) in [
@@ -215,7 +215,7 @@ async fn errors_are_answers() {
 async fn no_more_calls_run_at_once_than_a_worker_allows() {
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
-    let mut serving = serve(&wire, &["m"], 3);
+    let mut serving = serve(&*wire, &["m"], 3);
     for n in 0..10 {
         on.hand
             .request("general", &request("m", &n.to_string()))
@@ -254,7 +254,7 @@ async fn a_worker_that_drains_takes_no_more_and_finishes_what_it_has() {
         block: Duration::from_secs(3_000),
         ..ConsumerGroupsOptions::default()
     });
-    let mut serving = serve(&wire, &["m"], 5);
+    let mut serving = serve(&*wire, &["m"], 5);
     on.hand.request("general", &request("m", "1")).await;
     let call = serving.next().await;
     // It reads again before it is told.
@@ -284,7 +284,7 @@ async fn case_50_a_lost_worker_says_so_and_only_idempotent_calls_run_again() {
         ..ConsumerGroupsOptions::default()
     };
     let wire = on.wire_with(options.clone());
-    let mut serving = serve(&wire, &["once", "twice!"], 5);
+    let mut serving = serve(&*wire, &["once", "twice!"], 5);
     begin(&mut on, &mut serving, "once", "1").await;
     begin(&mut on, &mut serving, "twice", "2").await;
     drop(serving);
@@ -297,7 +297,7 @@ async fn case_50_a_lost_worker_says_so_and_only_idempotent_calls_run_again() {
         index: 1,
         ..options
     });
-    let mut serving = serve(&other, &["once", "twice!"], 5);
+    let mut serving = serve(&*other, &["once", "twice!"], 5);
     let again = serving.next().await;
     assert_eq!((&*again.method, again.attempt), ("twice", 2));
     assert!(other.answer(again.dispatch, result("1")));
@@ -335,7 +335,7 @@ async fn case_50_a_killed_process_is_taken_over_from() {
         forget_after: Duration::from_millis(50),
         ..ConsumerGroupsOptions::default()
     });
-    let mut serving = serve(&wire, &["once", "twice!"], 5);
+    let mut serving = serve(&*wire, &["once", "twice!"], 5);
     let again = serving.next().await;
     assert_eq!(&*again.method, "twice");
     wire.answer(again.dispatch, result("1"));
@@ -356,7 +356,7 @@ async fn case_50_a_killed_process_is_taken_over_from() {
 async fn workers_come_back_with_redis() {
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
-    let mut serving = serve(&wire, &["m"], 5);
+    let mut serving = serve(&*wire, &["m"], 5);
     begin(&mut on, &mut serving, "m", "1").await;
     on.server.restart();
     on.hand = crate::setup::Hand::on(&on.server).await;

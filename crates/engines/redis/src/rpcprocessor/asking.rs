@@ -1,0 +1,299 @@
+//! The side of the processor: requests are stored, then queued.
+
+use super::options::{Queue, QueueMode};
+use super::{Shared, text};
+use crate::unique::unique_name;
+use hashbrown::HashMap;
+use redis::{Pipeline, RedisError, RedisResult, Value};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+use tokio::sync::Notify;
+use trunkline_model::{
+    Backoff, Call, CallId, CallOutcome, Completion, Error, ErrorCode, Outcome, Timestamp,
+};
+
+/// Most requests of one round trip.
+const REQUESTS_AT_ONCE: usize = 256;
+/// Most calls whose late answers are still waited for, to be counted and removed.
+const ABANDONED_MAX: usize = 1_000;
+/// How long.
+const ABANDONED_FOR: Duration = Duration::from_secs(60);
+/// How long a wake-up that nobody takes is kept, in seconds.
+const WAKE_SECONDS: u64 = 60;
+
+/// Calls that wait for their answers. Their number is bounded by who calls.
+pub(super) struct Asking {
+    state: Mutex<State>,
+    /// There is something to send, or it is over.
+    work: Notify,
+    /// There is something to wait for, or it is over.
+    waiting: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    last: u64,
+    pending: HashMap<u64, Pending>,
+    /// Numbers by id, of what was queued.
+    queued: HashMap<String, u64>,
+    outgoing: VecDeque<u64>,
+    /// Ids of calls that were given up, with the time until which their answers are waited for.
+    abandoned: VecDeque<(Timestamp, String)>,
+    closed: bool,
+}
+
+struct Pending {
+    id: String,
+    queue: Queue,
+    request: String,
+    completion: Completion,
+}
+
+/// A request as it is sent.
+struct Outgoing {
+    number: u64,
+    id: String,
+    queue: Queue,
+    request: String,
+}
+
+impl Asking {
+    pub(super) fn new() -> Self {
+        Self {
+            state: Mutex::default(),
+            work: Notify::new(),
+            waiting: Notify::new(),
+        }
+    }
+
+    pub(super) fn send(&self, call: &Call, queue: &Queue, completion: Completion) -> CallId {
+        let id = unique_name().to_ascii_lowercase();
+        let request = text::request(call, &id);
+        let mut state = self.state();
+        if state.closed {
+            drop(state);
+            completion.complete(Err(Error::shutting_down()));
+            return CallId(0);
+        }
+        state.last += 1;
+        let number = state.last;
+        let queue = queue.clone();
+        let pending = Pending {
+            id,
+            queue,
+            request,
+            completion,
+        };
+        state.pending.insert(number, pending);
+        state.outgoing.push_back(number);
+        drop(state);
+        self.work.notify_one();
+        CallId(number)
+    }
+
+    /// Nobody waits for this one any more; false if it was over.
+    pub(super) fn abandon(&self, id: CallId, now: Timestamp) -> bool {
+        let mut state = self.state();
+        let Some(pending) = state.pending.remove(&id.0) else {
+            return false;
+        };
+        if state.queued.remove(&pending.id).is_some() {
+            if state.abandoned.len() == ABANDONED_MAX {
+                state.abandoned.pop_front();
+            }
+            let until = now.after(ABANDONED_FOR);
+            state.abandoned.push_back((until, pending.id));
+        }
+        drop(state);
+        // It is not to say anything.
+        let _ = pending.completion.into_parts(Err(Error::internal()));
+        true
+    }
+
+    pub(super) fn pending(&self) -> usize {
+        self.state().pending.len()
+    }
+
+    /// Takes no more calls; those that wait fail.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closed = true;
+        let pending = std::mem::take(&mut state.pending);
+        state.outgoing.clear();
+        state.queued.clear();
+        state.abandoned.clear();
+        drop(state);
+        for call in pending.into_values() {
+            call.completion.complete(Err(Error::shutting_down()));
+        }
+        self.work.notify_one();
+        self.waiting.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// The ids whose answers are waited for, those of abandoned calls among them.
+    pub(super) fn awaited(&self, now: Timestamp) -> Vec<String> {
+        let mut state = self.state();
+        while state
+            .abandoned
+            .front()
+            .is_some_and(|(until, _)| *until < now)
+        {
+            state.abandoned.pop_front();
+        }
+        let abandoned = state.abandoned.iter().map(|(_, id)| id);
+        state.queued.keys().chain(abandoned).cloned().collect()
+    }
+
+    /// Waits until there is something to wait for.
+    pub(super) async fn anything(&self) {
+        self.waiting.notified().await;
+    }
+
+    /// An answer came.
+    pub(super) fn conclude(&self, shared: &Shared, id: &str, answer: &[u8]) {
+        let mut state = self.state();
+        let number = state.queued.remove(id);
+        let pending = number.and_then(|number| state.pending.remove(&number));
+        if pending.is_none() {
+            state.abandoned.retain(|(_, other)| other != id);
+        }
+        drop(state);
+        match pending {
+            Some(call) => {
+                shared.counting.answered.add(1);
+                let outcome: CallOutcome = text::read_answer(answer, id);
+                call.completion.complete(Ok(Outcome::Answered(outcome)));
+            }
+            None => shared.counting.late_answers.add(1),
+        }
+    }
+
+    fn fail(&self, number: u64, error: &Error) {
+        let mut state = self.state();
+        let pending = state.pending.remove(&number);
+        if let Some(call) = &pending {
+            state.queued.remove(&call.id);
+        }
+        drop(state);
+        if let Some(call) = pending {
+            call.completion.complete(Err(error.clone()));
+        }
+    }
+
+    /// Requests to be sent, without those that nobody waits for any more. Their answers are waited for
+    /// from now on.
+    fn take_outgoing(&self) -> Vec<Outgoing> {
+        let mut state = self.state();
+        let mut taken = Vec::new();
+        while taken.len() < REQUESTS_AT_ONCE
+            && let Some(number) = state.outgoing.pop_front()
+        {
+            let Some(call) = state.pending.get_mut(&number) else {
+                continue;
+            };
+            let (id, queue) = (call.id.clone(), call.queue.clone());
+            let request = std::mem::take(&mut call.request);
+            state.queued.insert(id.clone(), number);
+            taken.push(Outgoing {
+                number,
+                id,
+                queue,
+                request,
+            });
+        }
+        taken
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state
+            .lock()
+            .expect("no code panics while it holds the calls")
+    }
+}
+
+/// Sends what is asked, in order, until it is over.
+pub(super) async fn send_calls(shared: Arc<Shared>) {
+    let mut failures = 0;
+    while !shared.asking.is_closed() {
+        let requests = shared.asking.take_outgoing();
+        if requests.is_empty() {
+            shared.asking.work.notified().await;
+            continue;
+        }
+        shared.asking.waiting.notify_one();
+        let (commands, ends) = commands(&shared, &requests);
+        let sent = shared.link.run(&commands).await;
+        if conclude(&shared, &requests, &ends, sent) {
+            failures = 0;
+        } else {
+            // Whoever calls meanwhile waits this long to fail, too.
+            let wait = Backoff::RECONNECT.bound(failures);
+            failures = failures.saturating_add(1);
+            tokio::time::sleep(wait).await;
+        }
+    }
+}
+
+/// The commands, and for each request behind the last of its own.
+fn commands(shared: &Shared, requests: &[Outgoing]) -> (Pipeline, Vec<usize>) {
+    let mut pipeline = redis::pipe();
+    pipeline.ignore_errors();
+    let (mut count, mut ends) = (0, Vec::with_capacity(requests.len()));
+    for request in requests {
+        let queue = shared.key(request.queue.key());
+        if request.queue.mode() == QueueMode::ByMethod {
+            pipeline.cmd("LPUSH").arg(queue).arg(&request.request);
+            count += 1;
+        } else {
+            let hset = pipeline.cmd("HSET").arg(&shared.keys.db);
+            hset.arg(&request.id).arg(&request.request);
+            pipeline.cmd("LPUSH").arg(queue).arg(&request.id);
+            count += 2;
+        }
+        ends.push(count);
+    }
+    let wake = &shared.keys.wake;
+    pipeline.cmd("LPUSH").arg(wake).arg("");
+    pipeline.cmd("EXPIRE").arg(wake).arg(WAKE_SECONDS);
+    (pipeline, ends)
+}
+
+/// Fails what was not taken; false if none was.
+fn conclude(
+    shared: &Shared,
+    requests: &[Outgoing],
+    ends: &[usize],
+    sent: RedisResult<Vec<RedisResult<Value>>>,
+) -> bool {
+    let results = match sent {
+        Ok(results) => results,
+        Err(error) => {
+            for request in requests {
+                refuse(shared, request, &error);
+            }
+            return false;
+        }
+    };
+    let mut begin = 0;
+    for (request, end) in requests.iter().zip(ends) {
+        let own = results.get(begin..*end).unwrap_or_default();
+        begin = *end;
+        match own.iter().find_map(|result| result.as_ref().err()) {
+            Some(error) => refuse(shared, request, error),
+            None => shared.counting.sent.add(1),
+        }
+    }
+    true
+}
+
+fn refuse(shared: &Shared, request: &Outgoing, error: &RedisError) {
+    shared.counting.refused.add(1);
+    let text = format!("the queue is unavailable: {error}");
+    let error = Error::new(ErrorCode::Unavailable, text);
+    shared.asking.fail(request.number, &error);
+}

@@ -1,0 +1,201 @@
+//! Calls over Redis lists: a handler's queue of ids, requests and responses in one hash, a list for each
+//! answer. The wire is that of rpcprocessor and its handlers.
+
+mod asking;
+mod counters;
+mod list_rpc;
+mod options;
+mod text;
+mod waiting;
+mod worker;
+
+pub use counters::RpcProcessorCounters;
+pub use list_rpc::{ListRpc, ListRpcError};
+pub use options::{MethodTaken, QueueMode, RpcProcessorOptions};
+
+use crate::link::Link;
+use crate::unique::unique_name;
+use asking::Asking;
+use bytes::Bytes;
+use counters::Counting;
+use hashbrown::HashMap;
+use redis::{Client, IntoConnectionInfo, RedisError};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::time::Duration;
+use tokio::sync::broadcast;
+use trunkline_model::{
+    Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, Error, ErrorCode,
+    HandlerInfo, Stage, WorkerHandle, WorkerSpec,
+};
+use worker::{Running, Worker};
+
+/// One side or both of the wire: a processor that calls, and handlers that serve.
+///
+/// What the wire can't do: handlers don't announce what they offer, so it is said in the options; deadlines,
+/// progress and cancellation don't travel; of a call that is cancelled it isn't known whether a handler
+/// had taken it. All keys are on one server: not for a cluster.
+pub struct RpcProcessor {
+    shared: Arc<Shared>,
+    /// Nobody announces here; who asks for announcements waits as on other wires.
+    announcements: broadcast::Sender<Arc<HandlerInfo>>,
+}
+
+/// What both sides and their tasks share.
+struct Shared {
+    client: Client,
+    /// For commands that don't block.
+    link: Link,
+    asking: Asking,
+    running: Mutex<HashMap<u64, Running>>,
+    workers: Mutex<Vec<Weak<Worker>>>,
+    last_dispatch: AtomicU64,
+    options: RpcProcessorOptions,
+    keys: Keys,
+    clock: Arc<dyn Clock>,
+    counting: Counting,
+}
+
+/// The keys that don't depend on a call.
+struct Keys {
+    /// Requests and responses.
+    db: String,
+    /// Ids of completed calls, by the time of their end.
+    kept: String,
+    /// Has the waiting connection return: a list of this process alone.
+    wake: String,
+}
+
+impl RpcProcessor {
+    /// On a server; connects when there is something to do.
+    ///
+    /// # Errors
+    /// The address is none.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn new(
+        address: impl IntoConnectionInfo,
+        options: RpcProcessorOptions,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, RedisError> {
+        let client = Client::open(address)?;
+        let prefix = &options.key_prefix;
+        let shared = Arc::new(Shared {
+            link: Link::new(client.clone()),
+            client,
+            asking: Asking::new(),
+            running: Mutex::default(),
+            workers: Mutex::default(),
+            last_dispatch: AtomicU64::new(0),
+            keys: Keys {
+                db: format!("{prefix}rpcs.db"),
+                kept: format!("{prefix}rpcs.kept"),
+                wake: format!("{prefix}rpcs.wake:{}", unique_name()),
+            },
+            options,
+            clock,
+            counting: Counting::default(),
+        });
+        tokio::spawn(asking::send_calls(shared.clone()));
+        tokio::spawn(waiting::take_answers(shared.clone()));
+        Ok(Self {
+            shared,
+            announcements: broadcast::Sender::new(1),
+        })
+    }
+
+    /// What it has done.
+    pub fn counters(&self) -> RpcProcessorCounters {
+        self.shared.counting.read(
+            self.shared.asking.pending() as u64,
+            self.shared.running().len() as u64,
+        )
+    }
+}
+
+impl CallWire for RpcProcessor {
+    fn announces(&self) -> bool {
+        false
+    }
+
+    fn send(&self, call: Call, completion: Completion) -> CallId {
+        match self.shared.options.route(&call.method) {
+            Some(queue) => self.shared.asking.send(&call, queue, completion),
+            None => {
+                let text = format!("no handler offers {}", call.method);
+                completion.complete(Err(Error::new(ErrorCode::MethodNotFound, text)));
+                CallId(0)
+            }
+        }
+    }
+
+    fn cancel(&self, id: CallId) -> Option<Stage> {
+        let now = self.shared.clock.now();
+        self.shared.asking.abandon(id, now).then_some(Stage::Queued)
+    }
+
+    fn serve(&self, spec: WorkerSpec, sink: Arc<dyn CallSink>) -> Box<dyn WorkerHandle> {
+        Box::new(worker::start(&self.shared, spec, sink))
+    }
+
+    fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
+        worker::answer(&self.shared, dispatch, &outcome)
+    }
+
+    fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
+
+    fn announce(&self, _info: HandlerInfo) {}
+
+    fn ask(&self) {}
+
+    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>> {
+        self.announcements.subscribe()
+    }
+
+    fn close(&self, _deadline: Duration) {
+        self.shared.asking.close();
+        let workers = std::mem::take(&mut *self.shared.workers());
+        for worker in workers.iter().filter_map(Weak::upgrade) {
+            worker.close(&self.shared);
+        }
+    }
+}
+
+impl Drop for RpcProcessor {
+    fn drop(&mut self) {
+        self.shared.asking.close();
+    }
+}
+
+impl Shared {
+    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
+        self.running
+            .lock()
+            .expect("no code panics while it holds the table")
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Vec<Weak<Worker>>> {
+        self.workers
+            .lock()
+            .expect("no code panics while it holds the list")
+    }
+
+    fn next_dispatch(&self) -> DispatchId {
+        DispatchId(self.last_dispatch.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// A key of others, with the prefix.
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.options.key_prefix)
+    }
+}
+
+impl fmt::Debug for RpcProcessor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RpcProcessor")
+            .field("link", &self.shared.link)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,123 @@
+//! One connection that waits for all answers, and what is kept of calls.
+
+use super::Shared;
+use crate::link::Link;
+use redis::{RedisResult, Value};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::Duration;
+use trunkline_model::Backoff;
+
+/// Longest wait of one read, in seconds.
+const BLOCK_SECONDS: u64 = 5;
+/// Most lists of one read. What is beyond has its turn when some of these are answered.
+const LISTS_AT_ONCE: usize = 4_096;
+
+const AFTER_ERRORS: Backoff = Backoff {
+    min: Duration::from_millis(50),
+    max: Duration::from_secs(2),
+};
+
+/// Removes requests and responses of calls that ended too long ago, or too many ago, in one step.
+const FORGET: &str = r"
+local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[1])
+local beyond = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[2])
+if beyond > #gone then gone = redis.call('ZRANGE', KEYS[2], 0, beyond - 1) end
+for _, id in ipairs(gone) do
+    redis.call('HDEL', KEYS[1], id, id .. '_response')
+    redis.call('ZREM', KEYS[2], id)
+end
+return #gone
+";
+
+/// Takes answers until the wire is over.
+pub(super) async fn take_answers(shared: Arc<Shared>) {
+    let link = Link::patient(shared.client.clone(), "rpcprocessor".to_owned());
+    let mut failures = 0;
+    while !shared.asking.is_closed() {
+        let awaited = shared.asking.awaited(shared.clock.now());
+        if awaited.is_empty() {
+            shared.asking.anything().await;
+            continue;
+        }
+        match read(&shared, &link, &awaited).await {
+            Ok(answered) => {
+                failures = 0;
+                keep(&shared, &answered).await;
+            }
+            Err(error) => {
+                tracing::warn!(%error, "can't wait for answers; trying again");
+                let random = RandomState::new().hash_one(failures);
+                tokio::time::sleep(AFTER_ERRORS.delay(failures, random)).await;
+                failures = failures.saturating_add(1);
+            }
+        }
+    }
+}
+
+/// Waits for one answer, then takes all others that are there. The ids that were answered.
+async fn read(shared: &Shared, link: &Link, awaited: &[String]) -> RedisResult<Vec<String>> {
+    let awaited = &awaited[..awaited.len().min(LISTS_AT_ONCE)];
+    let mut wait = redis::cmd("BRPOP");
+    for id in awaited {
+        wait.arg(shared.key(id));
+    }
+    wait.arg(&shared.keys.wake).arg(BLOCK_SECONDS);
+    let first: Option<(String, Vec<u8>)> = link.one(&wait).await?;
+    let Some((list, answer)) = first else {
+        return Ok(Vec::new());
+    };
+    let mut answered = Vec::new();
+    let mut conclude = |id: &String, answer: &[u8]| {
+        shared.asking.conclude(shared, id, answer);
+        answered.push(id.clone());
+    };
+    let mut others = redis::pipe();
+    others.cmd("DEL").arg(&shared.keys.wake).ignore();
+    let mut left = Vec::new();
+    for id in awaited {
+        let key = shared.key(id);
+        if key == list {
+            conclude(id, &answer);
+        } else {
+            others.cmd("RPOP").arg(key);
+            left.push(id);
+        }
+    }
+    let answers: Vec<Option<Vec<u8>>> = link.run(&others).await?;
+    for (id, answer) in left.into_iter().zip(answers) {
+        if let Some(answer) = answer {
+            conclude(id, &answer);
+        }
+    }
+    Ok(answered)
+}
+
+/// Remembers when calls ended, and removes the records of those that are too many or too old.
+async fn keep(shared: &Shared, answered: &[String]) {
+    if answered.is_empty() {
+        return;
+    }
+    // Microseconds, so that calls keep their order; a score can hold them.
+    let now = shared.clock.now().as_micros();
+    let mut commands = redis::pipe();
+    for (now, id) in (now..).zip(answered) {
+        let add = commands.cmd("ZADD").arg(&shared.keys.kept);
+        add.arg(now).arg(id).ignore();
+    }
+    let oldest = now.saturating_sub(shared.options.kept_for.as_micros() as u64);
+    let forget = commands.cmd("EVAL").arg(FORGET).arg(2);
+    forget.arg(&shared.keys.db).arg(&shared.keys.kept);
+    forget.arg(oldest).arg(shared.options.kept_calls);
+    match shared.link.run::<Vec<Value>>(&commands).await {
+        Ok(results) => {
+            if let Some(Value::Int(gone)) = results.last() {
+                shared
+                    .counting
+                    .forgotten
+                    .add((*gone).try_into().unwrap_or(0));
+            }
+        }
+        Err(error) => tracing::warn!(%error, "can't remove old calls; their records stay"),
+    }
+}
