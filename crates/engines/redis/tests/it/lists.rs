@@ -13,7 +13,9 @@ const LONG: Duration = Duration::from_secs(30);
 
 fn processor(on: &Setup, set: impl FnOnce(&mut RpcProcessorOptions)) -> RpcProcessor {
     let mut options = RpcProcessorOptions::default();
-    options.handler("H", ["echo", "slow"]).expect("they are free");
+    options
+        .handler("H", ["echo", "slow"])
+        .expect("they are free");
     set(&mut options);
     RpcProcessor::new(on.server.url(), options, on.clock.clone()).expect("a URL")
 }
