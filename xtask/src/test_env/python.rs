@@ -12,13 +12,13 @@ use crate::process;
 pub(super) const VARIABLE: &str = "TRUNKLINE_TEST_PYTHON";
 
 /// What it may name.
-pub(super) const WHAT: &str = "a Python 3 that has the packages websockets and stomp.py";
+pub(super) const WHAT: &str = "a Python 3 that has the packages websockets, stomp.py and redis";
 
 pub(super) const NAMES: &[&str] = &["python3"];
 pub(super) const CHECK: &[&str] = &["-c", "import venv, ensurepip"];
 
 /// What pip installs.
-const REQUIREMENTS: &[&str] = &["websockets>=13,<17", "stomp.py>=8.1,<10"];
+const REQUIREMENTS: &[&str] = &["websockets>=13,<17", "stomp.py>=8.1,<10", "redis>=5,<8"];
 
 /// An interpreter with what tests import. Made once; afterwards this only checks.
 pub(super) fn python(folder: &Path) -> anyhow::Result<PathBuf> {
@@ -26,7 +26,7 @@ pub(super) fn python(folder: &Path) -> anyhow::Result<PathBuf> {
         return Ok(chosen.into());
     }
     let interpreter = folder.join("venv/bin/python");
-    let works = || imports(&interpreter, "websockets, stomp");
+    let works = || imports(&interpreter, "websockets, stomp, redis");
     stamp::once(folder, "venv", &REQUIREMENTS.join("\n"), works, |venv| {
         make(venv, &interpreter)
     })?;

@@ -4,5 +4,6 @@
 mod asking;
 mod both;
 mod lists;
+mod python;
 mod setup;
 mod working;
