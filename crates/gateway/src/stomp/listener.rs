@@ -6,11 +6,13 @@ use crate::{
     tls::Identity,
 };
 use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
 use std::{
     convert::Infallible,
     future::{Future, pending},
     net::SocketAddr,
     sync::Arc,
+    time::Duration,
 };
 use tokio::{
     net::TcpStream,
@@ -19,6 +21,11 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 use trunkline_stomp::{Command, Version, Writer};
+
+/// A client without heart-beats that vanished, by a cut cable say, is noticed after some minutes.
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(20));
 
 /// The addresses at which STOMP is spoken.
 #[derive(Debug)]
@@ -116,8 +123,9 @@ async fn each(bound: Option<&Bound>, mut take: impl FnMut(TcpStream, SocketAddr)
     loop {
         match bound.listener.accept().await {
             Ok((stream, peer)) => {
-                // Fails only on a socket that is gone already.
+                // Both fail only on a socket that is gone already.
                 let _ = stream.set_nodelay(true);
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&KEEP_ALIVE);
                 take(stream, peer);
             }
             Err(error) => survive(&error).await,

@@ -264,13 +264,14 @@ impl<S: Transport> Session<S> {
         if self.out.is_empty() {
             self.out = BytesMut::new();
         }
-        let moved = wrote || self.stream.left() != left;
-        if moved || (self.out.is_empty() && !self.unflushed) {
+        if wrote || self.stream.left() != left || !self.has_unsent() {
             self.stuck_since = None;
-        } else if self.stuck_since.is_none() {
-            self.stuck_since = Some(Instant::now());
         }
         wrote
+    }
+
+    fn has_unsent(&self) -> bool {
+        !self.out.is_empty() || self.unflushed
     }
 
     /// Nothing is read while much is unsent, or while the session has enough to do: a client that
@@ -308,6 +309,10 @@ impl<S: Transport> Session<S> {
     fn arm(&mut self, timer: Pin<&mut Sleep>, armed: &mut Option<Instant>) {
         if self.active && self.rest_at.is_none() {
             self.rest_at = Some(Instant::now() + REST_AFTER);
+        }
+        if self.has_unsent() && self.stuck_since.is_none() {
+            // From here on, unless the next write moves something.
+            self.stuck_since = Some(Instant::now());
         }
         let due = self.connection.next_deadline().map(|at| self.instant(at));
         let stalled = self.stuck_since.map(|since| since + self.write_timeout());

@@ -22,6 +22,7 @@ mod resume;
 mod setup;
 mod shell;
 mod soak;
+mod stomp;
 mod stomp_torture;
 mod stopping;
 mod store;

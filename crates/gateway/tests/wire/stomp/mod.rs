@@ -5,6 +5,7 @@ mod client;
 mod ends;
 mod limits;
 mod requirements;
+mod slow;
 mod tls;
 mod websocket;
 
