@@ -31,7 +31,7 @@ pub(crate) use wire::Wire;
 /// Frames that are acted on before anything is written and anybody else's turn comes: few at
 /// first, so that whoever gets work from them begins early, twice as many every time until
 /// nothing is left to read.
-const FRAMES_AT_FIRST: usize = 24;
+const FRAMES_AT_FIRST: usize = 48;
 /// Most of them.
 const FRAMES_AT_ONCE: usize = 128;
 /// The same in bytes.
@@ -88,9 +88,10 @@ impl Session {
             if let Some(ending) = self.must_end() {
                 return ending;
             }
-            if self.connection.handed_on() {
+            if self.connection.handed_on() && self.frames_max > FRAMES_AT_FIRST {
                 // Whoever got work from these frames is next on this thread; another thread may
-                // go on with this session meanwhile.
+                // go on meanwhile with what is left to read here. It is woken for that: not worth
+                // it if nothing is.
                 tokio::task::yield_now().await;
             }
             let over = tokio::select! {
