@@ -150,9 +150,13 @@ impl StompConnection {
         self.session.next_deadline()
     }
 
-    /// Does what is due: heart-beats, and the end of who is silent.
-    pub(crate) fn on_time(&mut self) {
+    /// Does what is due: heart-beats, and the end of who is silent; `reads` if he would have been
+    /// heard.
+    pub(crate) fn on_time(&mut self, reads: bool) {
         let now = self.now();
+        if !reads {
+            self.session.paused(now);
+        }
         self.session.tick(now);
         self.act(now);
     }

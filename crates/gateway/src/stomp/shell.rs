@@ -331,7 +331,7 @@ impl<S: Transport> Session<S> {
 
     /// Does what is due; whether the peer takes nothing.
     fn on_time(&mut self) -> bool {
-        self.connection.on_time();
+        self.connection.on_time(self.out.len() < UNSENT_MAX);
         let now = Instant::now();
         if self.rest_at.is_some_and(|at| at <= now) {
             self.rest_at = self.active.then(|| now + REST_AFTER);

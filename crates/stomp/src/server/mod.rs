@@ -212,9 +212,18 @@ impl ServerSession {
         }
     }
 
+    /// Says that the shell does not read at the moment: silence is then not the client's. To be said
+    /// before [`tick`](Self::tick).
+    pub fn paused(&mut self, now: Timestamp) {
+        self.pulse.on_received(now);
+    }
+
     /// Does what is due: heart-beats, and the end of who is silent. See
     /// [`next_deadline`](Self::next_deadline).
     pub fn tick(&mut self, now: Timestamp) {
+        if !self.wants_input() {
+            self.paused(now);
+        }
         match self.phase {
             Phase::Waiting(until) if until <= now => {
                 let limit = self.settings.connect_timeout;
