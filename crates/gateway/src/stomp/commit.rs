@@ -33,6 +33,7 @@ impl StompConnection {
                     commands.extend(sending.command);
                     afterwards.extend(sending.afterward);
                 }
+                Part::Settle(settle) if self.is_void(&settle) => return Err(gone()),
                 Part::Settle(settle) => {
                     let command = self.settling(&settle).ok_or_else(gone)?;
                     commands.push(command);
@@ -63,7 +64,7 @@ impl StompConnection {
     }
 }
 
-/// A subscription ended in the moment of the COMMIT.
+/// A subscription ended in the moment of the COMMIT, or time-outs took deliveries back.
 fn gone() -> Failure {
     let text =
         "the transaction acknowledges a delivery that is no longer held; nothing of it was applied";

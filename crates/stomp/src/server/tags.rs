@@ -29,6 +29,23 @@ impl Tags {
         self.ranges().flatten()
     }
 
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.iter().map(|(first, last)| last - first + 1).sum()
+    }
+
+    /// At most so many of the highest tags, ascending. What an engine holds for a subscription is bounded,
+    /// and is among the latest; a range may be as long as the session.
+    pub fn highest(&self, max: u64) -> impl Iterator<Item = u64> + '_ {
+        let mut left_out = self.count().saturating_sub(max);
+        self.0.iter().flat_map(move |(first, last)| {
+            let skipped = left_out.min(last - first + 1);
+            left_out -= skipped;
+            first + skipped..last + 1
+        })
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -100,6 +117,25 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
     use std::collections::BTreeSet;
+
+    #[test]
+    fn the_highest_are_taken_from_the_end() {
+        let tags = Tags(SmallVec::from_slice(&[(1, 3), (7, 7), (9, 1 << 60)]));
+        assert_eq!(tags.count(), (1 << 60) - 4);
+        let highest: Vec<u64> = tags.highest(2).collect();
+        assert_eq!(highest, [(1 << 60) - 1, 1 << 60]);
+        let few = Tags(SmallVec::from_slice(&[(1, 3), (7, 7), (9, 10)]));
+        for (max, expected) in [
+            (9, &[1, 2, 3, 7, 9, 10][..]),
+            (6, &[1, 2, 3, 7, 9, 10]),
+            (4, &[3, 7, 9, 10]),
+            (3, &[7, 9, 10]),
+            (1, &[10]),
+            (0, &[]),
+        ] {
+            assert_eq!(few.highest(max).collect::<Vec<_>>(), expected, "{max}");
+        }
+    }
 
     #[derive(Clone, Debug)]
     enum Step {
