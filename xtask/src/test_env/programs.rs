@@ -54,6 +54,13 @@ const NAMED: &[Program] = &[
         packages: &["redis-server"],
     },
     Program {
+        variable: "TRUNKLINE_TEST_NC",
+        what: "an nc (netcat)",
+        names: &["nc"],
+        check: &[],
+        packages: &["netcat-openbsd"],
+    },
+    Program {
         variable: "TRUNKLINE_TEST_PERL",
         what: "a Perl that has Net::Stomp",
         names: &["perl", "/usr/bin/perl"],

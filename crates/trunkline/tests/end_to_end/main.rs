@@ -17,6 +17,7 @@ mod exit_codes;
 mod full_disk;
 mod holding_back;
 mod looking;
+mod programs;
 mod reconnecting;
 mod resume;
 mod setup;
