@@ -12,7 +12,8 @@ use trunkline_stomp::{
 };
 
 /// Steps are `a` accept, `r` refuse, `c` and `f` complete or fail one of the commands at work, `C` complete all, `d` and
-/// `n` deliver to a subscription with and without an ACK to wait for, `t` tenths of seconds pass, `x` end the session.
+/// `n` deliver to a subscription with and without an ACK to wait for, `i` and `I` begin and end a subscription that nobody
+/// asked for, `p` nothing is read, `z` memory is given up, `t` tenths of seconds pass, `x` end the session.
 /// An uneven number in front of everything accepts each CONNECT at once.
 ///
 /// # Panics
@@ -90,6 +91,8 @@ struct World {
     pending: Vec<Token>,
     tokens: BTreeSet<Token>,
     subscriptions: BTreeMap<SubscriptionNumber, Known>,
+    /// Those that nobody asked for.
+    implied: BTreeSet<SubscriptionNumber>,
     /// SUBSCRIBEs at work.
     subscribing: BTreeMap<Token, SubscriptionNumber>,
     connected: bool,
@@ -113,6 +116,7 @@ impl World {
             pending: Vec::new(),
             tokens: BTreeSet::new(),
             subscriptions: BTreeMap::new(),
+            implied: BTreeSet::new(),
             subscribing: BTreeMap::new(),
             connected: false,
             over: false,
@@ -139,6 +143,16 @@ impl World {
             }
             b'd' => self.deliver(nth, true),
             b'n' => self.deliver(nth, false),
+            b'i' => self.imply(nth),
+            b'I' => {
+                let number = SubscriptionNumber(u64::from(number));
+                if self.implied.remove(&number) {
+                    self.session.close_subscription(number);
+                    self.subscriptions.remove(&number);
+                }
+            }
+            b'p' => self.session.paused(self.now),
+            b'z' => self.session.rest(),
             b't' => self.pass(Duration::from_millis(100 * u64::from(number))),
             b'x' => self.session.fail(self.now, Failure::new("the end")),
             _ => {}
@@ -150,6 +164,21 @@ impl World {
         let name = SessionName::new("s1").expect("a name");
         self.session.accept(self.now, &name);
         self.go_on();
+    }
+
+    fn imply(&mut self, nth: usize) {
+        let id = ["1", "/temp-queue/a", "/temp-queue/b"][nth % 3];
+        let Some(number) = self.session.open_subscription(id) else {
+            return;
+        };
+        let known = Known {
+            ack: AckMode::Auto,
+            started: true,
+            last_tag: 0,
+            covered: BTreeSet::new(),
+        };
+        let before = self.subscriptions.insert(number, known);
+        assert!(before.is_none() && self.implied.insert(number), "{number}");
     }
 
     fn complete(&mut self, token: Token, fails: bool) {
@@ -269,6 +298,7 @@ impl World {
             } => {
                 self.pend(*token);
                 if let Some(number) = subscription {
+                    self.implied.remove(number);
                     let known = self.subscriptions.remove(number);
                     assert!(known.is_some(), "{number} ends twice");
                 }
@@ -309,6 +339,10 @@ impl World {
             }
         }
         assert_ne!(known.ack, AckMode::Auto, "{settle:?}");
+        let all: Vec<u64> = settle.tags.iter().collect();
+        assert_eq!(settle.tags.count(), all.len() as u64);
+        let latest: Vec<u64> = settle.tags.highest(2).collect();
+        assert_eq!(latest, all[all.len().saturating_sub(2)..]);
     }
 
     /// Reads what is written as a client does.
