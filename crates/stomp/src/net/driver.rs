@@ -3,6 +3,7 @@
 use super::socket::{self, Address, Socket};
 use crate::Lost;
 use bytes::BytesMut;
+use futures_util::FutureExt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -152,11 +153,11 @@ enum Happened {
 /// Drives a machine until it is over.
 pub(crate) async fn drive<M: Machine>(shared: Arc<Shared<M>>) {
     let mut link = Link::None;
+    let mut room = true;
     loop {
         let mut deadline = None;
-        let mut room = true;
         let mut over = false;
-        shared.act(|machine, _| {
+        shared.act(|machine, now| {
             while let Some(steer) = machine.steer() {
                 link.leave();
                 if let Steer::Open(address) = steer {
@@ -167,7 +168,11 @@ pub(crate) async fn drive<M: Machine>(shared: Arc<Shared<M>>) {
                 if open.output.is_empty() && !open.unflushed && open.broken.is_none() {
                     open.output = machine.take_output();
                 }
-                room = machine.has_room();
+                let had_room = std::mem::replace(&mut room, machine.has_room());
+                if room && !had_room {
+                    // What came in the meantime is still to be read.
+                    machine.paused(now);
+                }
             }
             deadline = machine.next_deadline();
             over = machine.is_over();
@@ -179,12 +184,18 @@ pub(crate) async fn drive<M: Machine>(shared: Arc<Shared<M>>) {
         let happened = wait(&mut link, &shared.changed, room, due).await;
         match happened {
             Happened::Changed => {}
-            Happened::Due => shared.tell(|machine, now| {
-                if !room {
-                    machine.paused(now);
+            Happened::Due => {
+                // Who was held up himself must not take the server for silent.
+                if room && let Some(result) = link.read_now() {
+                    read(&shared, &mut link, result);
                 }
-                machine.tick(now);
-            }),
+                shared.tell(|machine, now| {
+                    if !room {
+                        machine.paused(now);
+                    }
+                    machine.tick(now);
+                });
+            }
             Happened::Opened(result) => opened(&shared, &mut link, result),
             Happened::Read(result) => read(&shared, &mut link, result),
             Happened::Wrote(result) => wrote(&mut link, result),
@@ -239,9 +250,7 @@ async fn wait(link: &mut Link, changed: &Notify, room: bool, due: Option<Instant
                     false => Happened::Wrote(write.write_buf(output).await),
                 }
             };
-            if input.capacity() - input.len() < READ_BYTES_MIN {
-                input.reserve(READ_BYTES);
-            }
+            make_room(input);
             tokio::select! {
                 () = changed.notified() => Happened::Changed,
                 () = due => Happened::Due,
@@ -327,7 +336,22 @@ fn lose<M: Machine>(shared: &Shared<M>, link: &mut Link, error: &std::io::Error)
     shared.tell(|machine, now| machine.lost(now, lost));
 }
 
+fn make_room(input: &mut BytesMut) {
+    if input.capacity() - input.len() < READ_BYTES_MIN {
+        input.reserve(READ_BYTES);
+    }
+}
+
 impl Link {
+    /// What is there to be read without waiting.
+    fn read_now(&mut self) -> Option<std::io::Result<usize>> {
+        let Link::Open(Open { read, input, .. }) = self else {
+            return None;
+        };
+        make_room(input);
+        read.read_buf(input).now_or_never()
+    }
+
     /// Leaves it; an open connection is closed beside.
     fn leave(&mut self) {
         if let Link::Open(open) = std::mem::replace(self, Link::None) {

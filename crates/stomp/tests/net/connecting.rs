@@ -258,6 +258,21 @@ async fn case_12_beats_follow_what_was_agreed() {
     assert!(peer.closed().await.trim_matches('\n').is_empty());
 }
 
+/// The timer and the beat are found at the same moment; the timer used to win now and then.
+#[tokio::test]
+async fn case_12_who_was_held_up_does_not_take_the_server_for_silent() {
+    let server = Server::start().await;
+    let client = server.client().heartbeat(0, 10).build();
+    let mut peer = server.accept().await;
+    peer.welcome("version:1.2\nheart-beat:10,0\n").await;
+    for _ in 0..10 {
+        peer.send("\n").await;
+        // The whole runtime is held up, longer than silence is allowed.
+        std::thread::sleep(Duration::from_millis(40));
+        client.send("/queue/a", "still here").await.unwrap();
+    }
+}
+
 #[tokio::test]
 async fn case_12_no_beats_where_one_side_wants_none() {
     let server = Server::start().await;

@@ -12,3 +12,5 @@ mod connecting;
 mod losing;
 mod operations;
 mod scripted;
+#[cfg(feature = "tls")]
+mod tls;

@@ -261,23 +261,24 @@ async fn a_stream_that_nobody_takes_stops_the_reading_and_nothing_is_lost() {
     let client = server
         .client()
         .subscription_room(10, 1 << 20)
-        .heartbeat(0, 20)
+        .heartbeat(0, 50)
         .build();
     let mut peer = server.accept().await;
-    peer.welcome("version:1.2\nheart-beat:20,0\n").await;
+    peer.welcome("version:1.2\nheart-beat:50,0\n").await;
     let (mut subscription, _) = subscribed(&client, &mut peer, AckMode::Auto, &[]).await;
     const BODY: usize = 16 << 10;
     const ALL: usize = 2_000;
     let body = "x".repeat(BODY);
-    let writing = tokio::spawn(async move {
+    let mut writing = tokio::spawn(async move {
         for id in 0..ALL {
             peer.message("1", &id.to_string(), &body).await;
         }
         peer
     });
-    // Longer than the silence that is allowed, and 32 MB don't fit between the two.
-    tokio::time::sleep(std::time::Duration::from_millis(200)).await;
-    assert!(!writing.is_finished(), "the server has to wait");
+    // 32 MB don't fit between the two, and this is longer than the silence that is allowed.
+    let waiting = std::time::Duration::from_millis(400);
+    let written = tokio::time::timeout(waiting, &mut writing).await;
+    assert!(written.is_err(), "the server has to wait");
     for id in 0..ALL {
         let message = soon(subscription.next()).await.unwrap().unwrap();
         assert_eq!(message.header("message-id"), Some(&*id.to_string()));
