@@ -1,5 +1,6 @@
 use crate::{args::Global, failure::Failure, output::Output};
 use trunkline::{Connection, Pushes, Target};
+use trunkline_stomp::StompUrl;
 
 /// What every command has at hand.
 pub(crate) struct Context {
@@ -13,8 +14,33 @@ impl Context {
         Self { global, output }
     }
 
+    /// The STOMP servers that `--url` names; none if it names a Trunkline server.
+    pub(crate) fn stomp(&self) -> Result<Option<StompUrl>, Failure> {
+        if !self.is_stomp() {
+            return Ok(None);
+        }
+        if self.global.token.is_some() {
+            return Err(Failure::usage(
+                "--token is for ws://; over STOMP write stomp://LOGIN:PASSCODE@HOST",
+            ));
+        }
+        let url = self.global.url.parse();
+        let url = url.map_err(|error| Failure::usage(format!("--url: {error}")))?;
+        Ok(Some(url))
+    }
+
+    fn is_stomp(&self) -> bool {
+        self.global.url.starts_with("stomp")
+    }
+
     /// The server that `--url` names.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
+        if self.is_stomp() {
+            // Not the URL itself: there may be a passcode in it.
+            return Err(Failure::usage(
+                "--url: over STOMP there are publish, consume and bench; for this command name a Trunkline server, like ws://127.0.0.1:7400",
+            ));
+        }
         let target: Target = self
             .global
             .url

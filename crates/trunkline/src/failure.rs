@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 use std::{fmt, io, process::ExitCode};
 use trunkline::{ConfigError, ConnectError, RequestError, RpcError};
+use trunkline_stomp::{ClientError, ErrorCode};
 
 /// Why a command didn't do what it was asked for: an exit code and a text for people.
 #[derive(Debug)]
@@ -10,6 +11,9 @@ pub(crate) struct Failure {
     /// The error object of an answer.
     answer: Option<RpcError>,
 }
+
+/// Characters of what a STOMP server says that are shown.
+const ERROR_CHARS_MAX: usize = 2_000;
 
 /// The exit codes of PROTOCOL §3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,6 +121,25 @@ impl From<RequestError> for Failure {
             },
             other => Self::failed(other.to_string()),
         }
+    }
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        match error.code {
+            ErrorCode::CantConnect => Self::unreachable(error.message),
+            _ => Self::failed(text_of(&error)),
+        }
+    }
+}
+
+/// What a server says in full is the body of its ERROR.
+pub(crate) fn text_of(error: &ClientError) -> String {
+    let body = error.frame.as_ref().map(|frame| &frame.body[..]);
+    let said = body.map(|body| String::from_utf8_lossy(body).trim().to_owned());
+    match said {
+        Some(said) if !said.is_empty() => crate::text::shortened(&said, ERROR_CHARS_MAX),
+        _ => error.message.clone(),
     }
 }
 

@@ -13,7 +13,11 @@ program of --exec ended with exit code 0. With another one it goes back to the q
 after the wait that the option `retry` of the subscription or its topic says; without one after 100 ms,
 twice as long after each further failure, at most 10 s. Several consumers of one subscription share its
 messages. If the server goes away it ends with exit
-code 1; with --retry it connects again and goes on, and what it had handled is not handled twice.";
+code 1; with --retry it connects again and goes on, and what it had handled is not handled twice.
+
+Over --url stomp://HOST the messages come from /queue/TOPIC if NAME is `queue`, from
+/subscription/TOPIC/NAME otherwise, or from TOPIC if that begins with a slash: any STOMP server
+will do. --from can't be said there.";
 
 /// Take messages from a subscription of a topic and print them
 #[derive(Clone, Debug, clap::Args)]

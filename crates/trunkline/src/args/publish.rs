@@ -10,7 +10,10 @@ Examples:
 
 It ends once every message is durable. If the server goes away it says `confirmed N of M` and
 ends with exit code 1: the first N messages are safe, the others may be. With --retry it connects
-again and goes on, and each message is stored once.";
+again and goes on, and each message is stored once.
+
+Over --url stomp://HOST the messages go to /queue/TOPIC, or to TOPIC if that begins with a slash:
+any STOMP server will do. --priority is then 0 to 9, and ids are not told.";
 
 /// Publish messages to a topic
 #[derive(Clone, Debug, clap::Args)]

@@ -5,21 +5,22 @@ use std::io;
 use tokio::time::sleep;
 use trunkline::{Connection, Pushes, RECONNECT, RequestError, random_number};
 use trunkline_model::ErrorCode;
+use trunkline_stomp::ClientError;
 
 /// Why something that goes on over connections ended before it was to.
-pub(super) enum Broken {
+pub(super) enum Broken<E = RequestError> {
     Failed(Failure),
     /// Another connection may help.
-    Connection(RequestError),
+    Connection(E),
 }
 
-impl From<Failure> for Broken {
+impl<E> From<Failure> for Broken<E> {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<io::Error> for Broken {
+impl<E> From<io::Error> for Broken<E> {
     fn from(error: io::Error) -> Self {
         Self::Failed(error.into())
     }
@@ -31,8 +32,14 @@ impl From<RequestError> for Broken {
     }
 }
 
-impl From<Broken> for Failure {
-    fn from(broken: Broken) -> Self {
+impl From<ClientError> for Broken<ClientError> {
+    fn from(error: ClientError) -> Self {
+        Self::Connection(error)
+    }
+}
+
+impl<E: Into<Failure>> From<Broken<E>> for Failure {
+    fn from(broken: Broken<E>) -> Self {
         match broken {
             Broken::Failed(failure) => failure,
             Broken::Connection(error) => error.into(),
@@ -42,14 +49,17 @@ impl From<Broken> for Failure {
 
 /// Whether waiting can help.
 pub(super) fn passes(error: &RequestError) -> bool {
-    let codes = [ErrorCode::ShuttingDown, ErrorCode::Unavailable];
     match error {
         RequestError::Lost(_) => true,
-        RequestError::Answer(error) => codes
-            .iter()
-            .any(|code| i64::from(code.number()) == error.code),
+        RequestError::Answer(error) => is_passing(error.code),
         _ => false,
     }
+}
+
+/// Whether an error of this number is one of the moment.
+pub(super) fn is_passing(number: i64) -> bool {
+    let codes = [ErrorCode::ShuttingDown, ErrorCode::Unavailable];
+    codes.iter().any(|code| i64::from(code.number()) == number)
 }
 
 /// Waits before an attempt, the longer the more came before it; whether to go on: not if

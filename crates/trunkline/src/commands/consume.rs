@@ -15,15 +15,18 @@ use std::{
 use tokio::time::{Instant, sleep_until, timeout};
 use trunkline::{Connection, MessageId, Pending, Push, Pushes, Received, RequestError, RpcError};
 
-const CREDIT: u32 = 1_000;
+pub(super) const CREDIT: u32 = 1_000;
 /// Requests that settle, in flight; more tags wait and go together.
 const SETTLING_MAX: usize = 8;
 /// Longest wait for the answers to the last acks.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(5);
 /// Most messages that are remembered because their acks may be lost with a connection.
-const REMEMBERED_MAX: usize = 1_000_000;
+pub(super) const REMEMBERED_MAX: usize = 1_000_000;
 
 pub(crate) async fn consume(context: &Context, args: ConsumeArgs) -> Result<(), Failure> {
+    if let Some(url) = context.stomp()? {
+        return super::stomp::consume(context, &url, &args).await;
+    }
     let mut stop = Stop::listen()?;
     let (client, mut pushes) = tokio::select! {
         connection = context.connect() => connection?,
@@ -206,7 +209,7 @@ impl Consumer {
     ) -> Result<(), Broken> {
         let mut idle_since = Instant::now();
         while !self.complete() {
-            let idle = match args.idle_timeout {
+            let over = match args.idle_timeout {
                 Some(span) => Either::Left(sleep_until(idle_since + span.0)),
                 None => Either::Right(pending()),
             };
@@ -222,7 +225,7 @@ impl Consumer {
                     answer?;
                     self.settle().await?;
                 }
-                () = idle => return Ok(self.idle(args)?),
+                () = over => return Ok(idle(args, self.count)?),
                 () = stop.asked() => return Ok(()),
             }
         }
@@ -231,18 +234,6 @@ impl Consumer {
 
     fn complete(&self) -> bool {
         self.limit.is_some_and(|limit| self.count >= limit)
-    }
-
-    /// Nothing came for a while: the end, and a failure only if more was asked for.
-    fn idle(&self, args: &ConsumeArgs) -> Result<(), Failure> {
-        match args.count {
-            None => Ok(()),
-            Some(wanted) => Err(Failure::timed_out(format!(
-                "{} of {wanted} messages, then none for {}",
-                self.count,
-                args.idle_timeout.unwrap_or_default()
-            ))),
-        }
     }
 
     /// Handles a push and those right behind it: one flush of stdout and one ack for all.
@@ -367,6 +358,17 @@ impl Consumer {
             Ok(outcome) => outcome,
             Err(_) => Err(Failure::timed_out("no answer to the last acks")),
         }
+    }
+}
+
+/// Nothing came for a while: the end, and a failure only if more was asked for.
+pub(super) fn idle(args: &ConsumeArgs, count: u64) -> Result<(), Failure> {
+    match args.count {
+        None => Ok(()),
+        Some(wanted) => Err(Failure::timed_out(format!(
+            "{count} of {wanted} messages, then none for {}",
+            args.idle_timeout.unwrap_or_default()
+        ))),
     }
 }
 

@@ -18,6 +18,7 @@ mod publish;
 mod repair;
 mod restore;
 mod serve;
+mod stomp;
 mod subscription;
 mod topic;
 mod version;

@@ -24,6 +24,7 @@ mod setup;
 mod shell;
 mod soak;
 mod stomp;
+mod stomp_client;
 mod stomp_torture;
 mod stopping;
 mod store;

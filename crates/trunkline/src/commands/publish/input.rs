@@ -11,13 +11,13 @@ const CHUNKS_WAITING: usize = 8;
 const READ_AHEAD: usize = 256 << 10;
 
 /// The payloads to be published, in chunks that arrive as fast as they can be read.
-pub(super) struct Input {
+pub(in crate::commands) struct Input {
     chunks: mpsc::Receiver<io::Result<Chunk>>,
 }
 
 impl Input {
     /// From the command line, or from stdin.
-    pub(super) fn of(args: &PublishArgs, overhead: usize) -> Result<Self, Failure> {
+    pub(in crate::commands) fn of(args: &PublishArgs, overhead: usize) -> Result<Self, Failure> {
         let stdin = args.payload.is_empty() || args.payload == ["-"];
         if args.lines && !stdin {
             return Err(Failure::usage("--lines reads stdin: leave the payload out"));
@@ -36,7 +36,7 @@ impl Input {
     }
 
     /// The next chunk; `None` at the end.
-    pub(super) async fn next(&mut self) -> Option<io::Result<Chunk>> {
+    pub(in crate::commands) async fn next(&mut self) -> Option<io::Result<Chunk>> {
         self.chunks.recv().await
     }
 }

@@ -5,12 +5,15 @@ mod window;
 use crate::{args::PublishArgs, context::Context, failure::Failure, progress, signal::Stop, text};
 pub(super) use chunk::{Chunk, Encoded, Encoder};
 use indicatif::ProgressBar;
-use input::Input;
+pub(super) use input::Input;
 use serde_json::json;
 use std::time::{Duration, Instant};
 pub(super) use window::{Outcome, Source, Window};
 
 pub(crate) async fn publish(context: &Context, args: PublishArgs) -> Result<(), Failure> {
+    if let Some(url) = context.stomp()? {
+        return super::stomp::publish(context, &url, &args).await;
+    }
     let mut stop = Stop::listen()?;
     let encoder = Encoder::new(&args, args.retry.then(trunkline::unique_name));
     let listed = !args.lines;
@@ -75,7 +78,7 @@ impl Source for Payloads {
 }
 
 /// Shown on a terminal only, and only if it takes a moment.
-fn progress_bar() -> ProgressBar {
+pub(super) fn progress_bar() -> ProgressBar {
     let style = progress::style("{spinner} {human_pos} confirmed, {rate}, {elapsed}");
     let bar = ProgressBar::new_spinner().with_style(style);
     bar.enable_steady_tick(Duration::from_millis(200));
