@@ -63,6 +63,7 @@ impl Listeners {
         });
         let (bound, identity) = (self.tls.as_ref().map(|(bound, _)| bound), self.identity());
         let tls = each(bound, |stream, peer| {
+            // One too many sees the close alone: a handshake to say more is what there is no room for.
             let (Some(identity), Some(alive)) = (&identity, Alive::admit(shared, open)) else {
                 return;
             };

@@ -96,6 +96,36 @@ async fn draining_answers_what_was_asked_and_says_goodbye() {
 }
 
 #[tokio::test]
+async fn a_call_that_runs_is_answered_before_the_goodbye() {
+    let mut server = Server::start().await;
+    let mut worker = server.connect().await;
+    worker
+        .ask(r#"{"jsonrpc":"2.0","id":1,"method":"rpc.worker.register","params":{"handler":"h","methods":["m"]}}"#)
+        .await;
+    let mut caller = StompClient::connect(&server).await;
+    caller
+        .send("SEND\ndestination:/rpc/m\nreply-to:/temp-queue/r\ncorrelation-id:7\n\n[1]\0")
+        .await;
+    let call: serde_json::Value = serde_json::from_str(&worker.receive().await.unwrap()).unwrap();
+    server.stop();
+    let mut late = StompClient::dial(&server).await;
+    // Whoever comes while it drains is turned away, whichever of the two sees it first.
+    late.send("CONNECT\naccept-version:1.2\n\n\0").await;
+    let answer = format!(r#"{{"jsonrpc":"2.0","id":{},"result":2}}"#, call["id"]);
+    let refused = late.error().await;
+    assert!(refused.contains("shutting down"), "{refused}");
+    worker.send(&answer).await;
+    let message = caller.frame().await;
+    assert_eq!(message.command, Command::Message);
+    assert_eq!(message.get("correlation-id"), Some("7"));
+    assert_eq!(&message.body[..], b"2");
+    let goodbye = caller.error().await;
+    assert!(goodbye.contains("shutting down"), "{goodbye}");
+    drop((worker, caller, late));
+    assert_eq!(server.stopped().await, Drained::Cleanly);
+}
+
+#[tokio::test]
 async fn a_server_that_is_starting_says_so() {
     let doorstep = Doorstep::bind(on_free_ports()).await.unwrap();
     let address = doorstep.stomp_addr().unwrap();

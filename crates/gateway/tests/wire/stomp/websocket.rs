@@ -3,9 +3,10 @@
 use super::super::server::Server;
 use futures_util::{SinkExt, StreamExt};
 use http::{HeaderName, HeaderValue};
+use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, Message, WebSocketStream};
-use trunkline_model::ByteSize;
+use trunkline_model::{ByteSize, Span};
 
 const CONNECT: &str = "CONNECT\naccept-version:1.0,1.1,1.2\nhost:h\n\n\0";
 
@@ -180,6 +181,58 @@ async fn a_message_larger_than_a_frame_may_be_is_refused() {
     // Beats, as many as no message may have.
     client.text(&"\n".repeat((1 << 20) + 1001)).await;
     assert_eq!(client.closed().await, 1009);
+}
+
+#[tokio::test]
+async fn beats_are_messages_too() {
+    let server = Server::start_with(|config| {
+        config.stomp.heart_beat_send = Span(Duration::from_millis(5));
+    })
+    .await;
+    let (mut client, _) = dial(&server, "v12.stomp").await;
+    client
+        .text("CONNECT\naccept-version:1.2\nheart-beat:0,10\n\n\0")
+        .await;
+    assert!(client.told().await.starts_with("CONNECTED\n"));
+    for _ in 0..3 {
+        let beat = client.told().await;
+        assert!(beat.bytes().all(|byte| byte == b'\n'), "{beat:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_takes_nothing_is_cut_off_here_too() {
+    let server = Server::start_with(|config| {
+        config.stomp.write_timeout = Span(Duration::from_millis(100));
+    })
+    .await;
+    let mut slow = connect(&server).await;
+    slow.text(
+        "SUBSCRIBE\nid:1\nack:client\ndestination:/queue/q\nprefetch-count:10000\nreceipt:s\n\n\0",
+    )
+    .await;
+    assert!(slow.told().await.starts_with("RECEIPT"));
+    let mut publisher = connect(&server).await;
+    let body = "x".repeat(500_000);
+    for id in 0..60 {
+        publisher
+            .text(&format!(
+                "SEND\ndestination:/queue/q\nreceipt:{id}\n\n{body}\0"
+            ))
+            .await;
+        assert!(publisher.told().await.starts_with("RECEIPT"));
+    }
+    while server.counters.stalled.get() == 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    // All of it is there for the next one.
+    publisher
+        .text("SUBSCRIBE\nid:1\ndestination:/queue/q\n\n\0")
+        .await;
+    for _ in 0..60 {
+        let message = publisher.told().await;
+        assert!(message.starts_with("MESSAGE\n") && message.len() > 500_000);
+    }
 }
 
 #[tokio::test]
