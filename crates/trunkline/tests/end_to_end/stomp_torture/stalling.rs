@@ -1,7 +1,10 @@
 //! Peers that take their time.
 
 use super::{World, client::Client};
-use std::io::Write;
+use std::{
+    io::Write,
+    time::{Duration, Instant},
+};
 
 #[test]
 fn who_never_says_connect_is_closed() {
@@ -119,5 +122,35 @@ fn who_never_listens_costs_other_listeners_nothing() {
         assert_eq!(message.get("n"), number.to_string());
         assert_eq!(message.text().len(), body.len());
     }
+    world.stayed_sound();
+}
+
+/// A client that was busy for longer than its heart-beats was closed as silent: they came, but the server, which
+/// had much for it that was not taken, did not read them.
+#[test]
+fn who_reads_late_but_sends_heart_beats_is_not_silent() {
+    const MESSAGES: usize = 400;
+    const SILENT_AFTER: Duration = Duration::from_secs(4);
+    let world = World::with(&[("HEART_BEAT_RECEIVE", "2s")]);
+    let mut sender = world.client();
+    let body = "m".repeat(64 << 10);
+    for _ in 0..MESSAGES {
+        sender.ask(format!(
+            "SEND\ndestination:/queue/late\nreceipt:1\n\n{body}\0"
+        ));
+    }
+    let mut busy = Client::new(&world.address);
+    busy.send("CONNECT\naccept-version:1.2\nheart-beat:2000,0\n\n\0");
+    assert_eq!(busy.read().get("heart-beat"), "0,2000");
+    busy.send("SUBSCRIBE\nid:1\ndestination:/queue/late\n\n\0");
+    let began = Instant::now();
+    while began.elapsed() < SILENT_AFTER + SILENT_AFTER / 4 {
+        busy.send("\n");
+        world.bystander.goes_on();
+    }
+    for _ in 0..MESSAGES {
+        assert_eq!(busy.read().text().len(), body.len());
+    }
+    busy.ask("DISCONNECT\nreceipt:1\n\n\0");
     world.stayed_sound();
 }
