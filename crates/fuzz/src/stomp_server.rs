@@ -17,8 +17,8 @@ use trunkline_stomp::{
 /// An uneven number in front of everything accepts each CONNECT at once.
 ///
 /// # Panics
-/// If it makes a difference how bytes are split, if a bound is not kept, or if effects or frames come that
-/// a shell or a client could not make sense of.
+/// If it makes a difference how bytes are split, if a bound is not kept, if RECEIPTs don't come in the order of the frames, or
+/// if effects or frames come that a shell or a client could not make sense of.
 pub fn stomp_server(input: &[u8]) {
     let [how, input @ ..] = input else {
         return;
@@ -43,7 +43,41 @@ fn play(how: u8, input: &[u8], piece_max: usize) -> World {
         }
         world.settle_down();
     }
+    let asked = asked(input, &world.session);
+    assert!(
+        asked.starts_with(&world.receipts),
+        "{:?} of {asked:?}",
+        world.receipts
+    );
     world
+}
+
+/// The receipts that a client asks for, in the order of its frames, up to what is no frame.
+fn asked(input: &[u8], session: &ServerSession) -> Vec<String> {
+    let mut decoder = Decoder::new(settings().frame);
+    let mut bytes = BytesMut::new();
+    for part in parts(input) {
+        if let Part::Bytes(piece) = part {
+            bytes.extend_from_slice(piece);
+        }
+    }
+    let mut asked = Vec::new();
+    // The first is CONNECT, and gets none.
+    if !matches!(decoder.decode(&mut bytes), Ok(Some(_))) {
+        return asked;
+    }
+    if let Some(version) = session.version() {
+        decoder.set_version(version);
+    }
+    while let Ok(Some(frame)) = decoder.decode(&mut bytes) {
+        asked.extend(frame.get("receipt").map(plain));
+    }
+    asked
+}
+
+/// An id without what some versions can't say.
+fn plain(id: &str) -> String {
+    id.replace('\r', " ").trim_start_matches(' ').to_owned()
 }
 
 /// Bounds that an input of some hundred bytes can meet.
@@ -87,6 +121,8 @@ struct World {
     decoder: Decoder,
     unread: BytesMut,
     written: Vec<u8>,
+    /// The ids of the RECEIPTs.
+    receipts: Vec<String>,
     effects: Vec<Effect>,
     pending: Vec<Token>,
     tokens: BTreeSet<Token>,
@@ -112,6 +148,7 @@ impl World {
             decoder: Decoder::new(FrameLimits::default()),
             unread: BytesMut::new(),
             written: Vec::new(),
+            receipts: Vec::new(),
             effects: Vec::new(),
             pending: Vec::new(),
             tokens: BTreeSet::new(),
@@ -364,7 +401,11 @@ impl World {
                     assert!(!std::mem::replace(&mut self.connected, true));
                 }
                 Command::Receipt => {
-                    assert!(self.connected && frame.get("receipt-id").is_some());
+                    let id = frame
+                        .get("receipt-id")
+                        .expect("a RECEIPT names what it is for");
+                    assert!(self.connected);
+                    self.receipts.push(plain(id));
                 }
                 Command::Message => {
                     assert!(self.connected);
