@@ -27,7 +27,8 @@ mod ws;
 pub use args::Args;
 pub use host::Machine;
 pub use live::{
-    Amount, Leftover, LoadEnd, LoadError, LoadPlan, LoadResult, PAYLOAD_BYTES_MIN, Shape, load,
+    Amount, Leftover, LoadEnd, LoadError, LoadPlan, LoadResult, PAYLOAD_BYTES_MIN, Shape,
+    StompPlan, load,
 };
 pub use load::{Gauge, Latency};
 pub use measure::{Measure, Unit};

@@ -9,7 +9,7 @@ use anyhow::{Result, ensure};
 use super::leftover::Topic;
 use super::{LoadPlan, LoadResult, send, warm_up};
 use crate::host::Meter;
-use crate::load::{Gauge, HEED, Latency};
+use crate::load::{Gauge, HEED, Latency, Paced};
 use crate::net::{SILENCE_MAX, Silence};
 use crate::rpc::{self, Requester};
 use crate::workloads::consumer::JsonConsumer;
@@ -21,7 +21,7 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, topic: &mut Topic) -> Result<L
     let epoch = Instant::now();
     let before = format!(r#"{{"topic":"{}","messages":[{{"#, topic.name);
     let (before, after) = rpc::stamped(&before, plan.payload_bytes, "}]}");
-    let mut publishers = (0..plan.connections)
+    let publishers = (0..plan.connections)
         .map(|_| {
             let parts = (&*before, &*after);
             let socket = plan.connect()?;
@@ -33,12 +33,24 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, topic: &mut Topic) -> Result<L
             ))
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut consumer = Consumer {
+    let consumer = Json {
         consumer: JsonConsumer::start(plan.connect()?, &topic.name)?,
         stamps: rpc::stamps(epoch),
+    };
+    measure(plan, gauge, publishers, consumer)
+}
+
+/// Loads `publishers` while `source` settles what they send.
+pub(super) fn measure<P: Paced, S: Source>(
+    plan: &LoadPlan,
+    gauge: &Gauge,
+    mut publishers: Vec<P>,
+    source: S,
+) -> Result<LoadResult> {
+    let mut consumer = Consumer {
+        source,
         latency: Latency::new(),
     };
-
     pass(&mut consumer, gauge, false, || {
         warm_up(plan, gauge, &mut publishers)
     })?;
@@ -62,8 +74,8 @@ const UNKNOWN: u64 = u64::MAX;
 
 /// Publishes with `publish`, which returns how many, while the consumer settles them; returns
 /// how many once all are settled.
-fn pass(
-    consumer: &mut Consumer,
+fn pass<S: Source>(
+    consumer: &mut Consumer<S>,
     gauge: &Gauge,
     counts: bool,
     publish: impl FnOnce() -> Result<u64>,
@@ -87,30 +99,53 @@ fn pass(
     })
 }
 
-struct Consumer {
+/// Where a consumer's messages come from.
+pub(super) trait Source: Send {
+    /// Whether something arrives before `until`.
+    fn arrives_by(&self, until: Instant) -> Result<bool>;
+
+    /// Acks what arrives, after noting how long each was under way; how many acks were confirmed.
+    fn step(&mut self, latency: &mut Latency) -> Result<u64>;
+}
+
+struct Json {
     consumer: JsonConsumer,
     stamps: rpc::Stamps,
+}
+
+impl Source for Json {
+    fn arrives_by(&self, until: Instant) -> Result<bool> {
+        self.consumer.arrives_by(until)
+    }
+
+    fn step(&mut self, latency: &mut Latency) -> Result<u64> {
+        let stamps = &self.stamps;
+        self.consumer.step(|push| {
+            let now = Instant::now();
+            for age in stamps.ages(push, now) {
+                latency.record(age);
+            }
+        })
+    }
+}
+
+struct Consumer<S> {
+    source: S,
     latency: Latency,
 }
 
-impl Consumer {
+impl<S: Source> Consumer<S> {
     /// Settles until as many are settled as `published` says in the end.
     fn settle(&mut self, published: &AtomicU64, gauge: &Gauge, counts: bool) -> Result<()> {
         let mut settled = 0;
         let mut heard = Instant::now();
         while settled < published.load(Ordering::Acquire) {
-            if !self.consumer.arrives_by(Instant::now() + HEED)? {
+            if !self.source.arrives_by(Instant::now() + HEED)? {
                 let all_sent = published.load(Ordering::Acquire) != UNKNOWN;
                 ensure!(!all_sent || heard.elapsed() < SILENCE_MAX, Silence);
                 continue;
             }
-            let (stamps, latency) = (&self.stamps, &mut self.latency);
-            let more = self.consumer.step(|push| {
-                let now = Instant::now();
-                for age in stamps.ages(push, now) {
-                    latency.record(age);
-                }
-            })?;
+            let more = self.source.step(&mut self.latency)?;
             settled += more;
             heard = Instant::now();
             if counts {

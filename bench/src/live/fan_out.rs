@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::{Amount, LoadPlan, LoadResult};
 use crate::host::Meter;
-use crate::load::{Exchange, Gauge, HEED, Latency, Paced};
+use crate::load::{Gauge, HEED, Latency, Paced};
 use crate::rpc::{self, Requester};
 use crate::workloads::fan_out::{Listener, Listeners, READERS, Rounds};
 use crate::ws::WebSocket;
@@ -23,11 +23,22 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<Load
     );
     let parts = (&*before, &*after);
     let exchange = Requester::stamped(plan.connect()?, "rpc.channel.publish", parts, epoch);
-    let mut all = (0..listeners)
+    let all = (0..listeners)
         .map(|_| Timing::connect(plan, &channel, epoch))
-        .collect::<Result<Vec<_>>>()?
-        .into_iter();
-    let share = (listeners as usize).div_ceil(READERS).max(1);
+        .collect::<Result<Vec<_>>>()?;
+    measure(plan, gauge, exchange, all)
+}
+
+/// Loads the publisher while `all` listen.
+pub(super) fn measure<P: Paced, L: Timed>(
+    plan: &LoadPlan,
+    gauge: &Gauge,
+    exchange: P,
+    all: Vec<L>,
+) -> Result<LoadResult> {
+    let listeners = all.len();
+    let mut all = all.into_iter();
+    let share = listeners.div_ceil(READERS).max(1);
     let mut readers: Vec<_> = (0..READERS)
         .map(|_| Listeners::new(all.by_ref().take(share)))
         .collect();
@@ -35,7 +46,7 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<Load
         exchange,
         half: messages_a_round(plan),
         interval: plan.rate.map(|rate| Duration::from_secs_f64(1.0 / rate)),
-        listeners: u64::from(listeners),
+        listeners: listeners as u64,
         gauge,
     };
 
@@ -43,7 +54,7 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<Load
     if !warm_up.is_zero() {
         pass(&mut publisher, &mut readers, Amount::Time(warm_up), false)?;
         for reader in &mut readers {
-            reader.each(|listener| listener.latency = Latency::new());
+            reader.each(|listener| *listener.latency() = Latency::new());
         }
     }
     let meter = Meter::new(None, None);
@@ -52,10 +63,10 @@ pub(super) fn run(plan: &LoadPlan, gauge: &Gauge, listeners: u32) -> Result<Load
     let elapsed = started.elapsed();
     let mut latency = Latency::new();
     for reader in &mut readers {
-        reader.each(|listener| latency.merge(&listener.latency));
+        reader.each(|listener| latency.merge(listener.latency()));
     }
     Ok(LoadResult {
-        count: published * u64::from(listeners),
+        count: published * listeners as u64,
         elapsed,
         latency,
         generator_cores: meter.read()?.since(&usage_before).generator_cores,
@@ -75,9 +86,9 @@ fn messages_a_round(plan: &LoadPlan) -> u32 {
 }
 
 /// Publishes `amount` and returns how many messages, once everybody has all of them.
-fn pass(
-    publisher: &mut Publisher<'_>,
-    readers: &mut [Listeners<Timing>],
+fn pass<P: Paced, L: Timed>(
+    publisher: &mut Publisher<'_, P>,
+    readers: &mut [Listeners<L>],
     amount: Amount,
     counts: bool,
 ) -> Result<u64> {
@@ -101,8 +112,8 @@ fn pass(
     })
 }
 
-struct Publisher<'g> {
-    exchange: Requester,
+struct Publisher<'g, P> {
+    exchange: P,
     /// Messages of a round; two rounds may be under way.
     half: u32,
     interval: Option<Duration>,
@@ -110,7 +121,7 @@ struct Publisher<'g> {
     gauge: &'g Gauge,
 }
 
-impl Publisher<'_> {
+impl<P: Paced> Publisher<'_, P> {
     /// Whole rounds, so up to one less than a round more than `amount`. Never are more than two
     /// rounds under way that not every listener has read: so nothing is dropped for a slow one.
     fn publish(&mut self, rounds: &Rounds, amount: Amount, counts: bool) -> Result<u64> {
@@ -169,6 +180,18 @@ impl Publisher<'_> {
     }
 }
 
+/// A listener that knows how long messages were under way.
+pub(super) trait Timed: Listener {
+    /// What it has noted.
+    fn latency(&mut self) -> &mut Latency;
+}
+
+impl Timed for Timing {
+    fn latency(&mut self) -> &mut Latency {
+        &mut self.latency
+    }
+}
+
 /// A listener that notes how long each message was under way.
 struct Timing {
     socket: WebSocket,
@@ -222,6 +245,7 @@ mod tests {
             let plan = LoadPlan {
                 url: String::new(),
                 token: None,
+                stomp: None,
                 name: String::new(),
                 shape: Shape::FanOut { listeners: 1 },
                 payload_bytes: 256,

@@ -9,6 +9,7 @@ mod error;
 mod fan_out;
 mod leftover;
 mod publish;
+mod stomp;
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use anyhow::{Context as _, Result};
 
 pub use error::LoadError;
 pub use leftover::Leftover;
+pub use stomp::StompPlan;
 
 use self::leftover::Topic;
 use crate::host::{self, Meter};
@@ -57,10 +59,12 @@ pub enum Amount {
 /// A load: against whom, what, how much.
 #[derive(Clone, Debug)]
 pub struct LoadPlan {
-    /// `ws://HOST[:PORT]/PATH`.
+    /// `ws://HOST[:PORT]/PATH`; `stomp://HOST[:PORT]` with what is in `stomp`.
     pub url: String,
     /// Presented as `Authorization: Bearer`.
     pub token: Option<String>,
+    /// The load goes over STOMP, which has no calls.
+    pub stomp: Option<StompPlan>,
     /// Part of the names of what is made on the server: letters and digits that nobody else uses.
     pub name: String,
     /// What is done.
@@ -110,6 +114,12 @@ pub fn load(plan: &LoadPlan, gauge: &Gauge) -> LoadEnd {
     host::raise_open_files();
     // Channels and methods are gone with their connections.
     let mut topic = Topic::new(plan);
+    if let Some(stomp) = &plan.stomp {
+        return LoadEnd {
+            outcome: stomp::run(plan, stomp, gauge).map_err(LoadError::from),
+            left: None,
+        };
+    }
     let outcome = match plan.shape {
         Shape::Calls => calls::run(plan, gauge),
         Shape::Publish => publish::run(plan, gauge, &mut topic),
@@ -229,6 +239,7 @@ mod tests {
         LoadPlan {
             url: String::new(),
             token: None,
+            stomp: None,
             name: "x".to_owned(),
             shape: Shape::Publish,
             payload_bytes: 256,

@@ -14,7 +14,7 @@ pub(crate) use draws::Draws;
 pub(crate) use offered::require;
 pub(crate) use request::{id_of_slot, slot_of_id};
 pub(crate) use requester::Requester;
-pub(crate) use stamp::{STAMP_DIGITS, Stamps, stamped, stamps};
+pub(crate) use stamp::{STAMP_DIGITS, Stamps, digits as stamp_digits, stamped, stamps};
 
 /// Bytes of a payload, the size that message brokers are usually compared with.
 pub(crate) const PAYLOAD_BYTES: usize = 256;

@@ -15,3 +15,4 @@ pub(crate) use consumer::Consumer;
 pub(crate) use dialect::{Dialect, TRUNKLINE};
 pub(crate) use listener::Listener;
 pub(crate) use sender::Sender;
+pub(crate) use socket::Socket;

@@ -1,12 +1,14 @@
 //! A connection that sends the same message over and over, each with a receipt.
 
+use std::time::Instant;
+
 use anyhow::{Context, Result};
 
 use super::dialect::Dialect;
 use super::scan;
 use super::socket::Socket;
-use crate::load::{Exchange, Slot, Until, run_loop};
-use crate::rpc::id_of_slot;
+use crate::load::{Exchange, Paced, Slot, Until, run_loop};
+use crate::rpc::{STAMP_DIGITS, id_of_slot, stamp_digits};
 
 /// One SEND on one connection, as an [`Exchange`]: its receipt is the answer.
 pub(crate) struct Sender {
@@ -14,6 +16,8 @@ pub(crate) struct Sender {
     /// The frame, and where in it the number of the receipt stands.
     frame: Vec<u8>,
     receipt_at: usize,
+    /// Where in it the moment stands at which each message was due, and from when it counts.
+    stamp: Option<(usize, Instant)>,
 }
 
 impl Sender {
@@ -25,14 +29,29 @@ impl Sender {
         headers: &str,
         body: &str,
     ) -> Result<Sender> {
+        let socket = Socket::connect(authority, dialect)?;
+        Ok(Sender::over(socket, destination, headers, body))
+    }
+
+    /// The same over a connection that is there.
+    pub(crate) fn over(socket: Socket, destination: &str, headers: &str, body: &str) -> Sender {
         let before = format!("SEND\ndestination:{destination}\nreceipt:");
         let id = String::from_utf8_lossy(&id_of_slot(0)).into_owned();
         let after = format!("\n{headers}content-length:{}\n\n{body}\0", body.len());
-        Ok(Sender {
-            socket: Socket::connect(authority, dialect)?,
+        Sender {
+            socket,
             receipt_at: before.len(),
             frame: [before, id, after].concat().into_bytes(),
-        })
+            stamp: None,
+        }
+    }
+
+    /// Bodies begin with the moment at which each was due, counted from `epoch`; `body_bytes` is
+    /// their length.
+    pub(crate) fn stamped(mut self, epoch: Instant, body_bytes: usize) -> Sender {
+        let at = self.frame.len() - 1 - body_bytes;
+        self.stamp = Some((at, epoch));
+        self
     }
 
     /// Sends it once and waits for the receipt: what isn't there yet is made.
@@ -61,5 +80,18 @@ impl Exchange for Sender {
             );
         }
         Ok(())
+    }
+}
+
+impl Paced for Sender {
+    fn queue_due(&mut self, slot: Slot, due: Instant) {
+        if let Some((at, epoch)) = self.stamp {
+            self.frame[at..at + STAMP_DIGITS].copy_from_slice(&stamp_digits(epoch, due));
+        }
+        self.queue(slot);
+    }
+
+    fn arrives_by(&mut self, until: Instant) -> Result<bool> {
+        self.socket.arrives_by(until)
     }
 }

@@ -1,5 +1,7 @@
 //! One blocking client connection.
 
+use std::time::Instant;
+
 use anyhow::{Result, bail, ensure};
 
 use super::dialect::Dialect;
@@ -19,14 +21,16 @@ pub(crate) struct Socket {
 impl Socket {
     /// Connects to `authority`, which is `HOST[:PORT]`, and waits for CONNECTED.
     pub(crate) fn connect(authority: &str, dialect: &Dialect) -> Result<Socket> {
+        Socket::connect_as(authority, &format!("host:/\n{}", dialect.connect))
+    }
+
+    /// The same, with these headers in CONNECT, each with the end of its line.
+    pub(crate) fn connect_as(authority: &str, headers: &str) -> Result<Socket> {
         let mut socket = Socket {
             link: Link::connect(authority, PORT)?,
             outgoing: Vec::new(),
         };
-        let connect = format!(
-            "CONNECT\naccept-version:1.2\nhost:/\n{}\n\0",
-            dialect.connect
-        );
+        let connect = format!("CONNECT\naccept-version:1.2\n{headers}\n\0");
         let answer = socket.ask(connect.as_bytes())?;
         ensure!(
             answer.starts_with("CONNECTED\n"),
@@ -48,6 +52,11 @@ impl Socket {
     /// Blocks until something has arrived.
     pub(crate) fn fill(&mut self) -> Result<()> {
         self.link.fill()
+    }
+
+    /// Whether something arrives before `until`.
+    pub(crate) fn arrives_by(&self, until: Instant) -> Result<bool> {
+        self.link.arrives_by(until)
     }
 
     /// The next frame that has arrived, without its NUL, with room for what it makes the caller
@@ -78,7 +87,7 @@ impl Socket {
     }
 
     /// Subscribes with these headers, each with the end of its line, and waits for the RECEIPT.
-    pub(super) fn subscribe(&mut self, headers: &str) -> Result<()> {
+    pub(crate) fn subscribe(&mut self, headers: &str) -> Result<()> {
         let answer =
             self.ask(format!("SUBSCRIBE\nid:0\nreceipt:start\n{headers}\n\0").as_bytes())?;
         ensure!(

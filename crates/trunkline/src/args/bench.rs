@@ -122,6 +122,7 @@ impl BenchCommand {
         LoadPlan {
             url,
             token,
+            stomp: None,
             name,
             shape,
             payload_bytes: amount.payload,

@@ -63,7 +63,7 @@ pub(crate) struct Cli {
 /// Flags that every command takes.
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Global {
-    /// Server to talk to; for publish and consume also stomp://[LOGIN:PASSCODE@]HOST[:PORT]
+    /// Server to talk to; for publish, consume and bench also stomp://[LOGIN:PASSCODE@]HOST[:PORT]
     #[arg(
         long,
         global = true,

@@ -292,3 +292,51 @@ fn urls_that_make_no_sense_are_2_and_nobody_there_is_3_and_passcodes_are_not_sho
     let token = ["--url", "stomp://a", "--token", "t", "publish", "t", "a"];
     run(trunkline(&token), b"").fails(2, "stomp://LOGIN:PASSCODE@HOST");
 }
+
+#[test]
+fn a_load_counts_all_it_was_asked_for_and_empties_its_queue() {
+    let server = setup();
+    for (args, counted, count, left) in [
+        (
+            &["publish", "--count", "501", "--connections", "3"][..],
+            "message",
+            501,
+            true,
+        ),
+        (
+            &["end-to-end", "--count", "700", "--connections", "2"],
+            "message",
+            700,
+            true,
+        ),
+        (
+            &[
+                "fan-out",
+                "--count",
+                "40",
+                "--window",
+                "4",
+                "--listeners",
+                "7",
+            ],
+            "delivery",
+            280,
+            false,
+        ),
+    ] {
+        let ran = server.run_stomp(&[&["--json", "bench"], args].concat());
+        assert_eq!(ran.err.contains("is left"), left, "{ran:?}");
+        let result = &ran.objects()[0];
+        let told = (&result["bench"], &result["counted"], &result["count"]);
+        assert_eq!(told, (&json!(args[0]), &json!(counted), &json!(count)));
+        let latency = &result["latency_us"];
+        let [min, max] = ["min", "max"].map(|name| latency[name].as_f64().unwrap());
+        assert!(0.0 < min && min <= max, "{result}");
+    }
+    for topic in server.run(&["--json", "topic", "ls"]).objects() {
+        assert_eq!(topic["messages"], 0, "{topic}");
+    }
+    server
+        .run_stomp(&["bench", "calls"])
+        .fails(2, "ws://127.0.0.1:7400");
+}

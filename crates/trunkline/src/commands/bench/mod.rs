@@ -22,13 +22,10 @@ const TICK: Duration = Duration::from_millis(100);
 pub(crate) async fn bench(context: &Context, command: BenchCommand) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     // Says what is wrong as every command does; the load has connections of its own.
-    tokio::select! {
-        connected = context.connect() => drop(connected?),
+    let plan = tokio::select! {
+        plan = plan(context, &command) => plan?,
         () = stop.asked() => return Err(Failure::failed("interrupted")),
-    }
-    let url = context.target()?.to_string();
-    let token = context.token().map(str::to_owned);
-    let plan = command.plan(url, token, trunkline::unique_name());
+    };
     let (unit, units) = command.words();
     let gauge = Arc::new(Gauge::default());
     let mut ended = start(&plan, &gauge)?;
@@ -52,6 +49,10 @@ pub(crate) async fn bench(context: &Context, command: BenchCommand) -> Result<()
         }
     };
     drop(bar);
+    if plan.stomp.is_some() && !matches!(plan.shape, Shape::FanOut { .. }) {
+        let name = &plan.name;
+        eprintln!("topic bench.{name} is left: over STOMP it can be emptied, not deleted");
+    }
     let LoadEnd { outcome, left } =
         end.map_err(|_| Failure::failed("the load ended without a result"))?;
     let shown = match outcome {
@@ -77,6 +78,28 @@ pub(crate) async fn bench(context: &Context, command: BenchCommand) -> Result<()
             }
         }
     }
+}
+
+/// What to load, after a look whether it is there.
+async fn plan(context: &Context, command: &BenchCommand) -> Result<LoadPlan, Failure> {
+    let name = trunkline::unique_name();
+    if let Some(url) = context.stomp()? {
+        if matches!(command, BenchCommand::Calls(_)) {
+            return Err(Failure::usage(
+                "bench calls needs a URL like ws://127.0.0.1:7400",
+            ));
+        }
+        let (authority, stomp) = super::stomp::bench(&url).await?;
+        let plan = command.plan(format!("stomp://{authority}"), None, name);
+        return Ok(LoadPlan {
+            stomp: Some(stomp),
+            ..plan
+        });
+    }
+    drop(context.connect().await?);
+    let url = context.target()?.to_string();
+    let token = context.token().map(str::to_owned);
+    Ok(command.plan(url, token, name))
 }
 
 /// Loads on a thread of its own: the generator blocks, and whoever is asked twice to end doesn't

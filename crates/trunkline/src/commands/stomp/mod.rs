@@ -1,10 +1,12 @@
 //! `publish` and `consume` over STOMP: against a Trunkline server or any other one.
 
+mod bench;
 mod connect;
 mod consume;
 mod publish;
 mod shown;
 
+pub(super) use bench::bench;
 pub(super) use consume::consume;
 pub(super) use publish::publish;
 
