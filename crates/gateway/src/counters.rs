@@ -53,4 +53,7 @@ pub struct Counters {
     pub silent: Counter,
     /// Channel messages dropped because a listener was too slow.
     pub dropped: Counter,
+    /// ACKs and NACKs over STOMP of deliveries that were settled or had returned before, as far as
+    /// the session knew it; the others count as late at their subscription.
+    pub stomp_acks_not_held: Counter,
 }

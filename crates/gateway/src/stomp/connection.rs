@@ -62,6 +62,8 @@ pub(crate) struct StompConnection {
     events: VecDeque<Event>,
     taken_completions: Vec<Completed>,
     taken_events: Vec<Event>,
+    /// Acknowledgements of what is no longer held that are in the counter.
+    acks_not_held: u64,
     closing: Option<CloseReason>,
 }
 
@@ -91,6 +93,7 @@ impl StompConnection {
             events: VecDeque::new(),
             taken_completions: Vec::new(),
             taken_events: Vec::new(),
+            acks_not_held: 0,
             closing: None,
             shared,
             caller,
@@ -113,6 +116,12 @@ impl StompConnection {
             self.session.receive(now, input);
         }
         self.submit_gathered();
+        let not_held = self.session.acks_not_held();
+        if not_held > self.acks_not_held {
+            let counter = &self.shared.counters.stomp_acks_not_held;
+            counter.add(not_held - self.acks_not_held);
+            self.acks_not_held = not_held;
+        }
     }
 
     /// Whether frames are taken now; else nothing should be read.

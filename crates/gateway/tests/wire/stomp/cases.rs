@@ -57,6 +57,33 @@ async fn case_25_a_nack_covers_as_much_and_brings_it_again_at_once() {
 }
 
 #[tokio::test]
+async fn case_25_an_ack_of_what_is_no_longer_held_is_counted_and_has_its_receipt() {
+    let server = Server::start().await;
+    let mut client = StompClient::connect(&server).await;
+    client.sends("/queue/q", &["1", "2"]).await;
+    client.subscribe("s", "/queue/q", "client").await;
+    let first = client.message().await.get("ack").unwrap().to_owned();
+    let second = client.message().await.get("ack").unwrap().to_owned();
+    for ack in [&second, &first] {
+        let ack = format!("ACK\nid:{ack}\nreceipt:a\n\n\0");
+        client.nothing_but_receipt(&ack, "a").await;
+    }
+    assert_eq!(server.counters.stomp_acks_not_held.get(), 1);
+    // The second is settled, though it was not named last.
+    client
+        .nothing_but_receipt("UNSUBSCRIBE\nid:s\nreceipt:u\n\n\0", "u")
+        .await;
+    client.sends("/queue/q", &["3"]).await;
+    client.subscribe("t", "/queue/q", "client").await;
+    assert_eq!(client.bodies(1).await, ["3"]);
+    // One that was never given out is an error.
+    let session = first.split('-').next().unwrap();
+    client.send(&format!("ACK\nid:{session}-2-9\n\n\0")).await;
+    let error = client.error().await;
+    assert!(error.contains("never delivered here"), "{error}");
+}
+
+#[tokio::test]
 async fn case_26_a_transaction_is_whole_or_nothing() {
     let server = Server::start().await;
     let mut client = StompClient::connect(&server).await;
