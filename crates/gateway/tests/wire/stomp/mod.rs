@@ -3,6 +3,7 @@
 mod cases;
 mod client;
 mod ends;
+mod headers;
 mod limits;
 mod requirements;
 mod slow;
