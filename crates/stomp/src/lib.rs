@@ -54,6 +54,8 @@
 //! | 14 to 21 of sessions | `tests/cluster.rs` |
 //! | 22 to 30 of sessions | `tests/server.rs`, `tests/subscriptions.rs` |
 //!
+//! `tests/rabbitmq.rs` tries the asynchronous client with a real broker.
+//!
 //! The others need what is not here: a server with topics has to pass the redelivery of 25, the
 //! effects of 26 and the memory of 28 over real connections.
 //!
