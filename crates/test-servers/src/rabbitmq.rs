@@ -92,7 +92,8 @@ impl RabbitMq {
         SocketAddr::from(([127, 0, 0, 1], self.ports.stomp))
     }
 
-    /// Where it listens for STOMP over WebSocket, as `ws://…`.
+    /// Where it listens for STOMP over WebSocket, as `ws://…`. It writes binary frames, since it would write text frames
+    /// with bytes that are none otherwise.
     #[must_use]
     pub fn web_stomp(&self) -> String {
         format!("ws://127.0.0.1:{}/ws", self.ports.web_stomp)
@@ -164,6 +165,7 @@ impl RabbitMq {
                  stomp.listeners.tcp.1 = 127.0.0.1:{stomp}\n\
                  web_stomp.tcp.ip = 127.0.0.1\n\
                  web_stomp.tcp.port = {web_stomp}\n\
+                 web_stomp.ws_frame = binary\n\
                  log.console = true\n\
                  log.file = false\n"
             ),
