@@ -340,3 +340,35 @@ fn a_load_counts_all_it_was_asked_for_and_empties_its_queue() {
         .run_stomp(&["bench", "calls"])
         .fails(2, "ws://127.0.0.1:7400");
 }
+
+#[test]
+fn another_broker_will_do() {
+    let Some(broker) = trunkline_test_servers::RabbitMq::shared() else {
+        return;
+    };
+    let address = broker.stomp();
+    let run_with = |login: &str, args: &[&str], stdin: &[u8]| {
+        let url = format!("stomp://{login}@{address}");
+        run(trunkline(&[&["--url", &url], args].concat()), stdin)
+    };
+    let queue = "/queue/trunkline.command-line";
+    let input = seq(200);
+    let publish = ["publish", queue, "--lines", "--retry", "--header", "a=b"];
+    let published = run_with("guest:guest", &publish, input.as_bytes());
+    assert!(
+        published.err.contains("confirmed 200 of 200"),
+        "{published:?}"
+    );
+    let consume = ["consume", queue, "-s", "s", "--count"];
+    let some = [&consume[..], &["150"]].concat();
+    let first = run_with("guest:guest", &some, b"").ok();
+    let rest = ["50", "--exec", "sh", "-c", "cat; echo"];
+    let second = run_with("guest:guest", &[&consume[..], &rest].concat(), b"").ok();
+    assert_eq!(first + &second, input);
+    let none = ["consume", queue, "-s", "s", "--idle-timeout", "200ms"];
+    assert_eq!(run_with("guest:guest", &none, b"").ok(), "");
+
+    let refused = run_with("guest:secret", &["publish", queue, "x"], b"");
+    assert!(!refused.err.contains("secret"), "{refused:?}");
+    refused.fails(3, "Access refused");
+}
