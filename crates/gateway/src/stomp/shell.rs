@@ -163,15 +163,18 @@ impl<S: Transport> Session<S> {
                 return ending;
             }
             self.arm(timer.as_mut(), &mut armed);
+            // The order matters: whoever was not read yet must not be taken for silent.
             tokio::select! {
                 biased;
                 () = poll_fn(|cx| self.poll_move(cx)) => self.act(),
                 () = wake.woken() => {}
-                () = timer.as_mut(), if armed.is_some() => {
-                    armed = None;
-                    if self.on_time() {
-                        return Ending::Stalled;
-                    }
+                () = timer.as_mut(), if armed.is_some() => {}
+            }
+            // The timer's turn never comes while there is always something to read.
+            if armed.is_some_and(|at| at <= Instant::now()) {
+                armed = None;
+                if self.on_time() {
+                    return Ending::Stalled;
                 }
             }
         }

@@ -202,6 +202,27 @@ async fn who_wants_beats_gets_them() {
     assert_eq!(&beats, b"\n\n\n");
 }
 
+/// Whoever sent more than could be acted on got no beats, and took the server for dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_sends_without_a_pause_gets_beats_too() {
+    let server = Server::start_with(|config| {
+        config.stomp.heart_beat_send = Span(Duration::from_millis(5));
+    })
+    .await;
+    let mut client = StompClient::dial(&server).await;
+    client
+        .ask("CONNECT\naccept-version:1.2\nheart-beat:0,10\n\n\0")
+        .await;
+    let (mut reader, mut writer) = client.stream.into_split();
+    let flood = "SEND\ndestination:/topic/t\n\nx\0".repeat(10_000);
+    let flooding =
+        tokio::spawn(async move { while writer.write_all(flood.as_bytes()).await.is_ok() {} });
+    let mut beats = [0; 3];
+    reader.read_exact(&mut beats).await.unwrap();
+    assert_eq!(&beats, b"\n\n\n");
+    flooding.abort();
+}
+
 #[tokio::test]
 async fn who_promises_beats_and_is_silent_is_closed() {
     let server = Server::start_with(|config| {
