@@ -7,13 +7,16 @@ use crate::{GatewayConfig, Services, shared::Shared};
 use bytes::BytesMut;
 use std::{sync::Arc, time::Duration};
 use trunkline_auth::Access;
-use trunkline_engine_embedded::{Embedded, EmbeddedConfig};
+use trunkline_engine_embedded::{Drive, Embedded, EmbeddedConfig, Location};
 use trunkline_model::{Protocol, Span, SystemClock, Timestamp};
 use trunkline_rpc::{Calls, CallsConfig, Context, Failure, Handler};
 use trunkline_stomp::ServerSettings;
 
 fn shared() -> Arc<Shared> {
-    let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
+    shared_over(Embedded::open(EmbeddedConfig::memory()).unwrap())
+}
+
+fn shared_over(engine: Arc<Embedded>) -> Arc<Shared> {
     let clock = Arc::new(SystemClock::new(Timestamp::ZERO));
     let config = CallsConfig {
         ask_wait: Span::default(),
@@ -65,6 +68,16 @@ impl Peer {
         self.input
             .extend_from_slice(frames.replace('^', "\0").as_bytes());
         self.connection.receive(&mut self.input);
+    }
+
+    /// The frames that are there without waiting.
+    fn now(&mut self) -> Vec<String> {
+        self.connection.collect();
+        let output = self.connection.take_output();
+        self.got.push_str(str::from_utf8(&output).unwrap());
+        let frames = std::mem::take(&mut self.got);
+        let frames = frames.split_terminator('\0');
+        frames.map(|frame| frame.trim_start().to_owned()).collect()
     }
 
     /// The next frame.
@@ -389,4 +402,54 @@ async fn a_message_to_a_method_is_a_call() {
     client.send("SEND\ndestination:/rpc/add\nreply-to:/rpc/add\nreceipt:e\n\n[2,3]^");
     let error = client.expect(&["ERROR", "receipt-id:e"]).await;
     assert!(error.contains("let reply-to be"), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_receipt_comes_when_the_disk_has_it_and_not_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut config = EmbeddedConfig::new(Location::Directory(directory.path().into()));
+    config.drive = Drive::ByHand;
+    let engine = Embedded::open(config).unwrap();
+    let sync = || while engine.step() {};
+    let shared = shared_over(engine.clone());
+    let mut client = Peer::connected(&shared).await;
+    client
+        .send("SUBSCRIBE\nid:d\ndestination:/topic/t\ndurable:true\nack:client\nreceipt:sub\n\n^");
+    assert_eq!(client.now(), [""; 0]);
+    sync();
+    assert_eq!(client.now(), ["RECEIPT\nreceipt-id:sub\n\n"]);
+    for (frames, receipt) in [
+        ("SEND\ndestination:/queue/q\nreceipt:1\n\nx^", "1"),
+        ("SEND\ndestination:/queue/q\nreceipt:2\n\nx^", "2"),
+        (
+            "BEGIN\ntransaction:a\n\n^SEND\ndestination:/queue/q\ntransaction:a\n\nx^COMMIT\ntransaction:a\nreceipt:3\n\n^",
+            "3",
+        ),
+        // Done at once, but told in order.
+        (
+            "SEND\ndestination:/queue/q\n\nx^SEND\ndestination:/topic/none\nreceipt:4\n\nx^",
+            "4",
+        ),
+    ] {
+        client.send(frames);
+        assert_eq!(client.now(), [""; 0], "{frames:?} before a sync");
+        sync();
+        assert_eq!(client.now(), [format!("RECEIPT\nreceipt-id:{receipt}\n\n")]);
+    }
+    // Where somebody subscribes durably, the same holds for what is heard at once by others.
+    client.send("SEND\ndestination:/topic/t\nreceipt:5\n\nx^");
+    assert_eq!(client.now(), [""; 0]);
+    sync();
+    let mut two = client.now();
+    two.sort();
+    assert!(two[0].starts_with("MESSAGE\nsubscription:d\n"), "{two:?}");
+    assert_eq!(two[1], "RECEIPT\nreceipt-id:5\n\n");
+    let ack = value(&two[0], "ack").to_owned();
+    client.send(&format!("ACK\nid:{ack}\nreceipt:6\n\n^"));
+    assert_eq!(client.now(), [""; 0]);
+    sync();
+    assert_eq!(client.now(), ["RECEIPT\nreceipt-id:6\n\n"]);
+    // Who asks for less is told so at once.
+    client.send("SEND\ndestination:/queue/q\npersistent:false\nreceipt:7\n\nx^");
+    assert_eq!(client.now(), ["RECEIPT\nreceipt-id:7\n\n"]);
 }
