@@ -263,6 +263,8 @@ async function beating() {
     heartbeatIncoming: 500,
     heartbeatOutgoing: 500,
     heartbeatToleranceMultiplier: 4,
+    // Otherwise the WebSocket would wait half a minute for the answer to its close.
+    discardWebsocketOnCommFailure: true,
     onHeartbeatReceived: () => beats.push('beat'),
   });
   await beats.takeSome(4, 'a beat');
