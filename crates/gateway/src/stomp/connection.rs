@@ -64,6 +64,8 @@ pub(crate) struct StompConnection {
     taken_events: Vec<Event>,
     /// Acknowledgements of what is no longer held that are in the counter.
     acks_not_held: u64,
+    /// A frame was refused: what was read behind it is not done.
+    refused: bool,
     closing: Option<CloseReason>,
 }
 
@@ -94,6 +96,7 @@ impl StompConnection {
             taken_completions: Vec::new(),
             taken_events: Vec::new(),
             acks_not_held: 0,
+            refused: false,
             closing: None,
             shared,
             caller,
@@ -215,6 +218,8 @@ impl StompConnection {
         let mut connected = false;
         while let Some(effect) = self.session.next_effect() {
             match effect {
+                Effect::Close(reason) => self.close(reason),
+                _ if self.refused => {}
                 Effect::Connect(request) => connected |= self.connect(now, &request),
                 Effect::Send { token, send } => {
                     let step = self.send(token, send);
@@ -241,7 +246,6 @@ impl StompConnection {
                     let step = self.commit(token, steps);
                     self.answer(now, token, step);
                 }
-                Effect::Close(reason) => self.close(reason),
             }
         }
         connected
@@ -277,7 +281,10 @@ impl StompConnection {
         match step {
             Ok(Step::Later) => {}
             Ok(Step::Done) => self.session.complete(now, token, Ok(())),
-            Err(failure) => self.session.complete(now, token, Err(failure)),
+            Err(failure) => {
+                self.refused = true;
+                self.session.complete(now, token, Err(failure));
+            }
         }
     }
 

@@ -260,6 +260,27 @@ async fn a_subscription_that_ends_before_it_has_begun_is_answered() {
 }
 
 #[tokio::test]
+async fn what_is_read_behind_a_frame_that_is_refused_is_not_done() {
+    let shared = shared();
+    let mut a = Peer::connected(&shared).await;
+    a.send(
+        "SEND\ndestination:/queue/q\n\nin^SUBSCRIBE\nid:s\ndestination:/queue/q\nack:client\n\n^",
+    );
+    let message = a.expect(&["MESSAGE", "in"]).await;
+    let ack = value(&message, "ack").to_owned();
+    a.send(&format!(
+        "SEND\ndestination:/queue/q\n\nbefore^SEND\ndestination:/nowhere/x\nreceipt:r\n\n^SEND\ndestination:/queue/q\n\nbehind^ACK\nid:{ack}\n\n^"
+    ));
+    // The consumer may get what was sent before, then the end.
+    while !a.frame().await.starts_with("ERROR\n") {}
+    let mut b = Peer::connected(&shared).await;
+    b.send("SEND\ndestination:/queue/q\n\nlast^SUBSCRIBE\nid:s\ndestination:/queue/q\n\n^");
+    for body in ["in", "before", "last"] {
+        b.expect(&["MESSAGE", body]).await;
+    }
+}
+
+#[tokio::test]
 async fn refusals_say_what_to_do() {
     let shared = shared();
     for (frame, part) in [
