@@ -173,6 +173,45 @@ fn an_ack_of_a_message_that_needs_none_means_nothing() {
 }
 
 #[test]
+fn a_tail_that_was_written_for_many_makes_the_same_message() {
+    let mut headers = Headers::new();
+    headers.push("a:b", "1\n2");
+    headers.push("subscription", "forged");
+    let delivery = Delivery {
+        tag: None,
+        headers: &headers,
+        ..message(0)
+    };
+    for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+        let tail = delivery.tail(version);
+        for mode in ["auto", "client"] {
+            // The same session twice: one writes the message as a whole.
+            let [whole, with_tail] = [false, true].map(|uses_tail| {
+                let mut peer = Peer::open(version);
+                let number = peer.subscribe("1", &format!("ack:{mode}\n"));
+                let written = match uses_tail {
+                    false => peer.session.deliver(peer.now, number, &delivery),
+                    true => peer.session.deliver_tail(
+                        peer.now,
+                        number,
+                        delivery.message_id,
+                        delivery.destination,
+                        &tail,
+                    ),
+                };
+                written.unwrap();
+                peer.send("UNSUBSCRIBE\nid:1\n\n\0");
+                let late = peer.session.deliver_tail(peer.now, number, "m", "d", &tail);
+                assert_eq!(late, Err(NotDelivered::Ended));
+                peer.out()
+            });
+            assert!(whole.starts_with("MESSAGE\nsubscription:1\n"), "{whole}");
+            assert_eq!(whole, with_tail, "{version:?} {mode}");
+        }
+    }
+}
+
+#[test]
 fn case_26_a_transaction_is_one_batch() {
     let mut peer = Peer::open(Version::V1_2);
     let number = peer.subscribe("1", "ack:client\n");

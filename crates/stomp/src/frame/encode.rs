@@ -35,6 +35,12 @@ impl<'a, B: BufMut> Writer<'a, B> {
         Self { out, escapes }
     }
 
+    /// Writes what comes behind headers of the command that were written elsewhere.
+    pub(crate) fn go_on(out: &'a mut B, command: Command, version: Version) -> Self {
+        let escapes = Escapes::of(command, Some(version));
+        Self { out, escapes }
+    }
+
     /// Writes a header.
     pub fn header(&mut self, name: &str, value: &str) {
         self.escapes.put(self.out, name, Part::Name);
@@ -55,6 +61,11 @@ impl<'a, B: BufMut> Writer<'a, B> {
         self.out.put_u8(b'\n');
         self.out.put_slice(body);
         self.out.put_u8(0);
+    }
+
+    /// Ends the frame with bytes that end one.
+    pub(crate) fn tail(self, tail: &[u8]) {
+        self.out.put_slice(tail);
     }
 
     /// Ends a frame that has no body.

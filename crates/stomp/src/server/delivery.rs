@@ -2,7 +2,7 @@ use super::subscriptions::{Key, Subscription, delivery_id};
 use super::{AckMode, SubscriptionNumber};
 use crate::options::is_own;
 use crate::{Command, Version, Writer};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use std::fmt;
 use trunkline_model::Headers;
 
@@ -58,68 +58,121 @@ pub enum NotDelivered {
     TagNotHigher,
 }
 
+/// Room for the headers of a tail that has few.
+const TAIL_HEADERS_BYTES: usize = 128;
+
 /// The message's own identity, where `message-id` names the delivery.
 const MESSAGE_ID: &str = "trunkline-message-id";
 
-/// Writes a MESSAGE.
-///
-/// Up to 1.1 an ACK names the `message-id`, which therefore has to be another one for each
-/// delivery. 1.2 has `ack` for that.
-pub(crate) fn write(
-    out: &mut BytesMut,
-    version: Version,
-    session: &str,
-    number: SubscriptionNumber,
-    subscription: &mut Subscription,
-    delivery: &Delivery<'_>,
-) -> Result<(), NotDelivered> {
-    if !subscription.started {
-        return Err(NotDelivered::NotStarted);
+impl Delivery<'_> {
+    /// What the MESSAGE says from `redelivered` on, which is the same for everybody who gets it in
+    /// this version: see [`ServerSession::deliver_tail`](super::ServerSession::deliver_tail).
+    #[must_use]
+    pub fn tail(&self, version: Version) -> Bytes {
+        let mut out = BytesMut::with_capacity(self.body.len() + TAIL_HEADERS_BYTES);
+        self.write_tail(Writer::go_on(&mut out, Command::Message, version));
+        out.freeze()
     }
-    let tag = delivery
-        .tag
-        .unwrap_or(subscription.last_tag.saturating_add(1));
-    if tag <= subscription.last_tag {
-        return Err(NotDelivered::TagNotHigher);
-    }
-    subscription.last_tag = tag;
-    subscription.settles = delivery.tag.is_some();
-    if subscription.ack == AckMode::Client && subscription.settles {
-        subscription.outstanding.push(tag);
-    }
-    let id = delivery_id(session, number, tag);
-    let mut frame = Writer::begin(out, Command::Message, Some(version));
-    if let Key::Id(id) = &subscription.key {
-        frame.header("subscription", id);
-    }
-    if version < Version::V1_2 {
-        frame.header("message-id", &id);
-        frame.header(MESSAGE_ID, delivery.message_id);
-    } else {
-        frame.header("message-id", delivery.message_id);
-        if subscription.ack != AckMode::Auto {
-            frame.header("ack", &id);
+
+    fn write_tail(&self, mut frame: Writer<'_, BytesMut>) {
+        let again = if self.attempt > 1 { "true" } else { "false" };
+        frame.header("redelivered", again);
+        frame.number("delivery-count", u64::from(self.attempt));
+        if !self.content_type.is_empty() {
+            frame.header("content-type", self.content_type);
         }
-    }
-    frame.header("destination", delivery.destination);
-    let again = if delivery.attempt > 1 {
-        "true"
-    } else {
-        "false"
-    };
-    frame.header("redelivered", again);
-    frame.number("delivery-count", u64::from(delivery.attempt));
-    if !delivery.content_type.is_empty() {
-        frame.header("content-type", delivery.content_type);
-    }
-    for (name, value) in delivery.added.iter() {
-        frame.header(name, value);
-    }
-    for (name, value) in delivery.headers.iter() {
-        if !is_own(name) {
+        for (name, value) in self.added.iter() {
             frame.header(name, value);
         }
+        for (name, value) in self.headers.iter() {
+            if !is_own(name) {
+                frame.header(name, value);
+            }
+        }
+        frame.body(self.body);
     }
-    frame.body(delivery.body);
+}
+
+/// Writes a MESSAGE.
+pub(crate) fn write(
+    out: &mut BytesMut,
+    recipient: &mut Recipient<'_>,
+    delivery: &Delivery<'_>,
+) -> Result<(), NotDelivered> {
+    let tag = recipient.next_tag(delivery.tag)?;
+    let frame = recipient.write_head(out, tag, delivery.message_id, delivery.destination);
+    delivery.write_tail(frame);
     Ok(())
+}
+
+/// Writes a MESSAGE that needs no ACK and whose tail was written before.
+pub(crate) fn write_with_tail(
+    out: &mut BytesMut,
+    recipient: &mut Recipient<'_>,
+    message_id: &str,
+    destination: &str,
+    tail: &[u8],
+) -> Result<(), NotDelivered> {
+    let tag = recipient.next_tag(None)?;
+    let frame = recipient.write_head(out, tag, message_id, destination);
+    frame.tail(tail);
+    Ok(())
+}
+
+/// Who gets a MESSAGE.
+pub(crate) struct Recipient<'a> {
+    pub(crate) version: Version,
+    pub(crate) session: &'a str,
+    pub(crate) number: SubscriptionNumber,
+    pub(crate) subscription: &'a mut Subscription,
+}
+
+impl Recipient<'_> {
+    /// Notes a delivery; without a tag of the engine's it gets one of ours.
+    fn next_tag(&mut self, tag: Option<u64>) -> Result<u64, NotDelivered> {
+        let subscription = &mut *self.subscription;
+        if !subscription.started {
+            return Err(NotDelivered::NotStarted);
+        }
+        let settles = tag.is_some();
+        let tag = tag.unwrap_or(subscription.last_tag.saturating_add(1));
+        if tag <= subscription.last_tag {
+            return Err(NotDelivered::TagNotHigher);
+        }
+        subscription.settles = settles;
+        subscription.last_tag = tag;
+        if subscription.ack == AckMode::Client && subscription.settles {
+            subscription.outstanding.push(tag);
+        }
+        Ok(tag)
+    }
+
+    /// Writes all headers that differ from recipient to recipient.
+    ///
+    /// Up to 1.1 an ACK names the `message-id`, which therefore has to be another one for each
+    /// delivery. 1.2 has `ack` for that.
+    fn write_head<'o>(
+        &self,
+        out: &'o mut BytesMut,
+        tag: u64,
+        message_id: &str,
+        destination: &str,
+    ) -> Writer<'o, BytesMut> {
+        let id = || delivery_id(self.session, self.number, tag);
+        let mut frame = Writer::begin(out, Command::Message, Some(self.version));
+        if let Key::Id(id) = &self.subscription.key {
+            frame.header("subscription", id);
+        }
+        if self.version < Version::V1_2 {
+            frame.header("message-id", &id());
+            frame.header(MESSAGE_ID, message_id);
+        } else {
+            frame.header("message-id", message_id);
+            if self.subscription.ack != AckMode::Auto {
+                frame.header("ack", &id());
+            }
+        }
+        frame.header("destination", destination);
+        frame
+    }
 }

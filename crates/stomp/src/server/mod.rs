@@ -32,6 +32,7 @@ use crate::pulse::Pulse;
 use crate::{Command, Decoder, HeartBeat, Version, Writer};
 use bytes::BytesMut;
 use compact_str::CompactString;
+use delivery::Recipient;
 use receipts::{Entry, Receipts, State};
 use std::collections::VecDeque;
 use std::fmt;
@@ -187,21 +188,47 @@ impl ServerSession {
         number: SubscriptionNumber,
         delivery: &Delivery<'_>,
     ) -> Result<(), NotDelivered> {
+        let (out, mut recipient) = self.recipient(number)?;
+        delivery::write(out, &mut recipient, delivery)?;
+        self.pulse.on_sent(now);
+        Ok(())
+    }
+
+    /// Writes a MESSAGE that needs no ACK and goes to many sessions: `tail` was written once for
+    /// all of [this version](Self::version), by [`Delivery::tail`].
+    ///
+    /// # Errors
+    /// As [`deliver`](Self::deliver).
+    pub fn deliver_tail(
+        &mut self,
+        now: Timestamp,
+        number: SubscriptionNumber,
+        message_id: &str,
+        destination: &str,
+        tail: &[u8],
+    ) -> Result<(), NotDelivered> {
+        let (out, mut recipient) = self.recipient(number)?;
+        delivery::write_with_tail(out, &mut recipient, message_id, destination, tail)?;
+        self.pulse.on_sent(now);
+        Ok(())
+    }
+
+    /// Who gets what is delivered on a subscription, and where to write it.
+    fn recipient(
+        &mut self,
+        number: SubscriptionNumber,
+    ) -> Result<(&mut BytesMut, Recipient<'_>), NotDelivered> {
         let (Phase::Open, Some(version)) = (self.phase, self.version) else {
             return Err(NotDelivered::Ended);
         };
         let subscription = self.subscriptions.get_mut(number);
-        let subscription = subscription.ok_or(NotDelivered::Ended)?;
-        delivery::write(
-            &mut self.out,
+        let recipient = Recipient {
             version,
-            &self.name,
+            session: &self.name,
             number,
-            subscription,
-            delivery,
-        )?;
-        self.pulse.on_sent(now);
-        Ok(())
+            subscription: subscription.ok_or(NotDelivered::Ended)?,
+        };
+        Ok((&mut self.out, recipient))
     }
 
     /// Ends the session with an ERROR: the server stops, say, or a subscription was deleted.
