@@ -18,6 +18,7 @@ mod config;
 mod counters;
 mod dispatch;
 mod doorstep;
+mod encoding;
 mod gateway;
 mod http;
 mod outbox;

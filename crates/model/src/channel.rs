@@ -6,6 +6,9 @@ use std::{
     sync::{Arc, Mutex, OnceLock},
 };
 
+/// Encodings of a channel message that can be kept with it.
+pub const ENCODINGS_MAX: usize = 4;
+
 /// A message on a channel: whoever listens now gets it, at most once.
 #[derive(Debug)]
 pub struct ChannelMessage {
@@ -17,8 +20,9 @@ pub struct ChannelMessage {
     pub content_type: CompactString,
     /// User headers; none if the engine doesn't carry them.
     pub headers: Headers,
-    /// Room for a front's encoding of this message, so that a thousand listeners share one.
-    pub encoding: OnceLock<Bytes>,
+    /// Room for the fronts' encodings of this message, so that a thousand listeners share one. Who
+    /// has which place is theirs to agree on.
+    pub encodings: [OnceLock<Bytes>; ENCODINGS_MAX],
 }
 
 impl ChannelMessage {
@@ -29,7 +33,7 @@ impl ChannelMessage {
             payload,
             content_type,
             headers: Headers::new(),
-            encoding: OnceLock::new(),
+            encodings: [const { OnceLock::new() }; ENCODINGS_MAX],
         }
     }
 

@@ -43,7 +43,8 @@ pub use call::{
 pub use caller::{Caller, ConnectionId, Principal, Protocol};
 pub use capabilities::{Atomicity, Capabilities};
 pub use channel::{
-    ChannelMessage, ListenHandle, ListenPolicy, ListenerEvent, ListenerQueue, ListenerSink, Overrun,
+    ChannelMessage, ENCODINGS_MAX, ListenHandle, ListenPolicy, ListenerEvent, ListenerQueue,
+    ListenerSink, Overrun,
 };
 pub use clock::{Clock, ClockRules, ManualClock, SystemClock};
 pub use completion::{

@@ -7,7 +7,7 @@ use super::{
     params::Params,
     waiting::{Ask, Awaited, ReplyTo},
 };
-use crate::{config::SlowListener, outbox::Outbox, shared::Shared};
+use crate::{config::SlowListener, encoding::Encoding, outbox::Outbox, shared::Shared};
 use bytes::{BufMut, Bytes};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
@@ -319,7 +319,7 @@ fn write_in_effect<R>(out: &mut Vec<u8>, listening: &Listening<R>) {
 /// Appends `rpc.channel.message`. What all listeners are sent alike is encoded once, by whoever
 /// comes first, and kept with the message.
 fn write_message(out: &mut Vec<u8>, message: &ChannelMessage, pattern: Option<&Pattern>) {
-    let shared = message.encoding.get_or_init(|| {
+    let shared = Encoding::JsonRpc.of(message, || {
         let mut members = Vec::with_capacity(message.weight() + 64);
         members.put_slice(b"\"channel\":");
         write_string(&mut members, &message.channel);

@@ -17,7 +17,7 @@ pub(super) type Afterwards = Vec<Afterward>;
 #[derive(Debug)]
 pub(super) enum Afterward {
     /// For whoever listens.
-    Channel(ChannelMessage),
+    Channel(Box<ChannelMessage>),
     /// A call.
     Call(Box<Calling>),
 }
@@ -57,7 +57,7 @@ impl StompConnection {
     pub(super) fn go_on(&mut self, afterwards: impl IntoIterator<Item = Afterward>) {
         for afterward in afterwards {
             match afterward {
-                Afterward::Channel(message) => self.publish_channel(message),
+                Afterward::Channel(message) => self.publish_channel(*message),
                 Afterward::Call(calling) => self.call(*calling),
             }
         }

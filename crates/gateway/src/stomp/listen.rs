@@ -6,7 +6,7 @@ use super::{
     deliver::add_own,
     failure,
 };
-use crate::config::SlowListener;
+use crate::{config::SlowListener, encoding::Encoding};
 use std::sync::Arc;
 use trunkline_auth::{Action, Resource};
 use trunkline_model::{
@@ -140,21 +140,32 @@ impl StompConnection {
         let Some(listening) = self.channels.get(number) else {
             return;
         };
-        let mut added = Headers::new();
-        add_own(&mut added, &message.headers);
-        let id = compact_str::format_compact!("{}-c{}", self.name, self.channels.heard + 1);
-        let delivery = Delivery {
-            tag: None,
-            message_id: &id,
-            destination: &listening.destination,
-            attempt: 1,
-            content_type: &message.content_type,
-            added: &added,
-            headers: &message.headers,
-            body: &message.payload,
+        let Some(version) = self.session.version() else {
+            return;
         };
+        let id = compact_str::format_compact!("{}-c{}", self.name, self.channels.heard + 1);
+        let destination = &listening.destination;
+        let tail = Encoding::Stomp(version).of(message, || {
+            let mut added = Headers::new();
+            add_own(&mut added, &message.headers);
+            let delivery = Delivery {
+                tag: None,
+                message_id: &id,
+                destination,
+                attempt: 1,
+                content_type: &message.content_type,
+                added: &added,
+                headers: &message.headers,
+                body: &message.payload,
+            };
+            delivery.tail(version)
+        });
+        let session = &mut self.session;
         // A subscription that has ended meanwhile hears nothing more.
-        if self.session.deliver(now, number, &delivery).is_ok() {
+        if session
+            .deliver_tail(now, number, &id, destination, tail)
+            .is_ok()
+        {
             self.channels.heard += 1;
         }
     }

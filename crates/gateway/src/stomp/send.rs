@@ -70,7 +70,7 @@ impl StompConnection {
         let (command, channel) = self.to(destination, message)?;
         Ok(Sending {
             command,
-            afterward: channel.map(Afterward::Channel),
+            afterward: channel.map(|message| Afterward::Channel(Box::new(message))),
             persistent,
         })
     }
