@@ -23,12 +23,14 @@ pub struct ChannelMessage {
     /// Room for the fronts' encodings of this message, so that a thousand listeners share one. Who
     /// has which place is theirs to agree on.
     pub encodings: [OnceLock<Bytes>; ENCODINGS_MAX],
+    weight: usize,
 }
 
 impl ChannelMessage {
     /// A message that no front has encoded yet.
     pub fn new(channel: ChannelName, payload: Bytes, content_type: CompactString) -> Self {
         Self {
+            weight: payload.len() + channel.as_str().len() + 64,
             channel,
             payload,
             content_type,
@@ -40,15 +42,16 @@ impl ChannelMessage {
     /// The same with headers.
     #[must_use]
     pub fn with_headers(mut self, headers: Headers) -> Self {
+        let added = headers.iter();
+        let added = added.map(|(name, value)| name.len() + value.len());
+        self.weight += added.sum::<usize>();
         self.headers = headers;
         self
     }
 
     /// Bytes that it takes in a buffer.
     pub fn weight(&self) -> usize {
-        let headers = self.headers.iter();
-        let headers: usize = headers.map(|(name, value)| name.len() + value.len()).sum();
-        self.payload.len() + self.channel.as_str().len() + headers + 64
+        self.weight
     }
 }
 
