@@ -1,7 +1,8 @@
 //! Deliveries on their way to a client, and what else the engine says about subscriptions.
 
 use super::{connection::StompConnection, failure, inbox::Event};
-use trunkline_model::{Delivery, Error, Headers, StoredMessage, Timestamp};
+use compact_str::{CompactString, ToCompactString};
+use trunkline_model::{Delivery, Error, Headers, MessageId, StoredMessage, Timestamp};
 use trunkline_stomp::{Delivery as Outgoing, NotDelivered, SubscriptionNumber};
 
 /// Headers of a message that nobody but the server writes.
@@ -38,7 +39,7 @@ impl StompConnection {
         let mut written = 0;
         for delivery in deliveries {
             let message = &delivery.message;
-            let id = compact_str::format_compact!("{}", delivery.id);
+            let id = message_id(delivery.id);
             let outgoing = Outgoing {
                 tag: Some(delivery.tag.0),
                 message_id: &id,
@@ -79,6 +80,14 @@ impl StompConnection {
             None => self.session.fail(now, failure::of(reason)),
         }
     }
+}
+
+/// As [`MessageId`] is displayed.
+fn message_id(id: MessageId) -> CompactString {
+    let mut text = id.topic.to_compact_string();
+    text.push('-');
+    text.push_str(&id.sequence.to_compact_string());
+    text
 }
 
 /// What the server says about a message besides what its publisher said.

@@ -7,6 +7,7 @@ use super::{
     failure,
 };
 use crate::{config::SlowListener, encoding::Encoding};
+use compact_str::ToCompactString;
 use std::sync::Arc;
 use trunkline_auth::{Action, Resource};
 use trunkline_model::{
@@ -143,7 +144,9 @@ impl StompConnection {
         let Some(version) = self.session.version() else {
             return;
         };
-        let id = compact_str::format_compact!("{}-c{}", self.name, self.channels.heard + 1);
+        let mut id = self.name.clone();
+        id.push_str("-c");
+        id.push_str(&(self.channels.heard + 1).to_compact_string());
         let destination = &listening.destination;
         let tail = Encoding::Stomp(version).of(message, || {
             let mut added = Headers::new();

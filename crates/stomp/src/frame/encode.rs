@@ -49,6 +49,18 @@ impl<'a, B: BufMut> Writer<'a, B> {
         self.out.put_u8(b'\n');
     }
 
+    /// Writes a header of ours: `name` stands with its colon, and needs no escape.
+    pub(crate) fn own(&mut self, name: &'static str, value: &str) {
+        self.out.put_slice(name.as_bytes());
+        self.escapes.put(self.out, value, Part::Value);
+        self.out.put_u8(b'\n');
+    }
+
+    /// Writes whole lines of ours, which need no escape.
+    pub(crate) fn lines(&mut self, lines: &'static str) {
+        self.out.put_slice(lines.as_bytes());
+    }
+
     /// Writes a header whose value is a number.
     pub fn number(&mut self, name: &str, value: u64) {
         let mut digits = [0; 20];
@@ -57,8 +69,11 @@ impl<'a, B: BufMut> Writer<'a, B> {
 
     /// Ends the frame with a body and its `content-length`.
     pub fn body(mut self, body: &[u8]) {
-        self.number(CONTENT_LENGTH, body.len() as u64);
-        self.out.put_u8(b'\n');
+        let mut digits = [0; 20];
+        self.lines("content-length:");
+        let length = decimal(body.len() as u64, &mut digits);
+        self.out.put_slice(length.as_bytes());
+        self.lines("\n\n");
         self.out.put_slice(body);
         self.out.put_u8(0);
     }

@@ -25,6 +25,15 @@ pub struct Inexpressible {
     pub found: char,
 }
 
+/// Whether any byte is one that not every version writes as it is. Nearly no text has one: so all
+/// are looked at at once, without ending at the first.
+fn has_special(bytes: &[u8]) -> bool {
+    let is_special = |byte: u8| matches!(byte, 0 | b'\n' | b'\r' | b':' | b'\\');
+    bytes
+        .iter()
+        .fold(false, |found, byte| found | is_special(*byte))
+}
+
 impl Escapes {
     /// Those of a frame. As long as no version is agreed, there are none.
     pub(crate) const fn of(command: Command, version: Option<Version>) -> Self {
@@ -100,6 +109,9 @@ impl Escapes {
     /// two, nor a frame.
     pub(crate) fn put(self, out: &mut impl BufMut, text: &str, part: Part) {
         let bytes = text.as_bytes();
+        if !has_special(bytes) {
+            return out.put_slice(bytes);
+        }
         let mut plain_from = 0;
         for (at, byte) in bytes.iter().enumerate() {
             let written = match byte {

@@ -61,8 +61,8 @@ pub enum NotDelivered {
 /// Room for the headers of a tail that has few.
 const TAIL_HEADERS_BYTES: usize = 128;
 
-/// The message's own identity, where `message-id` names the delivery.
-const MESSAGE_ID: &str = "trunkline-message-id";
+/// The header of the message's own identity, where `message-id` names the delivery.
+const MESSAGE_ID: &str = "trunkline-message-id:";
 
 impl Delivery<'_> {
     /// What the MESSAGE says from `redelivered` on, which is the same for everybody who gets it in
@@ -75,11 +75,15 @@ impl Delivery<'_> {
     }
 
     fn write_tail(&self, mut frame: Writer<'_, BytesMut>) {
-        let again = if self.attempt > 1 { "true" } else { "false" };
-        frame.header("redelivered", again);
-        frame.number("delivery-count", u64::from(self.attempt));
+        match self.attempt {
+            1 => frame.lines("redelivered:false\ndelivery-count:1\n"),
+            attempt => {
+                frame.own("redelivered:", if attempt > 1 { "true" } else { "false" });
+                frame.number("delivery-count", u64::from(attempt));
+            }
+        }
         if !self.content_type.is_empty() {
-            frame.header("content-type", self.content_type);
+            frame.own("content-type:", self.content_type);
         }
         for (name, value) in self.added.iter() {
             frame.header(name, value);
@@ -161,18 +165,18 @@ impl Recipient<'_> {
         let id = || delivery_id(self.session, self.number, tag);
         let mut frame = Writer::begin(out, Command::Message, Some(self.version));
         if let Key::Id(id) = &self.subscription.key {
-            frame.header("subscription", id);
+            frame.own("subscription:", id);
         }
         if self.version < Version::V1_2 {
-            frame.header("message-id", &id());
-            frame.header(MESSAGE_ID, message_id);
+            frame.own("message-id:", &id());
+            frame.own(MESSAGE_ID, message_id);
         } else {
-            frame.header("message-id", message_id);
+            frame.own("message-id:", message_id);
             if self.subscription.ack != AckMode::Auto {
-                frame.header("ack", &id());
+                frame.own("ack:", &id());
             }
         }
-        frame.header("destination", destination);
+        frame.own("destination:", destination);
         frame
     }
 }

@@ -362,7 +362,7 @@ impl ServerSession {
                     if let Some(receipt) = &entry.receipt {
                         let mut frame =
                             Writer::begin(&mut self.out, Command::Receipt, self.version);
-                        frame.header("receipt-id", receipt);
+                        frame.own("receipt-id:", receipt);
                         frame.end();
                     }
                     if let Some(number) = entry.start {

@@ -1,7 +1,7 @@
 use super::tags::Outstanding;
 use super::{AckMode, SubscriptionNumber, Tags};
 use crate::Command;
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use std::collections::BTreeMap;
 
 /// The subscriptions of a session, under their numbers and under the client's names.
@@ -163,5 +163,10 @@ pub(crate) struct AckName<'a> {
 /// How a delivery is named to the client: unique among all sessions, because a client may take an
 /// id over to its next connection.
 pub(crate) fn delivery_id(session: &str, number: SubscriptionNumber, tag: u64) -> CompactString {
-    compact_str::format_compact!("{session}-{number}-{tag}")
+    let mut id = CompactString::new(session);
+    id.push('-');
+    id.push_str(&number.0.to_compact_string());
+    id.push('-');
+    id.push_str(&tag.to_compact_string());
+    id
 }
