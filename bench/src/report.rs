@@ -198,7 +198,7 @@ impl fmt::Display for Subject {
 impl fmt::Display for Unmeasured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Unmeasured { name, about, why } = self;
-        write!(f, "{name:<20}not measured: {about} ({why})")
+        write!(f, "{name:<22}not measured: {about} ({why})")
     }
 }
 

@@ -27,7 +27,7 @@ use crate::ws::WebSocket;
 pub fn run(args: &Args) -> Result<()> {
     if args.list {
         for workload in workloads::ALL {
-            println!("{:<20}{}", workload.name, workload.about);
+            println!("{:<22}{}", workload.name, workload.about);
         }
         return Ok(());
     }
