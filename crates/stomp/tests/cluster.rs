@@ -511,6 +511,24 @@ fn an_error_of_the_session_fails_operations_but_not_subscriptions() {
 }
 
 #[test]
+fn what_a_stopping_server_refuses_goes_elsewhere() {
+    let stops = "message:Stops\ntrunkline-code:-32012";
+    for receipt in ["receipt-id:r\n", ""] {
+        let mut cluster = Cluster::new(settings(2));
+        cluster.subscribed();
+        cluster.execute(Operation::send("/queue/a", "1").with("receipt", "r"));
+        cluster.execute(Operation::send("/queue/a", "2").with("receipt", "auto"));
+        cluster.out();
+        cluster.server(&format!("ERROR\n{receipt}{stops}\n\n\0"));
+        let told = cluster.told();
+        assert!(!told.iter().any(|it| it.starts_with("failed")), "{told:?}");
+        assert_eq!(told.last().unwrap(), "open 1");
+        cluster.accept("t");
+        assert_eq!(cluster.bodies(), ["", "1", "2"]);
+    }
+}
+
+#[test]
 fn a_subscription_is_given_up_when_every_node_has_failed() {
     let mut cluster = Cluster::new(settings(2));
     cluster.subscribed();

@@ -53,6 +53,7 @@ impl ClusterSession {
             error: None,
             failed: Vec::new(),
             tells_end: false,
+            node_stops: false,
             left: false,
             moves: None,
         });
@@ -198,7 +199,8 @@ impl ClusterSession {
                 let alone = !whole || command == Command::Begin;
                 entry.failures += u32::from(counts && alone && !(whole && ending.was_ready));
                 let refused =
-                    matches!(error.code, ErrorCode::Operation | ErrorCode::ClosedByClient);
+                    matches!(error.code, ErrorCode::Operation | ErrorCode::ClosedByClient)
+                        && !is_stopping(&error);
                 (told || !refused) && entry.failures < self.settings.attempts()
             }
             false => false,
@@ -287,4 +289,10 @@ impl ClusterSession {
 /// Whether nothing but the node's absence stands in the way.
 fn is_unreachable(error: &ClientError) -> bool {
     !matches!(error.code, ErrorCode::Operation | ErrorCode::UnexpectedData)
+}
+
+/// Whether a Trunkline server says that it is shutting down, which is no fault of an operation.
+pub(super) fn is_stopping(error: &ClientError) -> bool {
+    let code = error.frame.as_ref().and_then(|it| it.get("trunkline-code"));
+    code.and_then(|it| it.parse().ok()) == Some(trunkline_model::ErrorCode::ShuttingDown.number())
 }

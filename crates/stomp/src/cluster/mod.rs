@@ -83,6 +83,8 @@ struct Link {
     error: Option<ClientError>,
     failed: Vec<(u64, ClientError)>,
     tells_end: bool,
+    /// An operation was told that the server stops.
+    node_stops: bool,
     /// This client has closed it.
     left: bool,
     /// The DISCONNECT with which it moves back to the first node.

@@ -1,8 +1,9 @@
 //! What the session with the active node says.
 
+use super::failover::is_stopping;
 use super::operations::failure;
 use super::{ClusterEffect, ClusterSession, Health};
-use crate::{ClientEffect, ClientError, Command, ErrorCode, Frame, MessageTag, OperationId};
+use crate::{ClientEffect, ClientError, Command, ErrorCode, Frame, Lost, MessageTag, OperationId};
 use trunkline_model::Timestamp;
 
 impl ClusterSession {
@@ -12,6 +13,7 @@ impl ClusterSession {
             while let Some(effect) = self.next_of_session() {
                 self.spend(now, effect);
             }
+            self.leave_node_that_stops(now);
             let closed = self.link.as_ref().map(|link| link.session.is_idle());
             let more = match closed {
                 Some(true) => {
@@ -23,6 +25,20 @@ impl ClusterSession {
             };
             if !more {
                 return;
+            }
+        }
+    }
+
+    /// It closes as well, but what waits had better not wait for that.
+    fn leave_node_that_stops(&mut self, now: Timestamp) {
+        if let Some(link) = &mut self.link
+            && std::mem::take(&mut link.node_stops)
+            && link.error.is_none()
+        {
+            self.effects.push_back(ClusterEffect::Close);
+            link.session.lost(now, Lost::Closed);
+            while let Some(effect) = self.next_of_session() {
+                self.spend(now, effect);
             }
         }
     }
@@ -170,7 +186,9 @@ impl ClusterSession {
             return;
         };
         link.sent -= 1;
-        if link.error.is_some() && error.code != ErrorCode::ClosedByClient {
+        let stops = is_stopping(&error);
+        link.node_stops |= stops;
+        if stops || link.error.is_some() && error.code != ErrorCode::ClosedByClient {
             link.failed.push((id, error));
         } else {
             self.fail(id, error);
