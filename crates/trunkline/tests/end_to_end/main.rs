@@ -25,6 +25,7 @@ mod shell;
 mod soak;
 mod stomp;
 mod stomp_client;
+mod stomp_cluster;
 mod stomp_torture;
 mod stopping;
 mod store;
