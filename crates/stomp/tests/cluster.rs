@@ -529,6 +529,29 @@ fn what_a_stopping_server_refuses_goes_elsewhere() {
 }
 
 #[test]
+fn a_starting_server_is_as_good_as_none() {
+    let mut cluster = Cluster::new(ClusterSettings {
+        wait_for_nodes: true,
+        ..settings(1)
+    });
+    cluster.execute(Operation::send("/queue/a", "1").with("receipt", "auto"));
+    for _ in 0..20 {
+        cluster.pass(1_000);
+        cluster.session.opened(cluster.now);
+        cluster.out();
+        cluster.server("ERROR\nmessage:Starts\ntrunkline-code:-32008\n\n\0");
+    }
+    cluster.pass(1_000);
+    cluster.accept("s");
+    assert_eq!(cluster.bodies(), ["1"]);
+    // What such a server refuses is refused.
+    cluster.execute(Operation::send("/queue/a", "2").with("receipt", "r"));
+    cluster.told();
+    cluster.server("ERROR\nreceipt-id:r\nmessage:Full\ntrunkline-code:-32008\n\n\0");
+    assert_eq!(cluster.told(), ["failed 2: 5 Full"]);
+}
+
+#[test]
 fn a_subscription_is_given_up_when_every_node_has_failed() {
     let mut cluster = Cluster::new(settings(2));
     cluster.subscribed();

@@ -20,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 use tokio_rustls::TlsAcceptor;
+use trunkline_model::ErrorCode;
 use trunkline_stomp::{Command, Version, Writer};
 
 /// A client without heart-beats that vanished, by a cut cable say, is noticed after some minutes.
@@ -154,6 +155,8 @@ fn error(text: &str) -> BytesMut {
     let mut out = BytesMut::new();
     let mut frame = Writer::begin(&mut out, Command::Error, None);
     frame.header("message", text.split("; ").next().unwrap_or_default());
+    let code = ErrorCode::Unavailable.number().to_string();
+    frame.header(super::failure::CODE, &code);
     frame.header("content-type", "text/plain");
     frame.body(text.as_bytes());
     out

@@ -125,7 +125,8 @@ impl ClusterSession {
             return;
         }
         *failures += 1;
-        if *failures >= self.settings.attempts() || ending.error.code == ErrorCode::Operation {
+        let refused = ending.error.code == ErrorCode::Operation && !is_unreachable(&ending.error);
+        if *failures >= self.settings.attempts() || refused {
             self.connecting = None;
             let error = ending.error.clone();
             self.effects
@@ -192,6 +193,7 @@ impl ClusterSession {
         let whole = !was_sent && transaction.is_some();
         let again = match entry.is_repeatable() || whole {
             true => {
+                let was_waiting = !was_sent && !ending.was_ready;
                 let counts = !self.settings.wait_for_nodes
                     || was_sent
                     || ending.was_ready
@@ -200,7 +202,8 @@ impl ClusterSession {
                 entry.failures += u32::from(counts && alone && !(whole && ending.was_ready));
                 let refused =
                     matches!(error.code, ErrorCode::Operation | ErrorCode::ClosedByClient)
-                        && !is_stopping(&error);
+                        && !is_stopping(&error)
+                        && !(was_waiting && is_starting(&error));
                 (told || !refused) && entry.failures < self.settings.attempts()
             }
             false => false,
@@ -288,11 +291,23 @@ impl ClusterSession {
 
 /// Whether nothing but the node's absence stands in the way.
 fn is_unreachable(error: &ClientError) -> bool {
-    !matches!(error.code, ErrorCode::Operation | ErrorCode::UnexpectedData)
+    is_stopping(error)
+        || is_starting(error)
+        || !matches!(error.code, ErrorCode::Operation | ErrorCode::UnexpectedData)
 }
 
 /// Whether a Trunkline server says that it is shutting down, which is no fault of an operation.
 pub(super) fn is_stopping(error: &ClientError) -> bool {
-    let code = error.frame.as_ref().and_then(|it| it.get("trunkline-code"));
-    code.and_then(|it| it.parse().ok()) == Some(trunkline_model::ErrorCode::ShuttingDown.number())
+    says(error, trunkline_model::ErrorCode::ShuttingDown)
+}
+
+/// Whether a Trunkline server says that it can't serve anybody yet. Of an operation that was sent the
+/// same code means that its engine can't take it.
+fn is_starting(error: &ClientError) -> bool {
+    says(error, trunkline_model::ErrorCode::Unavailable)
+}
+
+fn says(error: &ClientError, code: trunkline_model::ErrorCode) -> bool {
+    let said = error.frame.as_ref().and_then(|it| it.get("trunkline-code"));
+    said.and_then(|it| it.parse().ok()) == Some(code.number())
 }

@@ -133,11 +133,13 @@ async fn a_server_that_is_starting_says_so() {
     let opening = tokio::spawn(doorstep.open("recovering the store", recovery));
     let mut early = StompClient::over(TcpStream::connect(address).await.unwrap());
     early.send("CONNECT\naccept-version:1.2\n\n\0").await;
-    let error = early.error().await;
+    let error = early.frame().await;
     assert_eq!(
-        error,
+        error.body,
         "the server is starting: recovering the store; connect again in a moment"
     );
+    // By which a client of a cluster knows that another node may do.
+    assert_eq!(error.get("trunkline-code"), Some("-32008"));
     let engine = Embedded::open(EmbeddedConfig::memory()).unwrap();
     assert!(recovered.send(services(engine)).is_ok());
     let gateway = opening.await.unwrap().unwrap();
