@@ -51,7 +51,7 @@
 //! | 6, 7, 23, 24, 28, 30 of frames | `tests/frames.rs` |
 //! | 1 (codes, defaults) to 5, 7 to 12, 13 (lazy, no connection), 21 (one node) of sessions | `tests/client.rs` |
 //! | 1 to 21 over sockets | `tests/net` |
-//! | 14 to 21 of sessions | `tests/cluster.rs` |
+//! | 14 to 21 of sessions | `tests/cluster` |
 //! | 22 to 30 of sessions | `tests/server.rs`, `tests/subscriptions.rs` |
 //!
 //! `tests/rabbitmq.rs` tries the asynchronous client with a real broker.
