@@ -136,9 +136,31 @@ fn ruby_stomp() {
     RUBY_STOMP.against_trunkline();
 }
 
-#[test]
-fn the_same_scripts_against_rabbitmq() {
-    for client in [STOMP_PY, STOMPJS, STOMPIT, NET_STOMP, RUBY_STOMP] {
-        client.against_rabbitmq();
+mod with_rabbitmq {
+    use super::{NET_STOMP, RUBY_STOMP, STOMP_PY, STOMPIT, STOMPJS};
+
+    #[test]
+    fn stomp_py() {
+        STOMP_PY.against_rabbitmq();
+    }
+
+    #[test]
+    fn stompjs_over_web_socket() {
+        STOMPJS.against_rabbitmq();
+    }
+
+    #[test]
+    fn stompit() {
+        STOMPIT.against_rabbitmq();
+    }
+
+    #[test]
+    fn net_stomp() {
+        NET_STOMP.against_rabbitmq();
+    }
+
+    #[test]
+    fn ruby_stomp() {
+        RUBY_STOMP.against_rabbitmq();
     }
 }
