@@ -9,6 +9,7 @@
 //! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`.
 
 mod consumer_groups;
+mod counters;
 mod link;
 mod rpcprocessor;
 mod slots;

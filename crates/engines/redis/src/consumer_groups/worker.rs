@@ -198,11 +198,11 @@ async fn read_calls(shared: Arc<Shared>, worker: Arc<Worker>) {
         name.replace(char::is_whitespace, "_"),
     );
     let mut failures = 0;
-    let mut ready = false;
+    let (mut ready, mut begun) = (false, false);
     let mut claim_at = Instant::now() + claim_every(&shared);
     while !worker.slots.is_draining() {
         let done = if !ready {
-            let prepared = prepare(&shared, &worker, &link).await;
+            let prepared = prepare(&shared, &worker, &link, &mut begun).await;
             ready = prepared.is_ok();
             prepared
         } else if Instant::now() >= claim_at {
@@ -239,11 +239,20 @@ fn claim_every(shared: &Shared) -> Duration {
     shared.options.claim_after / 2
 }
 
-/// Makes the group, and gives up what an earlier process of the same name left.
-async fn prepare(shared: &Shared, worker: &Worker, link: &Link) -> RedisResult<()> {
+/// Makes the group and, once in a worker's life, gives up what an earlier process of the same name
+/// left: later, what is pending under the name is the worker's own.
+async fn prepare(
+    shared: &Shared,
+    worker: &Worker,
+    link: &Link,
+    begun: &mut bool,
+) -> RedisResult<()> {
     tidying::make_group(shared, worker).await?;
-    let abandoned = tidying::give_up_own(shared, worker).await?;
-    shared.counting.abandoned.add(abandoned);
+    if !*begun {
+        let abandoned = tidying::give_up_own(shared, worker).await?;
+        shared.counting.abandoned.add(abandoned);
+        *begun = true;
+    }
     worker.slots.read_over(link).await
 }
 

@@ -364,3 +364,25 @@ async fn workers_come_back_with_redis() {
     let call = serving.next().await;
     assert_eq!(&*call.method, "m");
 }
+
+/// A worker that had lost its connection acknowledged, as an earlier process' leavings, what it was still
+/// running: nobody could have taken that over.
+#[tokio::test]
+async fn what_runs_stays_pending_when_the_connection_is_lost() {
+    let Some(mut on) = setup().await else { return };
+    let wire = on.wire();
+    let mut serving = serve(&*wire, &["m"], 5);
+    on.hand.request("general", &request("m", "1")).await;
+    let running = serving.next().await;
+    let kill = ["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"];
+    let killed: i64 = on.hand.run(&kill).await;
+    assert!(killed >= 1);
+    on.hand.request("general", &request("m", "2")).await;
+    let next = serving.next().await;
+    assert_eq!(on.hand.pending("general").await, 2);
+    for call in [running, next] {
+        assert!(wire.answer(call.dispatch, result("1")));
+    }
+    until("the end", async || on.hand.pending("general").await == 0).await;
+    assert_eq!(wire.counters().abandoned, 0);
+}
