@@ -3,7 +3,7 @@
 //! Everything above an engine (calls, gateway, command line) speaks in the types of
 //! this crate, and so does every engine below. The crate also holds the few small
 //! mechanisms that more than one crate needs: Redis globs, backoff, deadline queues,
-//! mailboxes with one wake-up, clock rules, durations and sizes as text.
+//! mailboxes with one wake-up, counters, clock rules, durations and sizes as text.
 //!
 //! **Invariant:** knows no engine, no protocol and no socket; the only clock read is in
 //! [`SystemClock`], everything else takes `now`.
@@ -18,6 +18,7 @@ mod capabilities;
 mod channel;
 mod clock;
 mod completion;
+mod count;
 pub mod dead_letter;
 mod deadline;
 mod delivery;
@@ -51,6 +52,7 @@ pub use completion::{
     Completed, Completion, CompletionQueue, CompletionSink, Outcome, Receipt, Redriven, Reporter,
     oneshot,
 };
+pub use count::Count;
 pub use deadline::DeadlineQueue;
 pub use delivery::{ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Source};
 pub use engine::{

@@ -6,13 +6,13 @@
 //! fields of a request, the text of a reply) is pure: `consumer_groups/request.rs` and `reply.rs`,
 //! `rpcprocessor/text.rs`.
 //!
-//! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`.
+//! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`; what workers of
+//! both have in common is in `serving`.
 
 mod consumer_groups;
-mod counters;
 mod link;
 mod rpcprocessor;
-mod slots;
+mod serving;
 mod unique;
 
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};

@@ -1,7 +1,6 @@
-use crate::counters::wire_counters;
-
-wire_counters! {
-    ConsumerGroupsCounters {
+trunkline_model::counters! {
+    /// What the wire has done.
+    pub struct ConsumerGroupsCounters, counted by Counting {
         /// Calls that were written to a stream.
         sent,
         /// Calls that Redis did not take.
@@ -24,5 +23,9 @@ wire_counters! {
         abandoned,
         /// Requests taken over from workers that are gone.
         claimed,
+        /// Calls that wait for their answer now.
+        pending_now,
+        /// Calls that workers of this process run now.
+        running_now,
     }
 }

@@ -13,15 +13,14 @@ pub use counters::ConsumerGroupsCounters;
 pub use options::ConsumerGroupsOptions;
 
 use crate::link::Link;
+use crate::serving::Crew;
 use crate::unique::unique_name;
 use asking::Asking;
 use bytes::Bytes;
 use counters::Counting;
-use hashbrown::HashMap;
 use redis::{Client, IntoConnectionInfo, RedisError};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use trunkline_model::{
@@ -29,7 +28,6 @@ use trunkline_model::{
     Stage, WorkerHandle, WorkerSpec,
 };
 use trunkline_mpx::{Multiplexer, RedisAddress};
-use worker::{Running, Worker};
 
 /// One side or both of the wire: a gateway that calls, and workers that serve.
 ///
@@ -48,9 +46,7 @@ struct Shared {
     /// For commands that don't block.
     link: Link,
     asking: Asking,
-    running: Mutex<HashMap<u64, Running>>,
-    workers: Mutex<Vec<Weak<Worker>>>,
-    last_dispatch: AtomicU64,
+    crew: Crew<Shared>,
     options: ConsumerGroupsOptions,
     clock: Arc<dyn Clock>,
     counting: Counting,
@@ -76,9 +72,7 @@ impl ConsumerGroups {
             link: Link::new(client.clone()),
             asking: Asking::new(mpx, unique_name()),
             client,
-            running: Mutex::default(),
-            workers: Mutex::default(),
-            last_dispatch: AtomicU64::new(0),
+            crew: Crew::default(),
             options,
             clock,
             counting: Counting::default(),
@@ -97,10 +91,11 @@ impl ConsumerGroups {
 
     /// What it has done.
     pub fn counters(&self) -> ConsumerGroupsCounters {
-        self.shared.counting.read(
-            self.shared.asking.pending() as u64,
-            self.shared.running().len() as u64,
-        )
+        ConsumerGroupsCounters {
+            pending_now: self.shared.asking.pending() as u64,
+            running_now: self.shared.crew.count(),
+            ..self.shared.counting.read()
+        }
     }
 }
 
@@ -121,11 +116,11 @@ impl CallWire for ConsumerGroups {
     }
 
     fn serve(&self, spec: WorkerSpec, sink: Arc<dyn CallSink>) -> Box<dyn WorkerHandle> {
-        Box::new(worker::start(&self.shared, spec, sink))
+        worker::start(&self.shared, spec, sink)
     }
 
     fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
-        worker::answer(&self.shared, dispatch, &outcome)
+        self.shared.crew.answer(&self.shared, dispatch, &outcome)
     }
 
     fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
@@ -140,34 +135,13 @@ impl CallWire for ConsumerGroups {
 
     fn close(&self, _deadline: Duration) {
         self.shared.asking.close();
-        let workers = std::mem::take(&mut *self.shared.workers());
-        for worker in workers.iter().filter_map(Weak::upgrade) {
-            worker.close(&self.shared);
-        }
+        self.shared.crew.close(&self.shared);
     }
 }
 
 impl Drop for ConsumerGroups {
     fn drop(&mut self) {
         self.shared.asking.close();
-    }
-}
-
-impl Shared {
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
-        self.running
-            .lock()
-            .expect("no code panics while it holds the table")
-    }
-
-    fn workers(&self) -> MutexGuard<'_, Vec<Weak<Worker>>> {
-        self.workers
-            .lock()
-            .expect("no code panics while it holds the list")
-    }
-
-    fn next_dispatch(&self) -> DispatchId {
-        DispatchId(self.last_dispatch.fetch_add(1, Ordering::Relaxed) + 1)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Shared;
 use super::worker::{Entry, Worker};
+use hashbrown::HashSet;
 use redis::{RedisResult, Value};
 
 /// Entries of one look at what is pending.
@@ -26,7 +27,7 @@ return removed
 /// dropped by its deadline.
 pub(super) async fn make_group(shared: &Shared, worker: &Worker) -> RedisResult<()> {
     let mut create = redis::cmd("XGROUP");
-    create.arg("CREATE").arg(&worker.stream[..]);
+    create.arg("CREATE").arg(&worker.own.stream[..]);
     create.arg(&shared.options.group).arg("0").arg("MKSTREAM");
     let made: RedisResult<Value> = shared.link.one(&create).await;
     match made {
@@ -41,16 +42,16 @@ pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> RedisResult
     let mut given_up = 0;
     loop {
         let mut pending = redis::cmd("XPENDING");
-        pending.arg(&worker.stream[..]);
+        pending.arg(&worker.own.stream[..]);
         pending.arg(&shared.options.group).arg("-").arg("+");
-        pending.arg(PENDING_AT_ONCE).arg(&worker.consumer);
+        pending.arg(PENDING_AT_ONCE).arg(&worker.own.consumer);
         let entries: Vec<Vec<Value>> = shared.link.one(&pending).await?;
         if entries.is_empty() {
             return Ok(given_up);
         }
         given_up += entries.len() as u64;
         let mut ack = redis::cmd("XACK");
-        ack.arg(&worker.stream[..]);
+        ack.arg(&worker.own.stream[..]);
         ack.arg(&shared.options.group);
         for entry in entries {
             let id = entry.into_iter().next().unwrap_or_default();
@@ -64,8 +65,8 @@ pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> RedisResult
 /// has no fields.
 pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisResult<Vec<Entry>> {
     let mut claim = redis::cmd("XAUTOCLAIM");
-    claim.arg(&worker.stream[..]);
-    claim.arg(&shared.options.group).arg(&worker.consumer);
+    claim.arg(&worker.own.stream[..]);
+    claim.arg(&shared.options.group).arg(&worker.own.consumer);
     claim.arg(shared.options.claim_after.as_millis() as u64);
     claim.arg("0-0").arg("COUNT").arg(max);
     // From version 7 on, a third member says what was deleted.
@@ -73,9 +74,13 @@ pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisRe
     let entries = answer.into_iter().nth(1).unwrap_or_default();
     // Running calls of our own are not taken over from ourselves.
     let entries: Vec<Entry> = redis::from_redis_value(entries)?;
-    let running = shared.running();
-    let own = |entry: &[u8]| running.values().any(|r| r.is(worker, entry));
-    let others = entries.into_iter().filter(|(entry, _)| !own(entry));
+    let running: HashSet<Vec<u8>> = shared.crew.map(|other, call| {
+        let same = other.own.stream == worker.own.stream;
+        if same { call.entry.clone() } else { Vec::new() }
+    });
+    let others = entries
+        .into_iter()
+        .filter(|(entry, _)| !running.contains(entry));
     Ok(others.collect())
 }
 
@@ -83,8 +88,10 @@ pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisRe
 pub(super) async fn forget_consumers(shared: &Shared, worker: &Worker) -> RedisResult<()> {
     let mut forget = redis::cmd("EVAL");
     forget.arg(FORGET).arg(1);
-    forget.arg(&worker.stream[..]).arg(&shared.options.group);
-    forget.arg(&worker.consumer);
+    forget
+        .arg(&worker.own.stream[..])
+        .arg(&shared.options.group);
+    forget.arg(&worker.own.consumer);
     forget.arg(shared.options.forget_after.as_millis() as u64);
     shared.link.one::<Value>(&forget).await.map(drop)
 }

@@ -1,7 +1,6 @@
-use crate::counters::wire_counters;
-
-wire_counters! {
-    RpcProcessorCounters {
+trunkline_model::counters! {
+    /// What the wire has done.
+    pub struct RpcProcessorCounters, counted by Counting {
         /// Calls that were queued.
         sent,
         /// Calls that Redis did not take.
@@ -22,5 +21,9 @@ wire_counters! {
         unknown_methods,
         /// Requests put back that an earlier worker of the same name was processing.
         put_back,
+        /// Calls that wait for their answer now.
+        pending_now,
+        /// Calls that workers of this process run now.
+        running_now,
     }
 }

@@ -14,22 +14,20 @@ pub use list_rpc::{ListRpc, ListRpcError};
 pub use options::{MethodTaken, QueueMode, RpcProcessorOptions};
 
 use crate::link::Link;
+use crate::serving::Crew;
 use crate::unique::unique_name;
 use asking::Asking;
 use bytes::Bytes;
 use counters::Counting;
-use hashbrown::HashMap;
 use redis::{Client, IntoConnectionInfo, RedisError};
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 use trunkline_model::{
     Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, Error, ErrorCode,
     HandlerInfo, Stage, WorkerHandle, WorkerSpec,
 };
-use worker::{Running, Worker};
 
 /// One side or both of the wire: a processor that calls, and handlers that serve.
 ///
@@ -48,9 +46,7 @@ struct Shared {
     /// For commands that don't block.
     link: Link,
     asking: Asking,
-    running: Mutex<HashMap<u64, Running>>,
-    workers: Mutex<Vec<Weak<Worker>>>,
-    last_dispatch: AtomicU64,
+    crew: Crew<Shared>,
     options: RpcProcessorOptions,
     keys: Keys,
     clock: Arc<dyn Clock>,
@@ -86,9 +82,7 @@ impl RpcProcessor {
             link: Link::new(client.clone()),
             client,
             asking: Asking::new(),
-            running: Mutex::default(),
-            workers: Mutex::default(),
-            last_dispatch: AtomicU64::new(0),
+            crew: Crew::default(),
             keys: Keys {
                 db: format!("{prefix}rpcs.db"),
                 kept: format!("{prefix}rpcs.kept"),
@@ -108,10 +102,11 @@ impl RpcProcessor {
 
     /// What it has done.
     pub fn counters(&self) -> RpcProcessorCounters {
-        self.shared.counting.read(
-            self.shared.asking.pending() as u64,
-            self.shared.running().len() as u64,
-        )
+        RpcProcessorCounters {
+            pending_now: self.shared.asking.pending() as u64,
+            running_now: self.shared.crew.count(),
+            ..self.shared.counting.read()
+        }
     }
 }
 
@@ -137,11 +132,11 @@ impl CallWire for RpcProcessor {
     }
 
     fn serve(&self, spec: WorkerSpec, sink: Arc<dyn CallSink>) -> Box<dyn WorkerHandle> {
-        Box::new(worker::start(&self.shared, spec, sink))
+        worker::start(&self.shared, spec, sink)
     }
 
     fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
-        worker::answer(&self.shared, dispatch, &outcome)
+        self.shared.crew.answer(&self.shared, dispatch, &outcome)
     }
 
     fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
@@ -156,10 +151,7 @@ impl CallWire for RpcProcessor {
 
     fn close(&self, _deadline: Duration) {
         self.shared.asking.close();
-        let workers = std::mem::take(&mut *self.shared.workers());
-        for worker in workers.iter().filter_map(Weak::upgrade) {
-            worker.close(&self.shared);
-        }
+        self.shared.crew.close(&self.shared);
     }
 }
 
@@ -170,22 +162,6 @@ impl Drop for RpcProcessor {
 }
 
 impl Shared {
-    fn running(&self) -> MutexGuard<'_, HashMap<u64, Running>> {
-        self.running
-            .lock()
-            .expect("no code panics while it holds the table")
-    }
-
-    fn workers(&self) -> MutexGuard<'_, Vec<Weak<Worker>>> {
-        self.workers
-            .lock()
-            .expect("no code panics while it holds the list")
-    }
-
-    fn next_dispatch(&self) -> DispatchId {
-        DispatchId(self.last_dispatch.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
     /// A key of others, with the prefix.
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.options.key_prefix)
