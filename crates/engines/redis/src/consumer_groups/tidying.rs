@@ -4,6 +4,7 @@ use super::Shared;
 use super::worker::{Entry, Worker};
 use hashbrown::HashSet;
 use redis::{RedisResult, Value};
+use std::time::Duration;
 
 /// Entries of one look at what is pending.
 const PENDING_AT_ONCE: u32 = 1_000;
@@ -61,27 +62,72 @@ pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> RedisResult
     }
 }
 
-/// Takes over what others have had for too long, at most so many entries. What was trimmed meanwhile
-/// has no fields.
+/// Takes over what others have had for too long, at most so many entries. What was trimmed meanwhile is
+/// acknowledged. In two steps, which every server knows (XAUTOCLAIM came with 6.2, and there doesn't say
+/// which entries are gone): who else wants an entry takes it in between, and then it isn't idle.
 pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisResult<Vec<Entry>> {
-    let mut claim = redis::cmd("XAUTOCLAIM");
+    let idle = idle(shared, worker, max).await?;
+    if idle.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut claim = redis::cmd("XCLAIM");
     claim.arg(&worker.own.stream[..]);
     claim.arg(&shared.options.group).arg(&worker.own.consumer);
-    claim.arg(shared.options.claim_after.as_millis() as u64);
-    claim.arg("0-0").arg("COUNT").arg(max);
-    // From version 7 on, a third member says what was deleted.
-    let answer: Vec<Value> = shared.link.one(&claim).await?;
-    let entries = answer.into_iter().nth(1).unwrap_or_default();
-    // Running calls of our own are not taken over from ourselves.
-    let entries: Vec<Entry> = redis::from_redis_value(entries)?;
+    claim.arg(millis(shared.options.claim_after)).arg(&idle);
+    // Before version 7, what was trimmed is nil.
+    let claimed: Vec<Option<Entry>> = shared.link.one(&claim).await?;
+    let claimed: Vec<Entry> = claimed.into_iter().flatten().collect();
+    let missing = idle
+        .iter()
+        .filter(|id| !claimed.iter().any(|(entry, _)| entry == *id));
+    acknowledge_trimmed(shared, worker, missing.collect()).await?;
+    Ok(claimed)
+}
+
+/// Ids of entries that were handed out too long ago, oldest first, but those that this process runs.
+async fn idle(shared: &Shared, worker: &Worker, max: u32) -> RedisResult<Vec<Vec<u8>>> {
+    let mut pending = redis::cmd("XPENDING");
+    pending.arg(&worker.own.stream[..]);
+    pending.arg(&shared.options.group).arg("-").arg("+");
+    pending.arg(PENDING_AT_ONCE);
+    let pending: Vec<(Vec<u8>, Value, u64, Value)> = shared.link.one(&pending).await?;
     let running: HashSet<Vec<u8>> = shared.crew.map(|other, call| {
         let same = other.own.stream == worker.own.stream;
         if same { call.entry.clone() } else { Vec::new() }
     });
-    let others = entries
+    let longest = millis(shared.options.claim_after);
+    let idle = pending
         .into_iter()
-        .filter(|(entry, _)| !running.contains(entry));
-    Ok(others.collect())
+        .filter(|(id, _, idle, _)| *idle >= longest && !running.contains(id))
+        .map(|(id, ..)| id);
+    Ok(idle.take(max as usize).collect())
+}
+
+/// Of entries that weren't there to be claimed, acknowledges those that are nowhere: nobody can run them.
+async fn acknowledge_trimmed(
+    shared: &Shared,
+    worker: &Worker,
+    entries: Vec<&Vec<u8>>,
+) -> RedisResult<()> {
+    if entries.is_empty() {
+        return Ok(());
+    }
+    let mut look = redis::pipe();
+    for id in &entries {
+        let range = look.cmd("XRANGE").arg(&worker.own.stream[..]);
+        range.arg(*id).arg(*id);
+    }
+    let found: Vec<Vec<Value>> = shared.link.run(&look).await?;
+    let trimmed = entries.into_iter().zip(found);
+    let trimmed: Vec<_> = trimmed
+        .filter_map(|(id, found)| found.is_empty().then_some(id))
+        .collect();
+    if trimmed.is_empty() {
+        return Ok(());
+    }
+    let mut ack = redis::cmd("XACK");
+    ack.arg(&worker.own.stream[..]).arg(&shared.options.group);
+    shared.link.one::<Value>(ack.arg(trimmed)).await.map(drop)
 }
 
 /// Removes consumers that are gone for good.
@@ -92,6 +138,10 @@ pub(super) async fn forget_consumers(shared: &Shared, worker: &Worker) -> RedisR
         .arg(&worker.own.stream[..])
         .arg(&shared.options.group);
     forget.arg(&worker.own.consumer);
-    forget.arg(shared.options.forget_after.as_millis() as u64);
+    forget.arg(millis(shared.options.forget_after));
     shared.link.one::<Value>(&forget).await.map(drop)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -63,6 +63,14 @@ struct Keys {
     wake: String,
 }
 
+impl Keys {
+    fn have(&self, key: &str) -> bool {
+        [&self.db, &self.kept, &self.wake]
+            .into_iter()
+            .any(|k| k == key)
+    }
+}
+
 impl RpcProcessor {
     /// On a server; connects when there is something to do.
     ///

@@ -50,6 +50,15 @@ pub(super) struct Request {
     pub(super) key: String,
 }
 
+/// Longest id that is answered, in bytes.
+const ID_MAX: usize = 200;
+
+/// Whether an answer can go to the list that has this id as its key, as far as the id itself says it: requests and
+/// answers are beside each other in one hash, an answer's field ending so.
+pub(super) fn is_id(key: &str) -> bool {
+    !key.is_empty() && key.len() <= ID_MAX && !key.ends_with("_response")
+}
+
 /// Reads a request; `None` if it is none that can be answered.
 pub(super) fn read_request(text: &[u8]) -> Option<Request> {
     let RequestIn { method, params, id } = object(text)?;

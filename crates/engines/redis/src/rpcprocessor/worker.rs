@@ -19,6 +19,8 @@ use trunkline_model::{
 const BLOCK_SECONDS: u64 = 5;
 /// The wire says no deadline; this is one for those who must have some.
 const DEADLINE: Duration = Duration::from_secs(30);
+/// How much of an id that is none is logged, in bytes.
+const ID_SHOWN: usize = 64;
 /// Most requests of one read.
 const REQUESTS_AT_ONCE: u32 = 256;
 
@@ -194,6 +196,13 @@ async fn take(worker: &Worker, link: &Link) -> RedisResult<Vec<Vec<u8>>> {
     Ok(taken)
 }
 
+/// Whether the list for the answer can be none of others' keys.
+fn can_be_answered(shared: &Shared, worker: &Worker, id: &str) -> bool {
+    let list = shared.key(id);
+    let own = &worker.own;
+    text::is_id(id) && !own.queues.contains(&list) && !shared.keys.have(&list)
+}
+
 /// An id, where there is one, and the request, where it was found.
 type Found = (Option<Vec<u8>>, Option<Vec<u8>>);
 
@@ -203,6 +212,13 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
     let mut calls = Vec::with_capacity(requests.len());
     for (id, text) in requests {
         let key = id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
+        if id.is_some() && !key.is_some_and(|key| can_be_answered(shared, worker, key)) {
+            shared.counting.malformed.add(1);
+            let id = id.unwrap_or_default();
+            let id = &id[..id.len().min(ID_SHOWN)];
+            tracing::warn!(id = %id.escape_ascii(), "an id that is no id, or the key of something else");
+            continue;
+        }
         let refuse = |code, why: &str| {
             if let Some(key) = key {
                 let error = CallOutcome::Failed(Error::new(code, why.to_owned()));
@@ -216,7 +232,11 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
             continue;
         };
         let request = text::read_request(&text);
-        let Some(request) = request.filter(|r| key.is_none_or(|key| key == r.key)) else {
+        let fits = |r: &Request| match key {
+            Some(key) => key == r.key,
+            None => can_be_answered(shared, worker, &r.key),
+        };
+        let Some(request) = request.filter(fits) else {
             shared.counting.malformed.add(1);
             refuse(ErrorCode::InvalidRequest, "not a request with this id");
             continue;

@@ -1,5 +1,6 @@
 //! Our gateway, and workers as the wire describes them.
 
+use crate::proxy::Proxy;
 use crate::setup::{Setup, ask, by_name, setup, until};
 use std::time::Duration;
 use trunkline_engine_redis::{ConsumerGroups, ConsumerGroupsOptions};
@@ -142,6 +143,7 @@ async fn case_38_39_and_41_categories_are_streams_if_they_are_to_be() {
     for (wire, stream, category, seconds) in [
         (&separate, "mt5", "mt5", 5),
         (&separate, "general", "", 4),
+        (&separate, "payment", "payment", 3),
         (&together, "general", "mt5", 1),
     ] {
         let before: i64 = on.hand.run(&["XLEN", stream]).await;
@@ -162,7 +164,25 @@ async fn case_38_39_and_41_categories_are_streams_if_they_are_to_be() {
 }
 
 #[tokio::test]
-async fn case_43_calls_go_on_when_the_reply_connection_is_lost() {
+async fn case_43_a_reply_before_the_acknowledgement_of_its_request_is_accepted() {
+    let Some(mut on) = setup().await else { return };
+    let proxy = Proxy::holding(on.server.address(), "XADD").await;
+    let options = ConsumerGroupsOptions::default();
+    let wire = ConsumerGroups::new(proxy.url(), options, on.clock.clone()).expect("a URL");
+    let call = ask(&wire, on.call("a", "{}", LONG));
+    on.hand.requests("general", 1).await;
+    answer(&mut on, &wire, 1, r#"{"result":"early"}"#).await;
+    assert_eq!(call.text().await, r#"result "early""#);
+    assert_eq!(wire.counters().sent, 0, "its request is not acknowledged");
+    proxy.let_pass();
+    until("the acknowledgement", async || wire.counters().sent == 1).await;
+    answer(&mut on, &wire, 1, r#"{"result":"again"}"#).await;
+    until("the end", async || wire.counters().late_replies == 1).await;
+    assert_eq!(wire.counters().answered, 1);
+}
+
+#[tokio::test]
+async fn calls_go_on_when_the_reply_connection_is_lost() {
     let Some(mut on) = setup().await else { return };
     let wire = on.wire();
     let before = ask(&*wire, on.call("a", "{}", LONG));

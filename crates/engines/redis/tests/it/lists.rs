@@ -2,8 +2,9 @@
 
 use crate::setup::{Hand, Setup, ask, result, serve, setup, soon, until};
 use bytes::Bytes;
+use futures_util::StreamExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trunkline_engine_redis::{
     ListRpc, ListRpcError, QueueMode, RpcProcessor, RpcProcessorOptions, redis,
 };
@@ -42,8 +43,21 @@ fn reply(id: &str, result: &str) -> String {
 async fn case_1_a_request_is_stored_queued_and_answered() {
     let Some(mut on) = setup().await else { return };
     let wire = processor(&on, |_| {});
+    let client = redis::Client::open(on.server.url()).unwrap();
+    let monitor = client.get_async_monitor().await.unwrap();
     let call = ask(&wire, on.call("echo", r#""x""#, LONG));
     let (id, text) = pop(&mut on.hand, "H").await;
+    let mut seen = monitor.into_on_message::<String>();
+    let mut order = Vec::new();
+    while order.len() < 2 {
+        let line = soon(seen.next()).await.expect("Redis is there");
+        order.extend(
+            ["HSET", "LPUSH"]
+                .into_iter()
+                .filter(|&command| line.contains(&format!(r#""{command}""#)) && line.contains(&id)),
+        );
+    }
+    assert_eq!(order, ["HSET", "LPUSH"]);
     assert_eq!(
         text,
         format!(r#"{{"jsonrpc":"2.0","method":"echo","params":"x","id":"{id}"}}"#)
@@ -94,6 +108,28 @@ async fn case_4_a_hundred_calls_get_their_own_answers_and_a_slow_one_holds_up_no
     }
     push(&mut on.hand, &slow_id, &reply(&slow_id, "1")).await;
     assert_eq!(slow.text().await, "result 1");
+}
+
+#[tokio::test]
+async fn case_4_a_hundred_processors_get_their_own_answers() {
+    let Some(mut on) = setup().await else { return };
+    let wires: Vec<_> = (0..100).map(|_| processor(&on, |_| {})).collect();
+    let calls: Vec<_> = (0..100)
+        .map(|n| ask(&wires[n], on.call("echo", &n.to_string(), LONG)))
+        .collect();
+    for _ in 0..100 {
+        let (id, text) = pop(&mut on.hand, "H").await;
+        let request: serde_json::Value = serde_json::from_str(&text).unwrap();
+        push(
+            &mut on.hand,
+            &id,
+            &reply(&id, &request["params"].to_string()),
+        )
+        .await;
+    }
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.text().await, format!("result {n}"));
+    }
 }
 
 #[tokio::test]
@@ -260,6 +296,52 @@ async fn workers_answer_what_existing_processors_queue() {
     .await;
 }
 
+/// An answer to such an id would come to where requests are, or be taken for another call's.
+#[tokio::test]
+async fn case_16_ids_that_are_keys_are_not_answered() {
+    let Some(mut on) = setup().await else { return };
+    let wire = processor(&on, |_| {});
+    let mut serving = serve(&wire, &["echo"], 2);
+    let long = "x".repeat(201);
+    for id in ["h", "rpcs.db", "a1_response", "", &long, "a1"] {
+        let request = format!(r#"{{"jsonrpc":"2.0","method":"echo","params":"{id}","id":"{id}"}}"#);
+        let _: i64 = on.hand.run(&["HSET", "rpcs.db", id, &request]).await;
+        let _: i64 = on.hand.run(&["LPUSH", "h", id]).await;
+    }
+    let call = serving.next().await;
+    assert_eq!(call.params.as_deref(), Some(&br#""a1""#[..]));
+    wire.answer(call.dispatch, result("1"));
+    let (_, answer): (String, String) = on.hand.run(&["BRPOP", "a1", "0"]).await;
+    assert_eq!(answer, reply("a1", "1"));
+    let mut keys: Vec<String> = on.hand.run(&["KEYS", "*"]).await;
+    keys.sort();
+    assert_eq!(keys, ["rpcs.db"]);
+    assert_eq!(wire.counters().malformed, 5);
+    // Ours can't be such: every call has an id of its own.
+    let call = ask(&wire, on.call("echo", "1", LONG));
+    let (id, _) = pop(&mut on.hand, "H").await;
+    assert_eq!(id.len(), 36);
+    push(&mut on.hand, &id, &reply(&id, "1")).await;
+    assert_eq!(call.text().await, "result 1");
+}
+
+#[tokio::test]
+async fn case_18_what_is_served_in_the_same_process_is_stored_and_counted_alike() {
+    let Some(mut on) = setup().await else { return };
+    let wire = processor(&on, |options| options.handler("h", ["my_rpc"]).unwrap());
+    let mut serving = serve(&wire, &["my_rpc"], 1);
+    let call = ask(&wire, on.call("my_rpc", "[1]", LONG));
+    let incoming = serving.next().await;
+    assert!(wire.answer(incoming.dispatch, result("[2]")));
+    assert_eq!(call.text().await, "result [2]");
+    let stored: Vec<String> = on.hand.run(&["HVALS", "rpcs.db"]).await;
+    assert!(stored.iter().any(|text| text.contains(r#""params":[1]"#)));
+    assert!(stored.iter().any(|text| text.contains(r#""result":[2]"#)));
+    let counters = wire.counters();
+    assert_eq!((counters.sent, counters.answered), (1, 1));
+    assert_eq!((counters.dispatched, counters.running_now), (1, 0));
+}
+
 #[tokio::test]
 async fn what_a_worker_was_processing_is_put_back_in_its_place() {
     let Some(mut on) = setup().await else { return };
@@ -291,7 +373,7 @@ async fn what_a_worker_was_processing_is_put_back_in_its_place() {
 }
 
 #[tokio::test]
-async fn case_20_commands_over_one_list_are_answered_over_another() {
+async fn case_2_and_20_commands_over_one_list_are_answered_over_another() {
     let Some(mut on) = setup().await else { return };
     let rpc = |on: &Setup| ListRpc::new(on.server.url(), "q", on.clock.clone()).unwrap();
     let (caller, server) = (rpc(&on), rpc(&on));
@@ -310,7 +392,9 @@ async fn case_20_commands_over_one_list_are_answered_over_another() {
     let call = caller.call("c", "d", LONG);
     let (called, _) = soon(async { tokio::join!(call, serve_one(Err("no".into()))) }).await;
     assert!(matches!(called, Err(ListRpcError::Failed(error)) if error == "no"));
+    let asked = Instant::now();
     let late = caller.call("c", "d", Duration::from_millis(10)).await;
+    assert!(asked.elapsed() >= Duration::from_millis(10));
     let Err(ListRpcError::Timeout { queue }) = late else {
         panic!("{late:?}");
     };

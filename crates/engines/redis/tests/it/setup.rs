@@ -43,7 +43,12 @@ pub(crate) struct Setup {
 
 /// `None` where there is no Redis to test with; that was said then.
 pub(crate) async fn setup() -> Option<Setup> {
-    let server = Redis::start()?;
+    setup_with(&[]).await
+}
+
+/// The same with options of the server's.
+pub(crate) async fn setup_with(options: &[&str]) -> Option<Setup> {
+    let server = Redis::start_with(options)?;
     Some(Setup {
         hand: Hand::on(&server).await,
         clock: Arc::new(SystemClock::new(Timestamp::ZERO)),

@@ -1,8 +1,10 @@
 //! Our workers, and gateways as the wire describes them.
 
-use crate::setup::{Serving, ear, result, serve, serve_in, setup, until};
+use crate::setup::{Serving, ear, result, serve, serve_in, setup, setup_with, until};
+use std::io::Write;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use trunkline_engine_redis::ConsumerGroupsOptions;
+use trunkline_engine_redis::{ConsumerGroupsOptions, redis};
 use trunkline_model::{CallOutcome, CallWire, Error, ErrorCode};
 
 fn request<'a>(rpc: &'a str, id: &'a str) -> [(&'a str, &'a str); 5] {
@@ -86,7 +88,7 @@ async fn case_46_what_an_earlier_process_left_is_not_run_again() {
             .request("general", &request("m", &n.to_string()))
             .await;
     }
-    let _: trunkline_engine_redis::redis::Value = on
+    let _: redis::Value = on
         .hand
         .run(&[
             "XREADGROUP",
@@ -189,6 +191,52 @@ async fn case_47_48_and_49_requests_are_answered_and_then_acknowledged() {
         ),
         (3, 1, 1, 2)
     );
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nothing panics with it").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn case_47_what_is_no_request_is_logged_without_its_secrets() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+        .with_writer(move || writer.clone())
+        .finish();
+    // This thread runs the wire, too.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let Some(mut on) = setup().await else { return };
+    let mut gate = ear(&on.server, "gate").await;
+    let wire = on.wire();
+    let serving = serve(&*wire, &["sum"], 1);
+    let secret = "hunter2";
+    for args in [r#"{"password":"hunter2"#, "hunter2"] {
+        let fields = [
+            ("rpc", "sum"),
+            ("who", "gate"),
+            ("args", args),
+            ("message_id", "1"),
+        ];
+        on.hand.request("general", &fields).await;
+        assert!(!gate.next().await.contains(secret));
+    }
+    drop(serving);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("its field args is no JSON"), "{log}");
+    let ours = log.lines().filter(|line| line.contains("trunkline"));
+    assert!(!ours.clone().any(|line| line.contains(secret)), "{log}");
+    assert!(ours.count() >= 2);
 }
 
 #[tokio::test]
@@ -316,7 +364,7 @@ async fn case_50_a_killed_process_is_taken_over_from() {
         on.hand.request("general", &request(rpc, id)).await;
     }
     // What a process that is gone has taken.
-    let _: trunkline_engine_redis::redis::Value = on
+    let _: redis::Value = on
         .hand
         .run(&[
             "XREADGROUP",
@@ -341,7 +389,7 @@ async fn case_50_a_killed_process_is_taken_over_from() {
     wire.answer(again.dispatch, result("1"));
     until("the end", async || on.hand.pending("general").await == 0).await;
     until("one consumer", async || {
-        let all: Vec<trunkline_engine_redis::redis::Value> = on
+        let all: Vec<redis::Value> = on
             .hand
             .run(&["XINFO", "CONSUMERS", "general", "processors"])
             .await;
@@ -350,6 +398,36 @@ async fn case_50_a_killed_process_is_taken_over_from() {
     .await;
     assert!(serving.is_idle());
     assert!(wire.counters().claimed >= 2);
+}
+
+/// On a server before 6.2, which has no XAUTOCLAIM; and with entries that were trimmed while nobody
+/// acknowledged them.
+#[tokio::test]
+async fn old_servers_are_claimed_from_and_what_was_trimmed_is_settled() {
+    let options = ["--rename-command", "XAUTOCLAIM", ""];
+    let Some(mut on) = setup_with(&options).await else {
+        return;
+    };
+    let group = ["XGROUP", "CREATE", "general", "processors", "0", "MKSTREAM"];
+    let () = on.hand.run(&group).await;
+    for id in ["1", "2", "3"] {
+        on.hand.request("general", &request("twice", id)).await;
+    }
+    let read = "XREADGROUP GROUP processors dead-0 COUNT 9 STREAMS general >";
+    let read: Vec<_> = read.split(' ').collect();
+    let _: redis::Value = on.hand.run(&read).await;
+    // The two oldest are gone.
+    let _: i64 = on.hand.run(&["XTRIM", "general", "MAXLEN", "1"]).await;
+    let wire = on.wire_with(ConsumerGroupsOptions {
+        claim_after: Duration::from_millis(50),
+        ..ConsumerGroupsOptions::default()
+    });
+    let mut serving = serve(&*wire, &["twice!"], 5);
+    let again = serving.next().await;
+    assert_eq!((&*again.method, again.attempt), ("twice", 2));
+    wire.answer(again.dispatch, result("1"));
+    until("the end", async || on.hand.pending("general").await == 0).await;
+    assert!(serving.is_idle());
 }
 
 #[tokio::test]
