@@ -31,6 +31,7 @@ mod mailbox;
 mod message;
 mod name;
 mod recent;
+pub mod refusal;
 mod snapshot;
 mod time;
 mod topic;

@@ -4,11 +4,10 @@ use crate::{
     Core, Cost, Effects,
     check::{FRAME_BYTES, SETTLE_BYTES, SETTLE_BYTES_MORE},
     record::{Parts, encode_pair, kind},
-    refusal,
 };
 use trunkline_model::{
     Admin, Durability, Error, Outcome, PeekedPage, SubscriptionName, Timestamp, TopicName,
-    TopicSettings,
+    TopicSettings, refusal,
 };
 
 impl Core {

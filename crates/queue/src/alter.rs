@@ -4,11 +4,10 @@ use crate::{
     Core, Effects,
     core::{log_define, settings_of},
     record::{Backlog, Subscribe, kind},
-    refusal,
 };
 use compact_str::CompactString;
 use trunkline_model::{
-    Altered, ByteSize, Error, Outcome, SubscriptionSettings, TopicOptions, TopicSettings,
+    Altered, ByteSize, Error, Outcome, SubscriptionSettings, TopicOptions, TopicSettings, refusal,
 };
 
 impl Core {

@@ -1,13 +1,12 @@
 //! Whether a batch can run, and what it may cost. Changes nothing.
 
 use crate::{
-    Core, Cost, groups::GROUPS_MAX, publish::times, record::encoded_bytes_max, refusal,
-    topic::Topic,
+    Core, Cost, groups::GROUPS_MAX, publish::times, record::encoded_bytes_max, topic::Topic,
 };
 use hashbrown::HashMap;
 use trunkline_model::{
     Batch, Command, ConsumerId, DeliveryTag, Durability, Error, Message, Timestamp, TopicOptions,
-    Unsubscribed,
+    Unsubscribed, refusal,
 };
 
 /// What a record costs beside its fields: kind, length and checksum in the journal.

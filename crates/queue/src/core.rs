@@ -1,7 +1,6 @@
 use crate::{
     BodyRef, Effects, PutHandle,
     record::{Define, encode_pair, kind},
-    refusal,
     slab::Slab,
     topic::Topic,
     traffic::Traffic,
@@ -9,7 +8,7 @@ use crate::{
 };
 use hashbrown::HashMap;
 use std::collections::BTreeMap;
-use trunkline_model::{Error, TopicName, TopicOptions, TopicSettings};
+use trunkline_model::{Error, TopicName, TopicOptions, TopicSettings, refusal};
 
 /// Topics whose definition is in memory only have numbers from here: they are never
 /// logged, so the next run gives them anew.

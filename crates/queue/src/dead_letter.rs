@@ -7,7 +7,6 @@ use crate::{
     leaving::Leaving,
     moves::{Move, Moves},
     record::{Parts, Reason, kind, stored_bytes_max},
-    refusal,
     subscription::Subscription,
     topic::Topic,
     work::Work,
@@ -15,7 +14,7 @@ use crate::{
 use compact_str::{CompactString, ToCompactString};
 use trunkline_model::{
     Dedupe, Durability, Error, Headers, MessageId, Priority, StoredMessage, SubscriptionOptions,
-    Timestamp, TopicName, TopicOptions, Unsubscribed, dead_letter,
+    Timestamp, TopicName, TopicOptions, Unsubscribed, dead_letter, refusal,
 };
 
 /// A message that a subscription gave up and whose body is needed for its dead letter.

@@ -45,7 +45,6 @@ mod publish_ids;
 mod pump;
 mod record;
 mod redrive;
-mod refusal;
 mod replay;
 mod room;
 mod slab;

@@ -5,12 +5,11 @@ use crate::{
     check::{FRAME_BYTES, SETTLE_BYTES},
     moves::{Move, Moves},
     record::{Reason, encoded_bytes_max},
-    refusal,
     topic::BACKLOG,
 };
 use trunkline_model::{
     Batch, Command, Error, ErrorCode, Headers, Message, MessageId, Priority, RedriveEdit,
-    RedriveTo, StoredMessage, Timestamp, TopicName, TopicOptions, dead_letter, limits,
+    RedriveTo, StoredMessage, Timestamp, TopicName, TopicOptions, dead_letter, limits, refusal,
 };
 
 /// Where a dead letter goes.

@@ -5,13 +5,12 @@ use crate::{
     check::{FRAME_BYTES, Growth, SETTLE_BYTES, SETTLE_BYTES_MORE},
     moves::{Endings, Move, Moves},
     record::Reason,
-    refusal,
     stock::Stock,
     subscription::Subscription,
     topic::{BACKLOG, Topic},
     work::Work,
 };
-use trunkline_model::{ByteSize, Error, Message, Overflow, Timestamp, TopicOptions};
+use trunkline_model::{ByteSize, Error, Message, Overflow, Timestamp, TopicOptions, refusal};
 
 /// Most messages that one publish drops: after a bound was set much lower, it is reached
 /// little by little.

@@ -1,16 +1,18 @@
-//! What is refused, in words that say what to do. One place, so that publishes, definitions
-//! and consumers are refused alike.
+//! What engines refuse, in words that say what to do. One place, so that publishes, definitions
+//! and consumers are refused alike, whatever engine does it.
 
-use trunkline_model::{
+use crate::{
     Durability, Error, ErrorCode, OptionConflict, SubscriptionOptions, SubscriptionSettings,
     Timestamp, TopicOptions, TopicSettings,
 };
 
-pub(crate) fn no_topic(name: &str) -> Error {
+/// There is no such topic.
+pub fn no_topic(name: &str) -> Error {
     Error::not_found("topic", name)
 }
 
-pub(crate) fn no_topic_made(name: &str) -> Error {
+/// There is no such topic, and it may not be made on first use.
+pub fn no_topic_made(name: &str) -> Error {
     Error::new(
         ErrorCode::NotFound,
         format!("no topic {name}; declare it first, topics are not made on first use here"),
@@ -18,7 +20,8 @@ pub(crate) fn no_topic_made(name: &str) -> Error {
     .with("topic", name)
 }
 
-pub(crate) fn no_subscription(topic: &str, name: &str) -> Error {
+/// There is no such subscription.
+pub fn no_subscription(topic: &str, name: &str) -> Error {
     Error::new(
         ErrorCode::NotFound,
         format!("no subscription {name} of topic {topic}"),
@@ -27,7 +30,8 @@ pub(crate) fn no_subscription(topic: &str, name: &str) -> Error {
     .with("subscription", name)
 }
 
-pub(crate) fn nobody_subscribes(topic: &str) -> Error {
+/// A topic with `unsubscribed: reject` has no subscription.
+pub fn nobody_subscribes(topic: &str) -> Error {
     Error::new(
         ErrorCode::NotFound,
         format!("topic {topic} takes no messages while it has no subscription; make one first"),
@@ -35,7 +39,8 @@ pub(crate) fn nobody_subscribes(topic: &str) -> Error {
     .with("topic", topic)
 }
 
-pub(crate) fn full(topic: &str, limit: &'static str, max: u64) -> Error {
+/// A topic with `overflow: reject` has reached its bound, `limit`, which is `max`.
+pub fn full(topic: &str, limit: &'static str, max: u64) -> Error {
     Error::new(
         ErrorCode::Overloaded,
         format!("topic {topic} is full: its {limit} is {max}; consume or purge, or raise it"),
@@ -45,7 +50,8 @@ pub(crate) fn full(topic: &str, limit: &'static str, max: u64) -> Error {
     .with("max", max)
 }
 
-pub(crate) fn nothing_to_drop(topic: &str, limit: &'static str, max: u64) -> Error {
+/// A topic with `overflow: drop-oldest` has too little that it may drop.
+pub fn nothing_to_drop(topic: &str, limit: &'static str, max: u64) -> Error {
     Error::new(
         ErrorCode::Overloaded,
         format!(
@@ -58,12 +64,8 @@ pub(crate) fn nothing_to_drop(topic: &str, limit: &'static str, max: u64) -> Err
     .with("max", max)
 }
 
-pub(crate) fn subscription_full(
-    topic: &str,
-    subscription: &str,
-    limit: &'static str,
-    max: u64,
-) -> Error {
+/// A subscription has reached a bound of its own, `limit`, which is `max`.
+pub fn subscription_full(topic: &str, subscription: &str, limit: &'static str, max: u64) -> Error {
     Error::new(
         ErrorCode::Overloaded,
         format!(
@@ -77,7 +79,8 @@ pub(crate) fn subscription_full(
     .with("max", max)
 }
 
-pub(crate) fn too_many_groups(topic: &str, max: usize) -> Error {
+/// The stored messages of a topic are of too many groups.
+pub fn too_many_groups(topic: &str, max: usize) -> Error {
     Error::new(
         ErrorCode::Overloaded,
         format!("topic {topic} holds messages of too many groups, at most {max}; consume some"),
@@ -87,7 +90,8 @@ pub(crate) fn too_many_groups(topic: &str, max: usize) -> Error {
     .with("max", max)
 }
 
-pub(crate) fn not_held(tag: u64, consumer: impl std::fmt::Display) -> Error {
+/// A strict batch names a delivery that is not held, or names it twice.
+pub fn not_held(tag: u64, consumer: impl std::fmt::Display) -> Error {
     Error::new(
         ErrorCode::Conflict,
         format!("delivery {tag} of consumer {consumer} is no longer held; nothing was applied"),
@@ -95,8 +99,9 @@ pub(crate) fn not_held(tag: u64, consumer: impl std::fmt::Display) -> Error {
     .with("tag", tag)
 }
 
-pub(crate) fn bad_priority(topic: &str, priority: u8, priorities: u16) -> Error {
-    let max = priorities - 1;
+/// A message has a priority that its topic doesn't have; `priorities` is at least 1.
+pub fn bad_priority(topic: &str, priority: u8, priorities: u16) -> Error {
+    let max = priorities.saturating_sub(1);
     Error::invalid_params(format!(
         "priority {priority} of a message for topic {topic}; it must be at most {max}"
     ))
@@ -104,7 +109,8 @@ pub(crate) fn bad_priority(topic: &str, priority: u8, priorities: u16) -> Error 
     .with("max", max)
 }
 
-pub(crate) fn delayed_beyond(topic: &str, deliver_at: Timestamp, expires_at: Timestamp) -> Error {
+/// A message would be delivered only after it has expired.
+pub fn delayed_beyond(topic: &str, deliver_at: Timestamp, expires_at: Timestamp) -> Error {
     Error::invalid_params(format!(
         "a message for topic {topic} would be delivered from {deliver_at} on and expire at \
          {expires_at}; deliver_at must be before expires_at"
@@ -114,7 +120,8 @@ pub(crate) fn delayed_beyond(topic: &str, deliver_at: Timestamp, expires_at: Tim
     .with("expires_at", expires_at.to_string())
 }
 
-pub(crate) fn buries_itself(topic: &str) -> Error {
+/// A topic would take its own dead letters.
+pub fn buries_itself(topic: &str) -> Error {
     Error::invalid_params(format!(
         "dead_letter of topic {topic} is the topic itself; name another one"
     ))
@@ -122,7 +129,8 @@ pub(crate) fn buries_itself(topic: &str) -> Error {
     .with("option", "dead_letter")
 }
 
-pub(crate) fn weak_grave(grave: &str, durability: Durability, topic: &str) -> Error {
+/// A topic would take the dead letters of one that is more durable.
+pub fn weak_grave(grave: &str, durability: Durability, topic: &str) -> Error {
     let class = serde_json::to_value(durability).unwrap_or_default();
     let text = class.as_str().unwrap_or_default();
     Error::new(
@@ -136,7 +144,8 @@ pub(crate) fn weak_grave(grave: &str, durability: Durability, topic: &str) -> Er
     .with("options", vec!["dead_letter", "durability"])
 }
 
-pub(crate) fn conflict(what: &str, conflicts: &[OptionConflict]) -> Error {
+/// Something is declared differently; `what` names it.
+pub fn conflict(what: &str, conflicts: &[OptionConflict]) -> Error {
     let told: Vec<_> = conflicts
         .iter()
         .map(|c| format!("{} is {}, asked for {}", c.option, c.current, c.asked))
@@ -149,7 +158,8 @@ pub(crate) fn conflict(what: &str, conflicts: &[OptionConflict]) -> Error {
     .with("options", names)
 }
 
-pub(crate) fn needs_empty(topic: &str, option: &'static str) -> Error {
+/// An option can't change while messages are stored.
+pub fn needs_empty(topic: &str, option: &'static str) -> Error {
     Error::new(
         ErrorCode::Conflict,
         format!(
@@ -164,7 +174,7 @@ pub(crate) fn needs_empty(topic: &str, option: &'static str) -> Error {
 ///
 /// # Errors
 /// `InvalidParams` if they are out of bounds.
-pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
+pub fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
     settings.resolve().map_err(Error::invalid_params)
 }
 
@@ -172,7 +182,7 @@ pub(crate) fn resolve(settings: &TopicSettings) -> Result<TopicOptions, Error> {
 ///
 /// # Errors
 /// As of [`resolve`].
-pub(crate) fn resolve_subscription(
+pub fn resolve_subscription(
     settings: &SubscriptionSettings,
     topic: &TopicOptions,
 ) -> Result<SubscriptionOptions, Error> {
@@ -181,13 +191,14 @@ pub(crate) fn resolve_subscription(
     Ok(options)
 }
 
-pub(crate) fn not_offered(capability: &'static str, option: &'static str) -> Error {
+/// The engine lacks what an option or command asks for.
+pub fn not_offered(capability: &'static str, option: &'static str) -> Error {
     let message = format!("{option} is not offered by this version; leave it out");
     Error::unsupported(capability, message).with("option", option)
 }
 
 /// What of a subscription's settings differs from what is in effect.
-pub(crate) fn subscription_conflicts(
+pub fn subscription_conflicts(
     asked: &SubscriptionSettings,
     current: &SubscriptionOptions,
 ) -> Vec<OptionConflict> {
