@@ -13,6 +13,7 @@ mod consumer_groups;
 mod link;
 mod rpcprocessor;
 mod serving;
+mod topics;
 mod unique;
 
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};
