@@ -5,7 +5,7 @@ use bytes::Bytes;
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, pin::Pin, sync::Arc, time::Duration};
 use tokio::sync::broadcast;
 
 /// A call on the asking side; never reused within a run.
@@ -190,6 +190,9 @@ pub struct HandlerInfo {
     /// For people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// The wire that its calls take, if that is not the engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wire: Option<CompactString>,
     /// Workers behind the announcer; 0 says that the handler is gone from there.
     pub workers: u32,
     /// Their concurrency, summed.
@@ -231,6 +234,12 @@ pub trait CallWire: Send + Sync + 'static {
 
     /// What is announced, by anybody, from now on.
     fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>>;
+
+    /// Ready once the answers given so far are written, or can't be: before that, the process
+    /// must not end. At once where nothing is written later than it is given.
+    fn flushed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Stops taking and giving calls within `deadline`.
     fn close(&self, deadline: Duration);

@@ -26,6 +26,8 @@ mod handler;
 mod lock;
 mod native;
 
-pub use calls::{CallCounters, CallRequest, Calls, CallsConfig, CategoryConfig, Registration};
+pub use calls::{
+    CallCounters, CallRequest, Calls, CallsConfig, CategoryConfig, Registration, WireError,
+};
 pub use handler::{Context, Failure, Handler};
 pub use native::Native;

@@ -132,6 +132,9 @@ fn method(handler: &HandlerInfo, spec: &MethodSpec) -> Method {
         ("x-category", Value::from(handler.category.as_str())),
         ("x-idempotent", Value::from(spec.idempotent)),
     ];
+    let wire = handler.wire.as_deref();
+    let wire = wire.map(|wire| ("x-wire", Value::from(wire)));
+    let extensions = extensions.into_iter().chain(wire);
     method
         .extensions
         .extend(extensions.map(|(name, value)| (name.to_owned(), value)));
@@ -183,6 +186,7 @@ mod tests {
             category: "general".into(),
             description: None,
             kind: None,
+            wire: None,
             workers: 1,
             concurrency: 1,
             stats: HandlerStats::default(),

@@ -1,8 +1,11 @@
-use crate::calls::outstanding::Bounds;
+use crate::calls::{outstanding::Bounds, wires::WireNumber};
 use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, time::Duration};
-use trunkline_model::{ByteSize, Span};
+use std::{collections::BTreeMap, convert::Infallible, time::Duration};
+use trunkline_model::{ByteSize, Span, glob_match};
+
+/// The wire of a category that names none: calls over the engine.
+pub(crate) const NATIVE: &str = "native";
 
 /// How calls are run: the section `calls` of the configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -54,6 +57,14 @@ pub struct CategoryConfig {
     pub max_waiting: u32,
     /// Most bytes of their params; beyond, calls fail with -32003. One call is always allowed.
     pub max_waiting_bytes: ByteSize,
+    /// How its calls travel: `native`, or a wire that [`Calls::start_with`](crate::Calls::start_with)
+    /// is given. On another than the native one nobody says what he offers: calls never fail at once, and those
+    /// that wait for a worker are all that have no answer.
+    pub wire: CompactString,
+    /// Which methods are of this class although nobody announces them: Redis globs, of which the
+    /// whole name must match one. The first category by name that has one counts, then the default
+    /// one. The category of a method that is announced is that of its handler.
+    pub methods: Vec<CompactString>,
 }
 
 impl Default for CategoryConfig {
@@ -64,6 +75,8 @@ impl Default for CategoryConfig {
             extension_offset: Span::default(),
             max_waiting: 10_000,
             max_waiting_bytes: ByteSize(256 << 20),
+            wire: CompactString::const_new(NATIVE),
+            methods: Vec::new(),
         }
     }
 }
@@ -96,21 +109,45 @@ pub(crate) struct Categories {
 pub(crate) struct Category {
     pub(crate) name: CompactString,
     pub(crate) config: CategoryConfig,
+    /// Its wire.
+    pub(crate) wire: WireNumber,
+}
+
+impl Category {
+    /// Its wire, as announcements name it.
+    pub(crate) fn wire_name(&self) -> Option<&CompactString> {
+        (self.wire != WireNumber::NATIVE).then_some(&self.config.wire)
+    }
 }
 
 impl Categories {
-    pub(crate) fn new(config: &CallsConfig) -> Self {
+    /// With the number of each category's wire.
+    pub(crate) fn new<E>(
+        config: &CallsConfig,
+        wire: impl Fn(&CompactString, &CategoryConfig) -> Result<WireNumber, E>,
+    ) -> Result<Self, E> {
         let mut named = config.categories.clone();
         named.entry(config.default_category.clone()).or_default();
-        let all: Vec<Category> = named
-            .into_iter()
-            .map(|(name, config)| Category { name, config })
-            .collect();
+        let numbered = |(name, config)| {
+            let wire = wire(&name, &config)?;
+            Ok(Category { name, config, wire })
+        };
+        let all: Vec<Category> = named.into_iter().map(numbered).collect::<Result<_, E>>()?;
         let default = all
             .iter()
             .position(|category| category.name == config.default_category)
             .expect("inserted above");
-        Self { all, default }
+        Ok(Self { all, default })
+    }
+
+    /// All of them on the native wire.
+    pub(crate) fn native(config: &CallsConfig) -> Self {
+        let native =
+            |_: &CompactString, _: &CategoryConfig| Ok::<_, Infallible>(WireNumber::NATIVE);
+        match Self::new(config, native) {
+            Ok(categories) => categories,
+            Err(never) => match never {},
+        }
     }
 
     /// The number of a class.
@@ -121,6 +158,13 @@ impl Categories {
     /// The number of the class of what names none.
     pub(crate) fn default(&self) -> usize {
         self.default
+    }
+
+    /// The class of a method that nobody announces.
+    pub(crate) fn of_unannounced(&self, method: &str) -> usize {
+        let matches = |glob: &CompactString| glob_match(glob.as_bytes(), method.as_bytes());
+        let of = |category: &Category| category.config.methods.iter().any(matches);
+        self.all.iter().position(of).unwrap_or(self.default)
     }
 
     /// The class with a number that this gave out.
@@ -162,11 +206,35 @@ mod tests {
             r#"{"categories": {"slow": {"timeout": "5m", "max_waiting": 10}}}"#,
         )
         .unwrap();
-        let categories = Categories::new(&config);
+        let categories = Categories::native(&config);
         assert_eq!(categories.names(), "general, slow");
         let slow = categories.get(categories.number("slow").unwrap());
         assert_eq!(slow.config.timeout.0, Duration::from_secs(300));
         assert_eq!(categories.get(categories.default()).name, "general");
         assert!(serde_json::from_str::<CallsConfig>(r#"{"category": {}}"#).is_err());
+    }
+
+    #[test]
+    fn methods_that_nobody_announces_have_a_category() {
+        let config: CallsConfig = serde_json::from_str(
+            r#"{"categories": {
+                "b": {"methods": ["mt5_*", "trade"]},
+                "a": {"methods": ["mt5_new*"]},
+                "c": {"methods": ["*price?"]}
+            }}"#,
+        )
+        .unwrap();
+        let categories = Categories::native(&config);
+        for (method, category) in [
+            ("mt5_new_account", "a"),
+            ("mt5_password", "b"),
+            ("trade", "b"),
+            ("trades", "general"),
+            ("the_price1", "c"),
+            ("", "general"),
+        ] {
+            let number = categories.of_unannounced(method);
+            assert_eq!(categories.get(number).name, category, "{method}");
+        }
     }
 }

@@ -64,7 +64,7 @@ impl Desk {
     fn abandon(&mut self, now: Timestamp, entry: &Entry) -> Option<Stage> {
         match &entry.place {
             Place::Here(_) => Some(Stage::Queued),
-            Place::Wire(_) => None,
+            Place::Wire(..) => None,
             Place::Line(incoming) => {
                 self.floor.left(&incoming.method, &self.calls);
                 Some(Stage::Queued)

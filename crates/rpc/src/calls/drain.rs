@@ -8,7 +8,7 @@ use trunkline_model::Error;
 impl Calls {
     /// Refuses new calls and workers with `-32012`, waits until the calls of this process
     /// have ended, then takes no more calls for its workers and waits until those that run
-    /// are answered. What has not ended within `deadline` fails with `-32012`.
+    /// are answered, on other wires until that is written. What has not ended within `deadline` fails with `-32012`.
     pub async fn drain(&self, deadline: Duration) {
         self.draining.store(true, Ordering::Relaxed);
         let quiet = async {
@@ -22,6 +22,9 @@ impl Calls {
             // find itself the last owner of its handle.
             drop(workers);
             self.until(|| self.running() == 0).await;
+            for wire in self.foreign.iter() {
+                wire.flushed().await;
+            }
         };
         if tokio::time::timeout(deadline, quiet).await.is_err() {
             let left = lock(&self.desk).calls.ids();

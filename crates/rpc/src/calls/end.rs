@@ -5,12 +5,11 @@ use super::{
     counters::count,
     idempotency::Key,
     outstanding::{Entry, Place},
+    wires::WireNumber,
 };
 use crate::{errors::timed_out, lock::lock};
 use std::sync::{Arc, Weak, atomic::Ordering};
-use trunkline_model::{
-    CallOutcome, CallWire, Completed, CompletionSink, Error, ErrorCode, Outcome, Stage,
-};
+use trunkline_model::{CallOutcome, Completed, CompletionSink, Error, ErrorCode, Outcome, Stage};
 
 /// Hears from the wire, in the thread that brings the answer.
 pub(super) struct Relay(pub(super) Weak<Calls>);
@@ -52,7 +51,8 @@ impl Calls {
     pub(super) fn time_out(&self, id: u64, entry: Entry, stage: Option<Stage>) {
         let stage = stage.unwrap_or_else(|| self.stop(&entry));
         let outcome = CallOutcome::Failed(timed_out(stage));
-        self.finish(id, entry, outcome, stage == Stage::Running);
+        let remember = may_be_run(&entry, stage);
+        self.finish(id, entry, outcome, remember);
     }
 
     /// Ends a call with an error; false if it has ended.
@@ -63,7 +63,8 @@ impl Calls {
         };
         let stage = stage.unwrap_or_else(|| self.stop(&entry));
         let outcome = CallOutcome::Failed(error);
-        self.finish(id, entry, outcome, stage == Stage::Running);
+        let remember = may_be_run(&entry, stage);
+        self.finish(id, entry, outcome, remember);
         self.tell();
         true
     }
@@ -71,7 +72,7 @@ impl Calls {
     /// Nobody waits any more for a call on the wire: how far it had come.
     fn stop(&self, entry: &Entry) -> Stage {
         let stage = match entry.place {
-            Place::Wire(sent) => self.wire.cancel(sent),
+            Place::Wire(wire, sent) => self.wire(wire).cancel(sent),
             _ => None,
         };
         stage.unwrap_or(if entry.taken {
@@ -125,6 +126,13 @@ impl Calls {
             _ => count(&counters.answered),
         }
     }
+}
+
+/// Whether a call that nobody waits for was, or may yet be, run: a foreign wire doesn't know whether
+/// a worker has it, and takes nothing back.
+fn may_be_run(entry: &Entry, stage: Stage) -> bool {
+    let foreign = matches!(entry.place, Place::Wire(wire, _) if wire != WireNumber::NATIVE);
+    stage == Stage::Running || foreign
 }
 
 /// Whether a call that the wire ended like this was, or may have been, run.

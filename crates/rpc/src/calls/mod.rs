@@ -17,12 +17,14 @@ mod schema;
 mod spec;
 mod stats;
 mod tick;
+mod wires;
 mod workers;
 
 pub use config::{CallsConfig, CategoryConfig};
 pub use counters::CallCounters;
 pub use registration::Registration;
 pub use request::CallRequest;
+pub use wires::WireError;
 
 use crate::{lock::lock, native::Native};
 use bytes::Bytes;
@@ -32,9 +34,12 @@ use counters::Counters;
 use desk::Desk;
 use idempotency::{Bounds, Memory};
 use registry::Registry;
-use std::sync::{
-    Arc, Mutex, RwLock, Weak,
-    atomic::{AtomicBool, AtomicU64},
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, RwLock, Weak,
+        atomic::{AtomicBool, AtomicU64},
+    },
 };
 use tick::Schedule;
 use tokio::{
@@ -44,6 +49,7 @@ use tokio::{
 use trunkline_model::{
     CallId, CallOutcome, CallWire, Clock, CompletionQueue, DispatchId, Engine, HandlerInfo,
 };
+use wires::{Foreign, WireNumber};
 use workers::{Dispatches, Locals};
 
 /// Calls: asking, answering, and who offers what.
@@ -55,10 +61,11 @@ pub struct Calls {
     clock: Arc<dyn Clock>,
     config: CallsConfig,
     categories: Categories,
-    /// The wire of every category, until there are others.
+    /// The wire of categories that name no other.
     wire: Arc<Native>,
-    /// No other process uses the engine: calls go straight to the workers of this one, and
-    /// the wire carries announcements only.
+    foreign: Foreign,
+    /// No other process uses the engine: calls of the native wire go straight to the workers
+    /// of this one, and the wire carries announcements only.
     local: bool,
     process: CompactString,
     last_id: AtomicU64,
@@ -85,16 +92,51 @@ impl Calls {
     /// engine: unique, random, at most 900 bytes. Must be called inside a tokio runtime,
     /// in which one task for deadlines and announcements runs until the last handle is
     /// dropped.
+    ///
+    /// All calls go over the engine, whatever wires the categories name.
     pub fn start(
         engine: Arc<dyn Engine>,
         clock: Arc<dyn Clock>,
         config: CallsConfig,
         whoami: CompactString,
     ) -> Arc<Self> {
+        let categories = Categories::native(&config);
+        Self::over(
+            engine,
+            clock,
+            config,
+            whoami,
+            (Foreign::default(), categories),
+        )
+    }
+
+    /// Starts calls like [`Calls::start`], those of a category over the wire that it names in
+    /// [`CategoryConfig::wire`]: `native` is the engine, the others are those given by their names.
+    /// They are closed with the calls.
+    ///
+    /// # Errors
+    /// [`WireError`]: a category's wire isn't there, or there are more than 31.
+    pub fn start_with(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        config: CallsConfig,
+        whoami: CompactString,
+        wires: BTreeMap<CompactString, Arc<dyn CallWire>>,
+    ) -> Result<Arc<Self>, WireError> {
+        let numbered = Foreign::new(&config, wires)?;
+        Ok(Self::over(engine, clock, config, whoami, numbered))
+    }
+
+    fn over(
+        engine: Arc<dyn Engine>,
+        clock: Arc<dyn Clock>,
+        config: CallsConfig,
+        whoami: CompactString,
+        (foreign, categories): (Foreign, Categories),
+    ) -> Arc<Self> {
         let local = !engine.capabilities().borrow().shared;
         let wire = Native::start(engine, clock.clone(), whoami.clone());
         let announcements = wire.announcements();
-        let categories = Categories::new(&config);
         let bounds = Bounds {
             window: config.idempotency_window.0,
             entries_max: config.idempotency_entries,
@@ -120,6 +162,7 @@ impl Calls {
             config,
             categories,
             wire,
+            foreign,
             local,
             process: whoami,
         });
@@ -150,23 +193,32 @@ impl Calls {
     /// Answers calls, like [`Calls::answer`], and leaves the vector empty: many answers cost
     /// little more than one. How many of them somebody waited for.
     pub fn answer_all(&self, answers: &mut Vec<(DispatchId, CallOutcome)>) -> usize {
-        if self.local {
+        if !self.local {
+            return self.answer_there(answers.drain(..));
+        }
+        if self.foreign.is_empty() {
             return self.answer_here(answers);
         }
+        let is_foreign = |(dispatch, _): &mut (DispatchId, CallOutcome)| {
+            wires::wire_of(*dispatch).0 != WireNumber::NATIVE
+        };
+        let there = self.answer_there(answers.extract_if(.., is_foreign));
+        there + self.answer_here(answers)
+    }
+
+    /// Answers calls of wires.
+    fn answer_there(&self, answers: impl Iterator<Item = (DispatchId, CallOutcome)>) -> usize {
         let answered = |(dispatch, outcome)| self.answered(dispatch, outcome);
-        answers
-            .drain(..)
-            .map(answered)
-            .filter(|waited| *waited)
-            .count()
+        answers.map(answered).filter(|waited| *waited).count()
     }
 
     /// Passes a JSON value to the caller of a running call.
     pub fn progress(&self, dispatch: DispatchId, value: Bytes) {
-        if self.local {
-            self.progress_here(dispatch, value);
-        } else {
-            self.wire.progress(dispatch, value);
+        let (number, there) = wires::wire_of(dispatch);
+        match self.foreign.get(number) {
+            Some(wire) => wire.progress(there, value),
+            None if self.local => self.progress_here(dispatch, value),
+            None => self.wire.progress(dispatch, value),
         }
     }
 
@@ -211,6 +263,11 @@ impl Calls {
             .expect("no code panics while it holds a table of calls")
     }
 
+    /// The wire of that number.
+    fn wire(&self, number: WireNumber) -> &dyn CallWire {
+        self.foreign.get(number).unwrap_or(&*self.wire)
+    }
+
     fn tell_changed(&self) {
         self.changed.send_modify(|version| *version += 1);
     }
@@ -222,6 +279,9 @@ impl Drop for Calls {
             task.abort();
         }
         self.wire.close(std::time::Duration::ZERO);
+        for wire in self.foreign.iter() {
+            wire.close(std::time::Duration::ZERO);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The calls of this gateway that have not ended: bounds and deadlines. Pure.
 
-use crate::calls::{CallRequest, dispatcher::Waiters, idempotency::Key};
+use crate::calls::{CallRequest, dispatcher::Waiters, idempotency::Key, wires::WireNumber};
 use std::sync::Arc;
 use trunkline_model::{
     CallId, Completion, DeadlineQueue, IncomingCall, Recent, Reporter, Timestamp,
@@ -59,8 +59,8 @@ pub(crate) enum Place {
     /// Nowhere yet: nobody offers its method, it follows another call, or its line has passed
     /// it over.
     Here(Option<Box<Held>>),
-    /// On the wire, under this name.
-    Wire(CallId),
+    /// On a wire, under this name there.
+    Wire(WireNumber, CallId),
     /// In the line of its method, with what a worker will be given.
     Line(Box<IncomingCall>),
     /// With a worker of this process.
@@ -88,8 +88,6 @@ pub(crate) struct Due {
     pub id: u64,
     /// What is to be sent.
     pub held: Box<Held>,
-    /// Its class.
-    pub category: usize,
     /// What makes a repetition the same call.
     pub key: Option<Arc<Key>>,
 }
@@ -138,11 +136,11 @@ impl Outstanding {
         Ok(earlier)
     }
 
-    /// A call is on the wire; false if it has ended in between.
-    pub(crate) fn sent(&mut self, id: u64, wire: CallId) -> bool {
+    /// A call is on a wire; false if it has ended in between.
+    pub(crate) fn sent(&mut self, id: u64, wire: WireNumber, call: CallId) -> bool {
         match self.calls.get_mut(id) {
             Some(entry) => {
-                entry.place = Place::Wire(wire);
+                entry.place = Place::Wire(wire, call);
                 true
             }
             None => false,
@@ -157,8 +155,7 @@ impl Outstanding {
         }
     }
 
-    /// Takes those of the held calls that `is_due` wants, in order, with their classes and
-    /// keys.
+    /// Takes those of the held calls that `is_due` wants, in order, with their keys.
     pub(crate) fn take_held(&mut self, is_due: impl Fn(&str) -> bool) -> Vec<Due> {
         let (calls, mut due) = (&mut self.calls, Vec::new());
         self.unoffered.retain(|id| {
@@ -174,7 +171,6 @@ impl Outstanding {
                 due.push(Due {
                     id: *id,
                     held,
-                    category: entry.category,
                     key: entry.key.clone(),
                 });
             }

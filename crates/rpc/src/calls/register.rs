@@ -6,6 +6,7 @@ use super::{
     registration::Registration,
     spec,
     stats::{End, Stats},
+    wires::{WireNumber, dispatch_of, wire_of},
     workers::{Dispatched, Locals},
 };
 use crate::lock::lock;
@@ -36,18 +37,21 @@ impl Calls {
             return Err(Error::shutting_down());
         }
         spec::check(caller, &spec, &self.categories)?;
-        let (worker, stats, info) = self.add_worker(&spec)?;
-        let handle = if self.local {
+        let number = self.categories.number(&spec.category);
+        let category = self.categories.get(number.ok_or_else(Error::internal)?);
+        let (worker, stats, info) = self.add_worker(&spec, category.wire_name())?;
+        let handle = if self.local && category.wire == WireNumber::NATIVE {
             self.serve_here(worker, &spec, sink, stats)
         } else {
             let calls = self.me.clone();
             let counting = Arc::new(Counting {
                 calls,
+                wire: category.wire,
                 worker,
                 stats,
                 sink,
             });
-            self.wire.serve(spec, counting).into()
+            self.wire(category.wire).serve(spec, counting).into()
         };
         lock(&self.locals).handle(worker, Arc::downgrade(&handle));
         self.publish_offer(info);
@@ -56,13 +60,17 @@ impl Calls {
     }
 
     /// Enters a worker in the tables, unless it clashes with what is offered.
-    fn add_worker(&self, spec: &WorkerSpec) -> Result<(u64, Arc<Stats>, HandlerInfo), Error> {
+    fn add_worker(
+        &self,
+        spec: &WorkerSpec,
+        wire: Option<&CompactString>,
+    ) -> Result<(u64, Arc<Stats>, HandlerInfo), Error> {
         // The registry is locked over both steps, so that of two workers that clash one is
         // refused.
         let mut registry = self.write_registry();
         registry.check_clash(spec)?;
         let mut locals = lock(&self.locals);
-        let (worker, stats) = locals.add(spec.clone());
+        let (worker, stats) = locals.add(spec.clone(), wire.cloned());
         let info = locals
             .info(&spec.handler, &self.process)
             .ok_or_else(Error::internal)?;
@@ -129,7 +137,8 @@ impl Calls {
         };
         let took = self.clock.now().since(dispatched.started);
         dispatched.stats.ended(end, took);
-        let waited = self.wire.answer(dispatch, outcome);
+        let (wire, there) = wire_of(dispatch);
+        let waited = self.wire(wire).answer(there, outcome);
         if !waited {
             count(&self.counters.late_answers);
         }
@@ -140,19 +149,23 @@ impl Calls {
     }
 }
 
-/// Counts what passes to a worker's sink.
+/// Counts what passes to a worker's sink, and names dispatches as this process does.
 struct Counting {
     calls: Weak<Calls>,
+    wire: WireNumber,
     worker: u64,
     stats: Arc<Stats>,
     sink: Arc<dyn CallSink>,
 }
 
 impl CallSink for Counting {
-    fn calls(&self, incoming: Vec<IncomingCall>) {
+    fn calls(&self, mut incoming: Vec<IncomingCall>) {
         let Some(calls) = self.calls.upgrade() else {
             return;
         };
+        for call in &mut incoming {
+            call.dispatch = dispatch_of(self.wire, call.dispatch);
+        }
         let now = calls.clock.now();
         self.stats
             .began(now, u32::try_from(incoming.len()).unwrap_or(u32::MAX));
@@ -173,6 +186,7 @@ impl CallSink for Counting {
     }
 
     fn cancelled(&self, dispatch: DispatchId) {
+        let dispatch = dispatch_of(self.wire, dispatch);
         if let Some(calls) = self.calls.upgrade() {
             let now = calls.clock.now();
             let timed_out = lock(&calls.dispatches)

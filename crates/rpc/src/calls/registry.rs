@@ -131,11 +131,17 @@ impl Registry {
     }
 
     /// Methods from offers. Where two processes gave one method to different handlers at
-    /// the same moment, the first handler by name has it, on every gateway.
+    /// the same moment, the first handler by name has it, on every gateway. What another process offers on a
+    /// wire that its category doesn't have here can't be called from here.
     fn rebuild(&mut self, categories: &Categories) {
         let before = std::mem::take(&mut self.methods);
         for offer in self.offers.values() {
             let info = &offer.info;
+            let category = categories.number(&info.category);
+            let category = category.unwrap_or(categories.default());
+            if categories.get(category).wire_name() != info.wire.as_ref() {
+                continue;
+            }
             for spec in &info.methods {
                 if self.methods.contains_key(&spec.name) {
                     continue;
@@ -144,9 +150,7 @@ impl Registry {
                 let text = spec.params_schema.as_deref();
                 let method = Method {
                     handler: info.handler.clone(),
-                    category: categories
-                        .number(&info.category)
-                        .unwrap_or(categories.default()),
+                    category,
                     schema: text.and_then(|text| compiled(&spec.name, text, known)),
                 };
                 self.methods.insert(spec.name.clone(), Arc::new(method));
@@ -173,6 +177,7 @@ fn compiled(method: &str, text: &RawValue, known: Option<&Arc<Schema>>) -> Optio
 fn same_offer(a: &HandlerInfo, b: &HandlerInfo) -> bool {
     let text = |schema: &Option<Box<RawValue>>| schema.as_ref().map(|text| text.get().to_owned());
     a.category == b.category
+        && a.wire == b.wire
         && a.workers == b.workers
         && a.concurrency == b.concurrency
         && a.description == b.description
@@ -212,6 +217,7 @@ mod tests {
             category: "general".into(),
             description: None,
             kind: None,
+            wire: None,
             workers,
             concurrency: workers,
             stats: HandlerStats::default(),
@@ -231,7 +237,7 @@ mod tests {
 
     #[test]
     fn methods_come_and_go_with_their_announcers() {
-        let categories = Categories::new(&CallsConfig::default());
+        let categories = Categories::native(&CallsConfig::default());
         let mut registry = Registry::default();
         let mut learn = |info, at| registry.learn(info, at, &categories);
         assert!(learn(info("math", "here", &["add"], 1), None));
@@ -250,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_method_has_one_handler_and_category() {
-        let categories = Categories::new(&CallsConfig::default());
+        let categories = Categories::native(&CallsConfig::default());
         let mut registry = Registry::default();
         registry.learn(info("math", "there", &["add"], 1), Some(NOW), &categories);
         assert!(
@@ -272,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_race_of_two_handlers_has_the_same_winner_everywhere() {
-        let categories = Categories::new(&CallsConfig::default());
+        let categories = Categories::native(&CallsConfig::default());
         for order in [["a", "b"], ["b", "a"]] {
             let mut registry = Registry::default();
             for handler in order {

@@ -7,6 +7,7 @@ use super::{
     idempotency::{Found, Key},
     outstanding::{Due, Entry, Held, Place},
     schema::Schema,
+    wires::WireNumber,
 };
 use crate::{
     errors::{no_handler, overloaded},
@@ -20,8 +21,8 @@ use std::{
     time::Duration,
 };
 use trunkline_model::{
-    Call, CallId, CallOutcome, CallWire, Caller, Completion, DispatchId, Error, ErrorCode,
-    IncomingCall, Outcome, Timestamp,
+    Call, CallId, CallOutcome, Caller, Completion, DispatchId, Error, ErrorCode, IncomingCall,
+    Outcome, Timestamp,
 };
 
 /// Calls that one visit to the tables begins: what others wait for them meanwhile is bounded.
@@ -70,7 +71,7 @@ impl Calls {
     /// [`CallOutcome::Failed`]. `None` if the call has ended before this returns.
     ///
     /// Errors: `-32601` nobody offers the method (at once, unless this process has started
-    /// within `ask_wait`), `-32602` the params don't fit the method's schema or the key was
+    /// within `ask_wait`; never on a wire where nobody says what he offers), `-32602` the params don't fit the method's schema or the key was
     /// used with other ones, `-32003` too many calls wait, `-32001` time-out with
     /// `data.stage`, `-32002` the worker was lost, `-32004` cancelled, `-32012` draining.
     pub fn call(&self, request: CallRequest, completion: Completion) -> Option<CallId> {
@@ -107,11 +108,7 @@ impl Calls {
                             offered: true,
                             schema: method.schema.clone(),
                         },
-                        None => Known {
-                            category: self.categories.default(),
-                            offered: false,
-                            schema: None,
-                        },
+                        None => self.unannounced(&request.method),
                     })
                 }));
             }
@@ -174,7 +171,7 @@ impl Calls {
                 }
                 started.push(Some(CallId(id)));
                 let deadline = now.after(timeout);
-                if known.offered && self.local && key.is_none() {
+                if known.offered && self.is_local(category) && key.is_none() {
                     desk.send(now, id, incoming(request, category, deadline));
                 } else {
                     let held = Held { request, deadline };
@@ -202,6 +199,22 @@ impl Calls {
         for call in elsewhere {
             self.send_elsewhere(now, call);
         }
+    }
+
+    /// What is known of a method that nobody announces: on a wire where nobody does, it is sent.
+    #[cold]
+    fn unannounced(&self, method: &str) -> Known {
+        let category = self.categories.of_unannounced(method);
+        Known {
+            category,
+            offered: self.categories.get(category).wire != WireNumber::NATIVE,
+            schema: None,
+        }
+    }
+
+    /// Whether calls of a class go straight to workers of this process.
+    fn is_local(&self, category: &Category) -> bool {
+        self.local && category.wire == WireNumber::NATIVE
     }
 
     /// Goes on with a call that is not simply handed to a worker of this process: it has a
@@ -243,28 +256,29 @@ impl Calls {
     /// others.
     pub(super) fn look_at_held(&self) {
         let asking = lock(&self.schedule).is_asking(self.clock.now());
-        let (due, unoffered): (Vec<_>, Vec<_>) = {
+        let due: Vec<(Due, Option<usize>)> = {
             let registry = self.read_registry();
             let is_offered = |method: &str| registry.method(method).is_some();
             let due = lock(&self.desk)
                 .calls
                 .take_held(|m| !asking || is_offered(m));
-            due.into_iter()
-                .partition(|due| is_offered(&due.held.request.method))
+            // That of its handler, which may have another wire than what was thought of it.
+            let with_category = |due: Due| {
+                let method = registry.method(&due.held.request.method);
+                let category = method.map(|method| method.category);
+                (due, category)
+            };
+            due.into_iter().map(with_category).collect()
         };
-        for Due {
-            id,
-            held,
-            category,
-            key,
-        } in due
-        {
+        for (Due { id, held, key }, category) in due {
             let Held { request, deadline } = *held;
-            let category = self.categories.get(category);
-            self.send(id, request, category, deadline, key);
-        }
-        for Due { id, held, .. } in unoffered {
-            self.give_up(id, no_handler(&held.request.method));
+            match category {
+                Some(category) => {
+                    let category = self.categories.get(category);
+                    self.send(id, request, category, deadline, key);
+                }
+                None => drop(self.give_up(id, no_handler(&request.method))),
+            }
         }
     }
 
@@ -330,7 +344,7 @@ impl Calls {
         deadline: Timestamp,
         key: Option<Arc<Key>>,
     ) {
-        if self.local {
+        if self.is_local(category) {
             let now = self.clock.now();
             {
                 let mut desk = lock(&self.desk);
@@ -350,11 +364,12 @@ impl Calls {
             deadline,
             traceparent,
         };
-        let sent = self.wire.send(call, Completion::new(self.ends.clone(), id));
-        if !lock(&self.desk).calls.sent(id, sent) {
+        let wire = self.wire(category.wire);
+        let sent = wire.send(call, Completion::new(self.ends.clone(), id));
+        if !lock(&self.desk).calls.sent(id, category.wire, sent) {
             // It was answered, cancelled or timed out in between; for an answered one this
             // does nothing.
-            let stage = self.wire.cancel(sent);
+            let stage = wire.cancel(sent);
             if let (Some(_), Some(key)) = (stage, key) {
                 let outcome = CallOutcome::Failed(crate::errors::cancelled());
                 self.settle_key(&key, id, &outcome, false);
@@ -367,7 +382,7 @@ impl Calls {
 struct Known {
     /// Its class, or that of methods that nobody offers.
     category: usize,
-    /// Somebody offers it.
+    /// Somebody offers it, or on its wire nobody says so.
     offered: bool,
     schema: Option<Arc<Schema>>,
 }

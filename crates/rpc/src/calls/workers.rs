@@ -21,6 +21,8 @@ pub(super) struct Locals {
 
 struct Local {
     spec: WorkerSpec,
+    /// `None`: the native one.
+    wire: Option<CompactString>,
     open: bool,
     handle: Weak<dyn WorkerHandle>,
 }
@@ -37,7 +39,11 @@ impl WorkerHandle for NoHandle {
 
 impl Locals {
     /// A worker comes: its number and its handler's counters.
-    pub(super) fn add(&mut self, spec: WorkerSpec) -> (u64, Arc<Stats>) {
+    pub(super) fn add(
+        &mut self,
+        spec: WorkerSpec,
+        wire: Option<CompactString>,
+    ) -> (u64, Arc<Stats>) {
         self.last += 1;
         let stats = self
             .stats
@@ -46,6 +52,7 @@ impl Locals {
             .clone();
         let local = Local {
             spec,
+            wire,
             open: true,
             handle: Weak::<NoHandle>::new(),
         };
@@ -136,6 +143,7 @@ fn info_of(local: &Local, process: &CompactString) -> HandlerInfo {
         category: spec.category.clone(),
         description: spec.description.clone(),
         kind: spec.kind.clone(),
+        wire: local.wire.clone(),
         workers: 0,
         concurrency: spec.concurrency,
         stats: Default::default(),

@@ -115,7 +115,15 @@ impl Handler {
         F: Fn(Option<Bytes>, Context) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<Bytes, Failure>> + Send + 'static,
     {
-        let spec = spec(name.into());
+        self.raw_with(spec(name.into()), run)
+    }
+
+    /// The same with description, schemas, or the permission to repeat it.
+    pub fn raw_with<F, Fut>(self, spec: MethodSpec, run: F) -> Self
+    where
+        F: Fn(Option<Bytes>, Context) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<Bytes, Failure>> + Send + 'static,
+    {
         let run = Box::new(move |params, context| Box::pin(run(params, context)) as Answer);
         self.add(spec, run)
     }

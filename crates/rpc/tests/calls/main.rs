@@ -8,8 +8,11 @@ mod idempotency;
 mod lines;
 mod losing;
 mod refusing;
+#[path = "../over_an_engine/shared.rs"]
+mod shared;
 mod storm;
 mod timing;
+mod wires;
 mod world;
 
 /// Processes that share an engine.

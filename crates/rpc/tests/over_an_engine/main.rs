@@ -19,6 +19,8 @@ mod shared;
 mod storm;
 #[path = "../calls/timing.rs"]
 mod timing;
+#[path = "../calls/wires.rs"]
+mod wires;
 #[path = "../calls/world.rs"]
 mod world;
 
