@@ -21,6 +21,14 @@ pub enum LinkError {
         /// How long it was waited, in milliseconds.
         after_ms: u64,
     },
+    /// It was made, but TLS could not be spoken over it.
+    #[error("can't speak TLS with {address}: {source}")]
+    Tls {
+        /// Where to.
+        address: String,
+        /// Why not: the certificate, or what listens there.
+        source: Arc<io::Error>,
+    },
     /// Reading or writing failed.
     #[error("the connection to Redis failed: {0}")]
     Io(Arc<io::Error>),

@@ -80,10 +80,12 @@ impl<W> Promises<W> {
         Some(waiting.waiter)
     }
 
-    /// Those whose time is over.
-    pub(crate) fn expire(&mut self, now: Timestamp) -> Vec<W> {
+    /// Those whose time is over, but not more than so many at once.
+    pub(crate) fn expire(&mut self, now: Timestamp, most: usize) -> Vec<W> {
         let mut waiters = Vec::new();
-        while let Some((_, id)) = self.deadlines.pop_due(now) {
+        while waiters.len() < most
+            && let Some((_, id)) = self.deadlines.pop_due(now)
+        {
             if let Some(waiting) = self.waiting.remove(&id) {
                 self.forget_channel(&waiting.channel, id);
                 waiters.push(waiting.waiter);
@@ -154,7 +156,7 @@ mod tests {
         let (mut promises, _) = promises(&[("p:a", 9, 'x'), ("p:b", 9, 'y'), ("p:a", 5, 'z')]);
         assert_eq!(promises.fulfil(b"p:a"), ['x', 'z']);
         assert!(promises.fulfil(b"p:a").is_empty());
-        assert_eq!(promises.expire(AT(100)), ['y']);
+        assert_eq!(promises.expire(AT(100), 9), ['y']);
     }
 
     #[test]
@@ -168,8 +170,9 @@ mod tests {
         assert_eq!(promises.due(), Some(AT(9)));
         assert_eq!(promises.cancel(ids[3]), Some('q'));
         assert_eq!(promises.cancel(ids[3]), None);
-        assert!(promises.expire(AT(10)).is_empty());
-        assert_eq!(promises.expire(AT(21)), ['y', 'z']);
+        assert!(promises.expire(AT(10), 9).is_empty());
+        assert_eq!(promises.expire(AT(21), 1), ['y']);
+        assert_eq!(promises.expire(AT(21), 9), ['z']);
         assert_eq!(promises.take_all(), ['x']);
         assert_eq!((promises.len(), promises.due()), (0, None));
     }
@@ -181,7 +184,7 @@ mod tests {
             let channel = Bytes::from(n.to_string());
             promises.add(AT(0), channel, MS(u64::from(n)), ());
         }
-        assert_eq!(promises.expire(AT(1_000_000)).len(), 100_000);
+        assert_eq!(promises.expire(AT(1_000_000), usize::MAX).len(), 100_000);
         assert!(promises.waiting.capacity() < 4096 && promises.by_channel.capacity() < 4096);
     }
 }

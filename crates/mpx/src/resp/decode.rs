@@ -104,6 +104,8 @@ fn extent(bytes: &[u8], at: usize, depth: u32) -> Result<Extent, DecodeError> {
             }
             Ok(Extent::End(end))
         }
+        // An alert, or the beginning of a handshake.
+        0x15 | 0x16 => Err(DecodeError("this is its port for TLS, use rediss://")),
         _ => Err(DecodeError("a value begins with an unknown byte")),
     }
 }
@@ -245,6 +247,8 @@ mod tests {
         ] {
             assert!(all(input, 1).is_err(), "{}", input.escape_ascii());
         }
+        let tls = all(b"\x15\x03\x01\0\x02\x02\x46\r\n", 1).unwrap_err();
+        assert!(tls.to_string().ends_with("use rediss://"), "{tls}");
         let endless = vec![b'+'; LINE_BYTES_MAX + 2];
         assert!(all(&endless, 4096).is_err());
     }

@@ -6,12 +6,16 @@ use rustls_pki_types::ServerName;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::{TlsConnector, rustls};
 
 /// Longest wait for a connection, unless told otherwise.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What is to be tried where somebody listens who doesn't answer to TLS.
+const NO_TLS: &str = "if this is its port without TLS, use redis://";
 
 /// Where a Redis server is, and how to log in: `redis://[user:password@]host[:port]`,
 /// `rediss://` over TLS, `redis+unix:///path`; `?protocol=resp3` for RESP3.
@@ -61,17 +65,23 @@ impl RedisAddress {
     }
 
     async fn make(self) -> Result<Box<dyn Transport>, LinkError> {
-        let connecting = self.dial();
-        match tokio::time::timeout(self.timeout, connecting).await {
-            Ok(connected) => connected,
-            Err(_) => Err(LinkError::ConnectTimeout {
-                address: self.to_string(),
-                after_ms: self.timeout.as_millis().try_into().unwrap_or(u64::MAX),
-            }),
+        let in_handshake = AtomicBool::new(false);
+        let connecting = self.dial(&in_handshake);
+        if let Ok(connected) = tokio::time::timeout(self.timeout, connecting).await {
+            return connected;
         }
+        let after_ms = self.timeout.as_millis().try_into().unwrap_or(u64::MAX);
+        if in_handshake.into_inner() {
+            let text = format!("no answer for {after_ms} ms; {NO_TLS}");
+            return Err(self.no_tls(io::Error::new(io::ErrorKind::TimedOut, text)));
+        }
+        Err(LinkError::ConnectTimeout {
+            address: self.to_string(),
+            after_ms,
+        })
     }
 
-    async fn dial(&self) -> Result<Box<dyn Transport>, LinkError> {
+    async fn dial(&self, in_handshake: &AtomicBool) -> Result<Box<dyn Transport>, LinkError> {
         let failed = |source: io::Error| LinkError::Connect {
             address: self.to_string(),
             source: Arc::new(source),
@@ -86,8 +96,11 @@ impl RedisAddress {
                 let name = ServerName::try_from(host.clone());
                 let name = name.map_err(|error| failed(io::Error::other(error)))?;
                 let stream = tcp(host, *port).await.map_err(failed)?;
+                in_handshake.store(true, Ordering::Relaxed);
                 let stream = TlsConnector::from(config).connect(name, stream).await;
-                self.log_in(stream.map_err(failed)?).await
+                let stream = stream.map_err(|error| self.no_tls(explained(error)))?;
+                in_handshake.store(false, Ordering::Relaxed);
+                self.log_in(stream).await
             }
             ConnectionAddr::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(failed)?;
@@ -109,6 +122,13 @@ impl RedisAddress {
         };
         log_in(&mut stream, login).await?;
         Ok(Box::new(stream))
+    }
+
+    fn no_tls(&self, source: io::Error) -> LinkError {
+        LinkError::Tls {
+            address: self.to_string(),
+            source: Arc::new(source),
+        }
     }
 
     fn tls_config(&self) -> io::Result<Arc<rustls::ClientConfig>> {
@@ -142,6 +162,17 @@ impl fmt::Display for RedisAddress {
 impl fmt::Debug for RedisAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "RedisAddress({self})")
+    }
+}
+
+/// What came is no TLS: says what that means.
+fn explained(error: io::Error) -> io::Error {
+    let source = error.get_ref().and_then(|source| source.downcast_ref());
+    match source {
+        Some(rustls::Error::InvalidMessage(_)) => {
+            io::Error::new(error.kind(), format!("{error}; {NO_TLS}"))
+        }
+        _ => error,
     }
 }
 

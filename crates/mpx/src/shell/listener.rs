@@ -40,20 +40,27 @@ impl Listener {
         self.id.get().copied()
     }
 
-    /// Hands it an event; false if the subscription is to end.
-    pub(super) async fn hear(&self, event: Event, counting: &Counting) -> bool {
+    /// Hands it an event, if there is room for it: false if the subscription is to end, none if
+    /// there isn't.
+    pub(super) fn try_hear(&self, event: &Event, counting: &Counting) -> Option<bool> {
         match &self.face {
-            Face::Queue(queue) => match queue.push(&event).await {
-                Pushed::Taken => {}
-                Pushed::Dropped(n) => counting.dropped.add(n),
-                Pushed::Overflow => {
-                    counting.overflows.add(1);
-                    return false;
-                }
-            },
-            Face::Callback(_) | Face::Promises(_) => self.hear_now(event, counting),
+            Face::Queue(queue) => queue.try_push(event).map(|pushed| pushed.count(counting)),
+            Face::Callback(_) | Face::Promises(_) => {
+                self.hear_now(event.clone(), counting);
+                Some(true)
+            }
         }
-        true
+    }
+
+    /// The same as soon as there is room.
+    pub(super) async fn hear(&self, event: &Event, counting: &Counting) -> bool {
+        match &self.face {
+            Face::Queue(queue) => queue.push(event).await.count(counting),
+            Face::Callback(_) | Face::Promises(_) => {
+                self.hear_now(event.clone(), counting);
+                true
+            }
+        }
     }
 
     /// The same without waiting, beyond the bound of a queue.
@@ -85,6 +92,18 @@ impl Listener {
             Face::Queue(queue) => queue.end(),
             Face::Promises(table) => table.close(),
         }
+    }
+}
+
+impl Pushed {
+    /// Counts it; false if the subscription is to end.
+    fn count(self, counting: &Counting) -> bool {
+        match self {
+            Self::Taken => {}
+            Self::Dropped(n) => counting.dropped.add(n),
+            Self::Overflow => counting.overflows.add(1),
+        }
+        self != Self::Overflow
     }
 }
 

@@ -14,6 +14,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 use trunkline_model::Timestamp;
 
+/// Most promises that end before others have their turn: messages wait meanwhile.
+const EXPIRED_AT_ONCE: usize = 1_024;
+
 /// How a promise ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -274,7 +277,7 @@ impl Table {
     fn expire(&self) -> (Vec<oneshot::Sender<Outcome>>, Option<Timestamp>, bool) {
         let now = self.shared.now();
         let mut state = self.state();
-        let waiters = state.promises.expire(now);
+        let waiters = state.promises.expire(now, EXPIRED_AT_ONCE);
         let closed = state.activity == Activity::Closed;
         (waiters, state.promises.due(), closed)
     }

@@ -82,35 +82,20 @@ impl Queue {
         }
     }
 
-    /// Hands an event over, as the policy says.
+    /// Hands an event over as the policy says; none if that is to wait.
+    pub(super) fn try_push(&self, event: &Event) -> Option<Pushed> {
+        self.state().push(&self.options, event)
+    }
+
+    /// The same, and waits.
     pub(super) async fn push(&self, event: &Event) -> Pushed {
         poll_fn(|cx| {
             let mut state = self.state();
-            if state.abandoned || state.ended {
-                return Poll::Ready(Pushed::Taken);
-            }
-            let weight = event.weight();
-            if state.has_room(&self.options, weight) {
-                state.add(event.clone());
-                return Poll::Ready(Pushed::Taken);
-            }
-            match self.options.overflow {
-                OverflowPolicy::Block => {
+            match state.push(&self.options, event) {
+                Some(pushed) => Poll::Ready(pushed),
+                None => {
                     state.writer = Some(cx.waker().clone());
                     Poll::Pending
-                }
-                OverflowPolicy::DropOldest => {
-                    let mut dropped = 0;
-                    while !state.has_room(&self.options, weight) && state.take().is_some() {
-                        dropped += 1;
-                    }
-                    state.dropped += dropped;
-                    state.add(event.clone());
-                    Poll::Ready(Pushed::Dropped(dropped))
-                }
-                OverflowPolicy::Disconnect => {
-                    state.end();
-                    Poll::Ready(Pushed::Overflow)
                 }
             }
         })
@@ -139,6 +124,33 @@ impl Queue {
 }
 
 impl State {
+    fn push(&mut self, options: &QueueOptions, event: &Event) -> Option<Pushed> {
+        if self.abandoned || self.ended {
+            return Some(Pushed::Taken);
+        }
+        let weight = event.weight();
+        if self.has_room(options, weight) {
+            self.add(event.clone());
+            return Some(Pushed::Taken);
+        }
+        match options.overflow {
+            OverflowPolicy::Block => None,
+            OverflowPolicy::DropOldest => {
+                let mut dropped = 0;
+                while !self.has_room(options, weight) && self.take().is_some() {
+                    dropped += 1;
+                }
+                self.dropped += dropped;
+                self.add(event.clone());
+                Some(Pushed::Dropped(dropped))
+            }
+            OverflowPolicy::Disconnect => {
+                self.end();
+                Some(Pushed::Overflow)
+            }
+        }
+    }
+
     fn has_room(&self, options: &QueueOptions, weight: usize) -> bool {
         self.events.is_empty()
             || (self.events.len() < options.events_max.max(1)

@@ -105,7 +105,7 @@ async fn lose(shared: &Shared, error: LinkError) {
     let error = Arc::new(error);
     for listener in everybody {
         let error = error.clone();
-        tell(shared, &listener, Event::Lost { error }).await;
+        tell(shared, &listener, &Event::Lost { error }).await;
     }
 }
 
@@ -123,18 +123,25 @@ fn pause(shared: &Shared) {
 
 /// Hands an event to a subscription. One that has no room is waited for, unless the
 /// multiplexer is to stop: what was read is handed out before that, and it is bounded.
-async fn tell(shared: &Shared, listener: &Listener, event: Event) {
-    let mut wanted = shared.wanted.subscribe();
-    let keep = tokio::select! {
-        biased;
-        keep = listener.hear(event.clone(), &shared.counting) => keep,
-        _ = wanted.wait_for(|want| *want != Wanted::Run) => {
-            listener.hear_now(event, &shared.counting);
-            true
-        }
+async fn tell(shared: &Shared, listener: &Listener, event: &Event) {
+    let keep = match listener.try_hear(event, &shared.counting) {
+        Some(keep) => keep,
+        None => tell_slow(shared, listener, event).await,
     };
     if !keep && let Some(id) = listener.subscription() {
         shared.close(id);
+    }
+}
+
+async fn tell_slow(shared: &Shared, listener: &Listener, event: &Event) -> bool {
+    let mut wanted = shared.wanted.subscribe();
+    tokio::select! {
+        biased;
+        keep = listener.hear(event, &shared.counting) => keep,
+        _ = wanted.wait_for(|want| *want != Wanted::Run) => {
+            listener.hear_now(event.clone(), &shared.counting);
+            true
+        }
     }
 }
 
@@ -142,6 +149,8 @@ struct Conversation<'s> {
     shared: &'s Shared,
     input: BytesMut,
     out: BytesMut,
+    /// Whether the transport has passed on all that was written to it.
+    flushed: bool,
     happenings: Vec<Happening<Arc<Listener>>>,
     /// The server has said something.
     heard: bool,
@@ -153,6 +162,7 @@ impl<'s> Conversation<'s> {
             shared,
             input: BytesMut::new(),
             out: BytesMut::new(),
+            flushed: true,
             happenings: Vec::new(),
             heard: false,
         }
@@ -179,7 +189,9 @@ impl<'s> Conversation<'s> {
                     |error| Err(LinkError::from(error)),
                     |read| self.receive(read),
                 ),
-                written = write(&mut writer, &mut self.out), if !self.out.is_empty() => {
+                written = write(&mut writer, &mut self.out, &mut self.flushed),
+                    if !self.out.is_empty() || !self.flushed =>
+                {
                     written.map_err(LinkError::from)
                 }
                 () = tokio::time::sleep_until(due) => self.on_time(),
@@ -242,19 +254,27 @@ impl<'s> Conversation<'s> {
                 }
             };
             for listener in to.iter() {
-                tell(self.shared, listener, event.clone()).await;
+                tell(self.shared, listener, &event).await;
             }
+            // Those who were told have their turn, too, where there is one thread for all.
+            tokio::task::coop::consume_budget().await;
         }
     }
 }
 
+/// Writes some of it, or all and has it passed on; may be given up and begun again at any time.
 async fn write(
     writer: &mut (impl AsyncWriteExt + Unpin),
     out: &mut BytesMut,
+    flushed: &mut bool,
 ) -> std::io::Result<()> {
-    writer.write_buf(out).await?;
+    *flushed = false;
+    if !out.is_empty() {
+        writer.write_buf(out).await?;
+    }
     if out.is_empty() {
         writer.flush().await?;
+        *flushed = true;
     }
     Ok(())
 }
