@@ -2,7 +2,9 @@
 //! of the machine in the same run.
 //!
 //! **Invariant**: it shares no code with the server, so that neither can flatter the other; it
-//! has no async runtime, and the loops that load a server allocate nothing per message.
+//! has no async runtime, and the loops that load a server allocate nothing per message. Only the
+//! feature `redis` is different: there our libraries for Redis are what is measured, in this
+//! process, and Redis is the server.
 //!
 //! Start reading at [`run`], the bench, or at [`load()`], which loads a server that runs already; then `workloads/catalog.rs` for what is measured and
 //! `load/closed_loop.rs` for how load is made. `docs/bench.md` says how to read the figures.
@@ -16,6 +18,8 @@ mod net;
 #[cfg(feature = "peers")]
 mod peers;
 mod plan;
+#[cfg(feature = "redis")]
+mod redis;
 mod report;
 mod rpc;
 mod runner;

@@ -57,6 +57,9 @@ pub struct Measure {
     pub(crate) worked_per_second: Option<f64>,
     /// Whether this side went before the one that it is compared with; absent without one.
     pub(crate) went_first: Option<bool>,
+    /// What the figure alone doesn't tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) note: Option<String>,
 }
 
 /// Why there is nothing to measure, although nothing failed.
@@ -113,6 +116,7 @@ impl Measure {
             usage,
             worked_per_second: None,
             went_first: None,
+            note: None,
         }
     }
 
@@ -129,7 +133,15 @@ impl Measure {
             usage: Usage::default(),
             worked_per_second: None,
             went_first: None,
+            note: None,
         }
+    }
+
+    /// The same, with what the figure alone doesn't tell.
+    #[cfg(feature = "redis")]
+    pub(crate) fn noting(mut self, note: String) -> Measure {
+        self.note = Some(note);
+        self
     }
 
     /// The same, of a server that was so large at the end.

@@ -237,6 +237,13 @@ impl fmt::Display for Report {
             writeln!(f, "quick      too short to be quoted")?;
         }
         write!(f, "\n{}", summary_table(&self.workloads))?;
+        for summary in &self.workloads {
+            for (run, measure) in summary.runs.iter().enumerate() {
+                if let Some(note) = &measure.note {
+                    write!(f, "\n{}, run {}: {note}", summary.name, run + 1)?;
+                }
+            }
+        }
         if !self.store_marks.is_empty() {
             write!(f, "\n\n{}", self.store_marks)?;
         }

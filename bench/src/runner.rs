@@ -254,6 +254,8 @@ impl Bench {
             started: None,
             store: None,
             prepared: Prepared::default(),
+            #[cfg(feature = "redis")]
+            redis: self.rivals.redis_program(),
         }
     }
 

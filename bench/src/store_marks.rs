@@ -1,4 +1,5 @@
-//! The marks of the store, which need no other server beside it.
+//! The marks that need no other server beside ours: those of the store, and of what is kept and
+//! comes back over Redis.
 
 use std::fmt;
 
@@ -34,6 +35,10 @@ const ALL: &[StoreMark] = &[
     mark("resident per waiting message", "memory-message", Judged::Value(100.0)),
     mark("resident per message far behind", "memory-backlog", Judged::Value(100.0)),
     mark("resident per delayed message", "memory-delayed", Judged::Value(100.0)),
+    #[cfg(feature = "redis")] mark("growth over rounds of promises", "redis-promises-growth", Judged::Allowed),
+    #[cfg(feature = "redis")] mark("10,000 names back, worst, since the connection", "redis-resubscribe-accepted", Judged::Value(200.0)),
+    #[cfg(feature = "redis")] mark("the same since PING is answered", "redis-resubscribe-ping", Judged::Value(200.0)),
+    #[cfg(feature = "redis")] mark("the same, waits of at most 100 ms", "redis-resubscribe-soon", Judged::Value(200.0)),
 ];
 
 const fn mark(what: &'static str, workload: &'static str, judged: Judged) -> StoreMark {
@@ -148,7 +153,7 @@ impl fmt::Display for StoreVerdicts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_style(presets::ASCII_MARKDOWN);
-        table.set_header(["store mark", "workload", "ours", "must be", "outcome"]);
+        table.set_header(["own mark", "workload", "ours", "must be", "outcome"]);
         for verdict in &self.0 {
             table.add_row(verdict.cells());
         }

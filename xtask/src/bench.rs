@@ -47,6 +47,8 @@ const PEERS: &[Peer] = &[
 /// Builds the program for release and runs the load generator against it, and against what
 /// `--peers` names, which is installed if it is missing.
 pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result<ExitCode> {
+    let over_redis = arguments.first().is_some_and(|first| first == OVER_REDIS);
+    let arguments = &expanded(arguments);
     let mut bench = workspace.cargo();
     bench.args([
         "run",
@@ -56,21 +58,45 @@ pub(crate) fn run(workspace: &Workspace, arguments: &[String]) -> anyhow::Result
         "trunkline-bench",
     ]);
     let wanted = wanted_peers(arguments);
-    if !wanted.is_empty() {
+    if over_redis {
+        bench.args(["--features", "redis"]);
+    } else if !wanted.is_empty() {
         bench.args(["--features", "peers"]);
     }
     for peer in PEERS.iter().filter(|peer| wanted.contains(&peer.name)) {
         bench.env(peer.variable, peer.find_or_install()?);
     }
-    let build = ["build", "--release", "--package", "trunkline"];
-    process::run(workspace.cargo().args(build))?;
+    if !over_redis {
+        let build = ["build", "--release", "--package", "trunkline"];
+        process::run(workspace.cargo().args(build))?;
+        bench.env("TRUNKLINE_BIN", workspace.trunkline("release"));
+    }
     process::exit_code(
         bench
             .arg("--")
             .args(arguments)
-            .env("TRUNKLINE_BIN", workspace.trunkline("release"))
             .env("TRUNKLINE_BENCH_COMMIT", commit(workspace)),
     )
+}
+
+/// What has our libraries for Redis measured beside bare clients, without a server of ours.
+const OVER_REDIS: &str = "redis";
+
+/// `redis` stands for its workloads, unless others are named, and for the server that they need.
+fn expanded(arguments: &[String]) -> Vec<String> {
+    let Some((_, rest)) = arguments
+        .split_first()
+        .filter(|(first, _)| *first == OVER_REDIS)
+    else {
+        return arguments.to_vec();
+    };
+    let mut expanded = vec!["--peers".to_owned(), "redis".to_owned()];
+    let is_named = |argument: &String| argument.starts_with("--workloads") || argument == "--list";
+    if !rest.iter().any(is_named) {
+        expanded.extend(["--workloads".to_owned(), "redis".to_owned()]);
+    }
+    expanded.extend_from_slice(rest);
+    expanded
 }
 
 /// What stands behind `--peers`. Names that nobody knows are left to the load generator.
@@ -174,6 +200,22 @@ mod tests {
 
         assert_eq!(choose(None, || None, || Ok(())).unwrap(), None);
         assert!(choose(None, || None, || bail!("no apt-get")).is_err());
+    }
+
+    #[test]
+    fn redis_stands_for_its_workloads_and_its_server() {
+        for (arguments, expected) in [
+            ("--quick", "--quick"),
+            ("redis", "--peers redis --workloads redis"),
+            ("redis --quick", "--peers redis --workloads redis --quick"),
+            (
+                "redis --workloads redis-streams",
+                "--peers redis --workloads redis-streams",
+            ),
+        ] {
+            let words: Vec<String> = arguments.split(' ').map(str::to_owned).collect();
+            assert_eq!(super::expanded(&words).join(" "), expected);
+        }
     }
 
     #[test]

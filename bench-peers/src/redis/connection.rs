@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::{Result, ensure};
 
 use super::resp;
-use crate::link::Link;
+use crate::link::{Closer, Link};
 
 /// Commands out in one write, replies in one read. Redis answers in the order of the commands.
 pub struct Connection(Link);
@@ -92,6 +92,14 @@ impl Connection {
         resp::encode(&mut self.0.outgoing, words);
         self.flush()?;
         self.reply().map(<[u8]>::to_vec)
+    }
+
+    /// Ends it from another thread.
+    ///
+    /// # Errors
+    /// If the system has no handle for that.
+    pub fn closer(&self) -> Result<Closer> {
+        self.0.closer()
     }
 
     /// The server's version.

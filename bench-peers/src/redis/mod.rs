@@ -6,4 +6,4 @@ mod server;
 
 pub use connection::Connection;
 pub use resp::{bulks, encode};
-pub use server::{DURABILITY, command, is_ready};
+pub use server::{Durability, command, is_ready};

@@ -6,21 +6,45 @@ use std::process::Command;
 
 use super::Connection;
 
-/// What a confirmed write means with the options of [`command`].
-pub const DURABILITY: &str = "appendonly yes, appendfsync always";
+/// What a write means that Redis has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// It is in memory.
+    Memory,
+    /// It is in a file that is synced every second.
+    EverySecond,
+    /// It is in a file that was synced before the answer.
+    Always,
+}
 
-/// Redis with an append-only file that is synced before every answer, all its data in `data`,
-/// which must exist. Snapshots and rewrites of the file are off, so that nothing but the load
-/// takes its time.
+impl Durability {
+    /// As the options of Redis say it.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        match self {
+            Durability::Memory => "appendonly no",
+            Durability::EverySecond => "appendonly yes, appendfsync everysec",
+            Durability::Always => "appendonly yes, appendfsync always",
+        }
+    }
+}
+
+/// Redis with all its data in `data`, which must exist. Snapshots and rewrites of the append-only
+/// file are off, so that nothing but the load takes its time.
 #[must_use]
-pub fn command(binary: &Path, address: SocketAddr, data: &Path) -> Command {
+pub fn command(binary: &Path, address: SocketAddr, data: &Path, durability: Durability) -> Command {
+    let options: &[&str] = match durability {
+        Durability::Memory => &["--appendonly", "no"],
+        Durability::EverySecond => &["--appendonly", "yes", "--appendfsync", "everysec"],
+        Durability::Always => &["--appendonly", "yes", "--appendfsync", "always"],
+    };
     let mut command = Command::new(binary);
     command
         .args(["--bind", &address.ip().to_string()])
         .args(["--port", &address.port().to_string()])
         .arg("--dir")
         .arg(data)
-        .args(["--appendonly", "yes", "--appendfsync", "always"])
+        .args(options)
         .args(["--auto-aof-rewrite-percentage", "0", "--save", ""]);
     command
 }

@@ -72,6 +72,14 @@ impl Process {
         self.wait_until_ready(started, is_ready)
     }
 
+    /// Ends it as `kill -9` does.
+    #[cfg(feature = "redis")]
+    pub(crate) fn kill(&mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
     fn wait_until_ready(&mut self, started: Instant, is_ready: impl Fn() -> bool) -> Result<()> {
         while !is_ready() {
             if let Some(status) = self.child.try_wait()? {

@@ -105,6 +105,13 @@ pub(super) fn of(work: Work) -> Vec<Counterpart> {
             judged(Way::Redis, "Redis, PUBLISH to SUBSCRIBE"),
             shown(Way::RabbitMq, "RabbitMQ, SEND with receipt to /topic"),
         ],
+        #[cfg(feature = "redis")]
+        Work::Redis(work) => {
+            let form = work.bare_form();
+            form.map(|form| judged(Way::Redis, form))
+                .into_iter()
+                .collect()
+        }
         Work::MemoryIdle => vec![judged(Way::Redis, "started, nobody connected")],
         Work::MemoryMessage => vec![judged(
             Way::JetStream,

@@ -55,6 +55,13 @@ pub(super) const ALL: &[Mark] = &[
     mark("M2", "memory-message", Judged::Figure, 100.0, 50.0),
     mark("M3", "start-empty", Judged::Figure, 50.0, 15.0),
     mark("M4", "start-backlog", Judged::Ratio, 2.0, 0.7),
+    #[cfg(feature = "redis")] mark("Q1", "redis-streams-1", Judged::Latency, 1.5, 1.1),
+    #[cfg(feature = "redis")] mark("Q2", "redis-streams-64", Judged::Rate, 0.8, 1.0),
+    #[cfg(feature = "redis")] mark("Q3", "redis-streams-1000", Judged::Rate, 0.8, 1.0),
+    #[cfg(feature = "redis")] mark("Q4", "redis-lists-1", Judged::Latency, 1.5, 1.1),
+    #[cfg(feature = "redis")] mark("Q5", "redis-lists-64", Judged::Rate, 0.8, 1.0),
+    #[cfg(feature = "redis")] mark("Q6", "redis-lists-1000", Judged::Rate, 0.8, 1.0),
+    #[cfg(feature = "redis")] mark("Q7", "redis-fan-out", Judged::Rate, 0.8, 1.0),
     mark("M5", "memory-connection", Judged::Figure, 20.0 * KIB, 11.0 * KIB),
 ];
 

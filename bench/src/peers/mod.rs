@@ -14,12 +14,14 @@ mod streams;
 mod verdict;
 
 pub(crate) use counterpart::{Counterpart, RivalRuns};
+#[cfg(feature = "redis")]
+pub(crate) use redis::Pipeline;
 pub use rivals::{Peer, PeerArgs};
 pub(crate) use rivals::{Rival, Rivals};
 pub(crate) use verdict::Comparison;
 
 /// What every message and request carries: the same bytes as over our wire, without the quotes of
 /// JSON.
-fn payload() -> String {
+pub(crate) fn payload() -> String {
     crate::rpc::payload().trim_matches('"').to_owned()
 }

@@ -58,14 +58,14 @@ fn stream_writers(address: SocketAddr, count: u32) -> Result<Vec<Pipeline>> {
 }
 
 /// The same command over and over; replies come in the order of the commands.
-struct Pipeline {
+pub(crate) struct Pipeline {
     connection: Connection,
     command: Vec<u8>,
     waiting: VecDeque<Slot>,
 }
 
 impl Pipeline {
-    fn open(address: SocketAddr, words: &[&[u8]]) -> Result<Pipeline> {
+    pub(crate) fn open(address: SocketAddr, words: &[&[u8]]) -> Result<Pipeline> {
         let mut command = Vec::new();
         encode(&mut command, words);
         Ok(Pipeline {

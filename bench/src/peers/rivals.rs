@@ -13,7 +13,12 @@ use super::counterpart::{self, Counterpart, Way};
 use super::streams;
 use crate::host::{Process, free_addresses};
 use crate::measure::Measure;
+#[cfg(feature = "redis")]
+use crate::workloads::Work;
 use crate::workloads::{Context, Needs, Workload};
+
+/// How Redis keeps what is compared with ours over its own wires.
+const ALWAYS: wire::redis::Durability = wire::redis::Durability::Always;
 
 /// A server to compare with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
@@ -117,7 +122,7 @@ impl Rivals {
             match peer {
                 Peer::Redis => add(
                     &wire::redis::Connection::open(server.address)?.version()?,
-                    wire::redis::DURABILITY,
+                    ALWAYS.text(),
                 ),
                 Peer::Nats => add(
                     wire::nats::Connection::open(server.address)?.version(),
@@ -139,6 +144,12 @@ impl Rivals {
         all
     }
 
+    /// The program of Redis.
+    #[cfg(feature = "redis")]
+    pub(crate) fn redis_program(&self) -> &Path {
+        &self.args.redis_server
+    }
+
     /// Runs a counterpart of `workload` on a server that is started for it.
     pub(crate) fn run(
         &self,
@@ -146,6 +157,10 @@ impl Rivals {
         its: Counterpart,
         context: Context<'_>,
     ) -> Result<Measure> {
+        #[cfg(feature = "redis")]
+        if let Work::Redis(work) = workload.work {
+            return work.run_bare(&context);
+        }
         let mut server = self.start(its.way)?;
         let address = server.address;
         if workload.needs() == Needs::RestartedServer {
@@ -179,7 +194,7 @@ impl Rivals {
         });
         let daemon = daemon.transpose()?;
         let command = |data: &Path| match way {
-            Way::Redis => wire::redis::command(&self.args.redis_server, address, data),
+            Way::Redis => wire::redis::command(&self.args.redis_server, address, data, ALWAYS),
             Way::Nats => wire::nats::command(&self.args.nats_server, address, data, false),
             Way::JetStream => wire::nats::command(&self.args.nats_server, address, data, true),
             Way::RabbitMq => wire::rabbitmq::command(&self.args.rabbitmq_server, ports, data),

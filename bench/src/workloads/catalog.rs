@@ -11,6 +11,8 @@ use super::{
 };
 use crate::measure::Measure;
 use crate::plan::Plan;
+#[cfg(feature = "redis")]
+use crate::redis::{RedisWork, Since, Wire};
 
 /// One line of the table of results.
 #[derive(Clone, Copy)]
@@ -25,20 +27,49 @@ pub(crate) struct Workload {
 /// What is done, and how much of it at once.
 #[derive(Clone, Copy)]
 pub(crate) enum Work {
-    FloorSync { records: usize },
-    FloorEcho { window: u32 },
-    Publish { publishers: u32, window: u32 },
-    EndToEnd { publishers: u32, window: u32 },
-    Calls { connections: u32, window: u32 },
-    FanOut { window: u32 },
-    StompPublish { publishers: u32, window: u32 },
-    StompEndToEnd { publishers: u32, window: u32 },
-    StompFanOut { window: u32 },
-    Subscriptions { subscriptions: u32 },
-    Settle { subscriptions: u32 },
+    FloorSync {
+        records: usize,
+    },
+    FloorEcho {
+        window: u32,
+    },
+    Publish {
+        publishers: u32,
+        window: u32,
+    },
+    EndToEnd {
+        publishers: u32,
+        window: u32,
+    },
+    Calls {
+        connections: u32,
+        window: u32,
+    },
+    FanOut {
+        window: u32,
+    },
+    StompPublish {
+        publishers: u32,
+        window: u32,
+    },
+    StompEndToEnd {
+        publishers: u32,
+        window: u32,
+    },
+    StompFanOut {
+        window: u32,
+    },
+    Subscriptions {
+        subscriptions: u32,
+    },
+    Settle {
+        subscriptions: u32,
+    },
     Options(Feature),
     Backlog(Part),
-    Compaction { busy: bool },
+    Compaction {
+        busy: bool,
+    },
     DiskMixed,
     MemoryIdle,
     MemoryConnection,
@@ -46,6 +77,9 @@ pub(crate) enum Work {
     MemoryDelayed,
     StartEmpty,
     StartBacklog,
+    /// On a Redis of its own, by what this process is built from.
+    #[cfg(feature = "redis")]
+    Redis(RedisWork),
 }
 
 /// What a workload has to find.
@@ -113,7 +147,24 @@ pub(crate) const ALL: &[Workload] = &[
     workload("memory-delayed", "resident per message delayed by an hour", Work::MemoryDelayed),
     workload("start-empty", "ready, empty data directory", Work::StartEmpty),
     workload("start-backlog", "ready, with a backlog", Work::StartBacklog),
+    #[cfg(feature = "redis")] redis("redis-streams-1", "calls over streams, 1 in flight; appendonly no", RedisWork::Calls { wire: Wire::Streams, window: 1 }),
+    #[cfg(feature = "redis")] redis("redis-streams-64", "calls over streams, 64 in flight; appendonly no", RedisWork::Calls { wire: Wire::Streams, window: 64 }),
+    #[cfg(feature = "redis")] redis("redis-streams-1000", "calls over streams, 1,000 in flight; appendonly no", RedisWork::Calls { wire: Wire::Streams, window: 1_000 }),
+    #[cfg(feature = "redis")] redis("redis-lists-1", "calls over lists, 1 in flight; appendonly no", RedisWork::Calls { wire: Wire::Lists, window: 1 }),
+    #[cfg(feature = "redis")] redis("redis-lists-64", "calls over lists, 64 in flight; appendonly no", RedisWork::Calls { wire: Wire::Lists, window: 64 }),
+    #[cfg(feature = "redis")] redis("redis-lists-1000", "calls over lists, 1,000 in flight; appendonly no", RedisWork::Calls { wire: Wire::Lists, window: 1_000 }),
+    #[cfg(feature = "redis")] redis("redis-fan-out", "channel 1 → 1,000 in one process, 1 SUBSCRIBE", RedisWork::FanOut),
+    #[cfg(feature = "redis")] redis("redis-promises", "promises made and timed out", RedisWork::Promises),
+    #[cfg(feature = "redis")] redis("redis-promises-growth", "resident after the last round − after the first", RedisWork::PromisesGrowth),
+    #[cfg(feature = "redis")] redis("redis-resubscribe-accepted", "10,000 names back, since the connection", RedisWork::Resubscribe { since: Since::Accepted, wait_ms_max: 512 }),
+    #[cfg(feature = "redis")] redis("redis-resubscribe-ping", "10,000 names back, since PING is answered", RedisWork::Resubscribe { since: Since::Answered, wait_ms_max: 512 }),
+    #[cfg(feature = "redis")] redis("redis-resubscribe-soon", "the same, waits between attempts ≤ 100 ms", RedisWork::Resubscribe { since: Since::Answered, wait_ms_max: 100 }),
 ];
+
+#[cfg(feature = "redis")]
+const fn redis(name: &'static str, about: &'static str, work: RedisWork) -> Workload {
+    workload(name, about, Work::Redis(work))
+}
 
 const fn workload(name: &'static str, about: &'static str, work: Work) -> Workload {
     Workload { name, about, work }
@@ -123,6 +174,8 @@ impl Workload {
     pub(crate) fn needs(&self) -> Needs {
         match self.work {
             Work::FloorSync { .. } | Work::FloorEcho { .. } => Needs::Nothing,
+            #[cfg(feature = "redis")]
+            Work::Redis(_) => Needs::Nothing,
             Work::Publish { .. }
             | Work::EndToEnd { .. }
             | Work::Calls { .. }
@@ -194,6 +247,8 @@ impl Workload {
             Work::MemoryDelayed => memory::per_delayed_message(context),
             Work::StartEmpty => start::ready(context),
             Work::StartBacklog => start::with_backlog(context),
+            #[cfg(feature = "redis")]
+            Work::Redis(work) => work.run(context),
         }
     }
 }

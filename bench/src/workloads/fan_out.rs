@@ -48,10 +48,11 @@ pub(crate) fn measure<P: Exchange, L: Listener>(
     listeners: Vec<L>,
     window: u32,
 ) -> Result<Measure> {
-    let count = listeners.len();
+    let count: u64 = listeners.iter().map(Listener::count).sum();
+    let share = listeners.len().div_ceil(READERS);
     let mut listeners = listeners.into_iter();
     let mut readers: Vec<_> = (0..READERS)
-        .map(|_| Listeners::new(listeners.by_ref().take(count.div_ceil(READERS))))
+        .map(|_| Listeners::new(listeners.by_ref().take(share)))
         .collect();
     let mut publisher = Publisher {
         exchange: publisher,
@@ -66,7 +67,7 @@ pub(crate) fn measure<P: Exchange, L: Listener>(
     let published = pass(&mut publisher, &mut readers, context.plan.measure)?;
     let elapsed = started.elapsed();
     let usage = meter.read()?.since(&before);
-    let deliveries = published * count as u64;
+    let deliveries = published * count;
     let per_second = deliveries as f64 / elapsed.as_secs_f64();
     Ok(Measure::of_rate(deliveries, per_second, usage))
 }

@@ -51,6 +51,9 @@ pub(crate) struct Context<'a> {
     /// The directory of the server's store, if started by us.
     pub(crate) store: Option<&'a Path>,
     pub(crate) prepared: Prepared,
+    /// The program of Redis, for workloads that start it themselves.
+    #[cfg(feature = "redis")]
+    pub(crate) redis: &'a Path,
 }
 
 /// What preparing a server has told.

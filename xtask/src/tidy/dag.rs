@@ -57,7 +57,16 @@ const GRAPH: &[(&str, May)] = &[
     ("trunkline-fuzz", UseAll),
     ("trunkline-test-servers", Use(&[])),
     ("trunkline-bench-peers", Use(&[])),
-    ("trunkline-bench", Use(&["trunkline-bench-peers"])),
+    (
+        "trunkline-bench",
+        // The last three only with the feature `redis`, which nothing else builds.
+        Use(&[
+            "trunkline-bench-peers",
+            "trunkline-engine-redis",
+            "trunkline-mpx",
+            "trunkline-model",
+        ]),
+    ),
     ("trunkline-examples", Use(&["trunkline"])),
     ("trunkline-example-client", Use(&["trunkline"])),
     ("xtask", Use(&[])),

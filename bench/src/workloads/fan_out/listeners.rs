@@ -9,6 +9,11 @@ pub(crate) trait Listener: Send {
     /// Blocks until something arrives and returns how many messages that completed. Anything
     /// but the message that was published is an error.
     fn read(&mut self) -> Result<u64>;
+
+    /// How many listeners it is.
+    fn count(&self) -> u64 {
+        1
+    }
 }
 
 /// Connections that each listen to the same channel.

@@ -1,0 +1,95 @@
+//! What this repository does over Redis, in this process, and bare clients that do the same with
+//! plain commands on a server of the same kind.
+//!
+//! `calls.rs` asks and answers over the two wires that others speak, `bare_streams.rs` and
+//! `bare_lists.rs` do it by hand; `fan_out.rs`, `promises.rs` and `resubscribe.rs` are about the
+//! multiplexer.
+
+mod bare_lists;
+mod bare_streams;
+mod calls;
+mod fan_out;
+mod promises;
+mod resubscribe;
+mod server;
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::runtime::{self, Runtime};
+
+use self::server::Server;
+use crate::measure::Measure;
+use crate::workloads::Context;
+
+/// What is done over Redis, and how much of it at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum RedisWork {
+    Calls { wire: Wire, window: u32 },
+    FanOut,
+    Promises,
+    PromisesGrowth,
+    Resubscribe { since: Since, wait_ms_max: u64 },
+}
+
+/// How calls travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wire {
+    /// Streams with consumer groups.
+    Streams,
+    /// Lists, as rpcprocessor has them.
+    Lists,
+}
+
+/// From which moment on names are waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// The multiplexer has a connection.
+    Accepted,
+    /// The server answers PING.
+    Answered,
+}
+
+impl RedisWork {
+    pub(crate) fn run(self, context: &Context<'_>) -> Result<Measure> {
+        match self {
+            RedisWork::Calls { wire, window } => calls::run(context, wire, window),
+            RedisWork::FanOut => fan_out::run(context),
+            RedisWork::Promises => promises::rate(context),
+            RedisWork::PromisesGrowth => promises::growth(context),
+            RedisWork::Resubscribe { since, wait_ms_max } => {
+                resubscribe::run(context, since, Duration::from_millis(wait_ms_max))
+            }
+        }
+    }
+
+    /// What the bare client does, where there is one.
+    pub(crate) fn bare_form(self) -> Option<&'static str> {
+        match self {
+            RedisWork::Calls { wire, .. } => Some(match wire {
+                Wire::Streams => "bare XADD → XREADGROUP → PUBLISH, XACK of each",
+                Wire::Lists => "bare HSET, LPUSH → BRPOP, HGET → HSET, LPUSH → BRPOP of all",
+            }),
+            RedisWork::FanOut => Some("bare SUBSCRIBE, handed to 1,000 bounded queues"),
+            RedisWork::Promises | RedisWork::PromisesGrowth | RedisWork::Resubscribe { .. } => None,
+        }
+    }
+
+    /// The same by a bare client.
+    pub(crate) fn run_bare(self, context: &Context<'_>) -> Result<Measure> {
+        match self {
+            RedisWork::Calls { wire, window } => match wire {
+                Wire::Streams => bare_streams::run(context, window),
+                Wire::Lists => bare_lists::run(context, window),
+            },
+            RedisWork::FanOut => fan_out::run_bare(context),
+            _ => bail!("a workload without a bare client"),
+        }
+    }
+}
+
+/// Where our libraries run: as many threads as the server has.
+fn start_runtime() -> Result<Runtime> {
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.context("starting the runtime of our side")
+}
