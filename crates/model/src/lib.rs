@@ -3,7 +3,8 @@
 //! Everything above an engine (calls, gateway, command line) speaks in the types of
 //! this crate, and so does every engine below. The crate also holds the few small
 //! mechanisms that more than one crate needs: Redis globs, backoff, deadline queues,
-//! mailboxes with one wake-up, counters, clock rules, durations and sizes as text.
+//! mailboxes with one wake-up, the order in which sinks are called, counters, clock rules, durations
+//! and sizes as text.
 //!
 //! **Invariant:** knows no engine, no protocol and no socket; the only clock read is in
 //! [`SystemClock`], everything else takes `now`.
@@ -30,6 +31,7 @@ pub mod limits;
 mod mailbox;
 mod message;
 mod name;
+mod outbox;
 mod recent;
 pub mod refusal;
 mod snapshot;
@@ -71,6 +73,7 @@ pub use message::{
     StoredMessage, When,
 };
 pub use name::{ChannelName, HandlerName, NameError, Pattern, SubscriptionName, TopicName};
+pub use outbox::DeliveryOutbox;
 pub use recent::Recent;
 pub use snapshot::{Snapshot, SnapshotFile};
 pub use time::{ParseTimeError, Timestamp};

@@ -469,6 +469,31 @@ impl TopicOptions {
         bounds(self.max_messages, self.max_bytes)
     }
 
+    /// Settings that ask for exactly these options.
+    pub fn settings(&self) -> TopicSettings {
+        let options = self.clone();
+        TopicSettings {
+            priorities: Some(options.priorities),
+            default_priority: Some(options.default_priority),
+            dedupe: Some(options.dedupe),
+            dedupe_window: Some(options.dedupe_window),
+            ttl: options.ttl,
+            ack_timeout: Some(options.ack_timeout),
+            max_attempts: Some(options.max_attempts),
+            dead_letter: options.dead_letter,
+            dead_letter_expired: Some(options.dead_letter_expired),
+            retry: options.retry,
+            max_messages: options.max_messages,
+            max_bytes: options.max_bytes,
+            overflow: Some(options.overflow),
+            durability: Some(options.durability),
+            delivery: Some(options.delivery),
+            unsubscribed: Some(options.unsubscribed),
+            publish_id_window: Some(options.publish_id_window),
+            transient: options.transient,
+        }
+    }
+
     /// When a message published at `now` without an expiry of its own expires.
     pub fn default_expiry(&self, now: Timestamp) -> Option<Timestamp> {
         self.ttl.map(|ttl| now.after(ttl.0))

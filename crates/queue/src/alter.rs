@@ -2,7 +2,7 @@
 
 use crate::{
     Core, Effects,
-    core::{log_define, settings_of},
+    core::log_define,
     record::{Backlog, Subscribe, kind},
 };
 use compact_str::CompactString;
@@ -20,7 +20,7 @@ impl Core {
     ) -> Result<TopicOptions, Error> {
         let topic = &self.topics[self.require(name)?];
         let current = &topic.options;
-        let mut merged = settings_of(current).with(settings);
+        let mut merged = current.settings().with(settings);
         for option in clear {
             let cleared = merged.clear(option, settings);
             cleared.map_err(Error::invalid_params)?;

@@ -184,7 +184,7 @@ pub(crate) fn log_define(topic: &Topic, out: &mut Effects) {
     let define = Define {
         topic: topic.number,
         name: name.clone(),
-        settings: settings_of(&topic.options),
+        settings: topic.options.settings(),
         next_sequence: topic.next_sequence.max(topic.reserved),
         next_subscription: topic.next_subscription,
         counts: topic.counts,
@@ -197,29 +197,4 @@ pub(crate) fn log_count(next_number: u32, out: &mut Effects) {
     out.log.push(kind::COUNT, |bytes| {
         encode_pair(bytes, next_number.into(), None)
     });
-}
-
-/// Settings that ask for exactly these options.
-pub(crate) fn settings_of(options: &TopicOptions) -> TopicSettings {
-    let options = options.clone();
-    TopicSettings {
-        priorities: Some(options.priorities),
-        default_priority: Some(options.default_priority),
-        dedupe: Some(options.dedupe),
-        dedupe_window: Some(options.dedupe_window),
-        ttl: options.ttl,
-        ack_timeout: Some(options.ack_timeout),
-        max_attempts: Some(options.max_attempts),
-        dead_letter: options.dead_letter,
-        dead_letter_expired: Some(options.dead_letter_expired),
-        retry: options.retry,
-        max_messages: options.max_messages,
-        max_bytes: options.max_bytes,
-        overflow: Some(options.overflow),
-        durability: Some(options.durability),
-        delivery: Some(options.delivery),
-        unsubscribed: Some(options.unsubscribed),
-        publish_id_window: Some(options.publish_id_window),
-        transient: options.transient,
-    }
 }

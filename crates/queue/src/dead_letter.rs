@@ -11,10 +11,9 @@ use crate::{
     topic::Topic,
     work::Work,
 };
-use compact_str::{CompactString, ToCompactString};
 use trunkline_model::{
-    Dedupe, Durability, Error, Headers, MessageId, Priority, StoredMessage, SubscriptionOptions,
-    Timestamp, TopicName, TopicOptions, Unsubscribed, dead_letter, refusal,
+    Durability, Error, MessageId, StoredMessage, SubscriptionOptions, Timestamp, TopicName,
+    TopicOptions, dead_letter, refusal,
 };
 
 /// A message that a subscription gave up and whose body is needed for its dead letter.
@@ -196,20 +195,7 @@ impl Core {
         }
         let defaults = self.defaults.as_ref().ok();
         let defaults = defaults.filter(|_| self.auto_create && !name.is_reserved())?;
-        let durability = match topic.options.transient {
-            true => Durability::Memory,
-            false => topic.options.durability,
-        };
-        let options = TopicOptions {
-            durability: defaults.durability.max(durability),
-            // Whatever else topics are like, this one keeps what it is given.
-            unsubscribed: Unsubscribed::Keep,
-            dedupe: Dedupe::Off,
-            dead_letter: None,
-            dead_letter_expired: false,
-            max_attempts: 0,
-            ..defaults.clone()
-        };
+        let options = dead_letter::options(defaults, &topic.options);
         Some(Grave::Made(name.clone(), Box::new(options)))
     }
 
@@ -330,43 +316,16 @@ fn letter(
     into: &TopicOptions,
     message: StoredMessage,
 ) -> StoredMessage {
-    let least = u8::try_from(into.priorities - 1).unwrap_or(u8::MAX);
-    let priority = message.priority.min(Priority(least));
-    let mut headers = Headers::new();
-    for (name, value) in message.headers.iter() {
-        if !name.starts_with(dead_letter::PREFIX) {
-            headers.push(name, value);
-        }
-    }
-    let id = topic.id(leaving.placed.sequence);
-    headers.push(dead_letter::TOPIC, topic.label());
-    if let Some(name) = &topic.subscription(number).name {
-        headers.push(dead_letter::SUBSCRIPTION, name.as_str());
-    }
-    headers.push(dead_letter::REASON, reason(leaving.reason));
-    let mut tell = |name: &'static str, value: CompactString| headers.push(name, value);
-    tell(
-        dead_letter::ATTEMPTS,
-        leaving.placed.attempts.to_compact_string(),
-    );
-    tell(dead_letter::FIRST_AT, leaving.failed_at.to_compact_string());
-    tell(dead_letter::LAST_AT, leaving.at.to_compact_string());
-    tell(dead_letter::ID, id.to_compact_string());
-    if priority != message.priority {
-        tell(
-            dead_letter::PRIORITY,
-            message.priority.0.to_compact_string(),
-        );
-    }
-    StoredMessage {
-        publish_id: None,
-        priority,
-        published_at: now,
-        expires_at: into.default_expiry(now),
-        deliver_at: None,
-        headers,
-        ..message
-    }
+    let origin = dead_letter::Origin {
+        topic: topic.label(),
+        subscription: topic.subscription(number).name.as_deref(),
+        reason: reason(leaving.reason),
+        attempts: leaving.placed.attempts,
+        first_at: leaving.failed_at,
+        last_at: leaving.at,
+        id: topic.id(leaving.placed.sequence),
+    };
+    origin.letter(now, message, into)
 }
 
 const fn reason(reason: Reason) -> &'static str {

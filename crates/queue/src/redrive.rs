@@ -8,8 +8,10 @@ use crate::{
     topic::BACKLOG,
 };
 use trunkline_model::{
-    Batch, Command, Error, ErrorCode, Headers, Message, MessageId, Priority, RedriveEdit,
-    RedriveTo, StoredMessage, Timestamp, TopicName, TopicOptions, dead_letter, limits, refusal,
+    Batch, Command, Error, ErrorCode, MessageId, RedriveEdit, RedriveTo, StoredMessage, Timestamp,
+    TopicName,
+    dead_letter::{self, driven_back},
+    limits, refusal,
 };
 
 /// Where a dead letter goes.
@@ -202,42 +204,5 @@ impl Core {
             true => Err(refusal::buries_itself(self.topics[from].label())),
             false => Ok(Target::Subscription(source, number)),
         }
-    }
-}
-
-/// What a dead letter is published as.
-fn driven_back(letter: StoredMessage, edit: &RedriveEdit, into: &TopicOptions) -> Message {
-    let least = u8::try_from(into.priorities - 1).unwrap_or(u8::MAX);
-    let original = letter.headers.get(dead_letter::PRIORITY);
-    let original = original.and_then(|text| text.parse().ok()).map(Priority);
-    let priority = edit.priority.or(original).unwrap_or(letter.priority);
-    let mut headers = Headers::new();
-    let is_edited = |name: &str| edit.headers.iter().any(|(edited, _)| edited == name);
-    for (name, value) in letter.headers.iter() {
-        if !name.starts_with(dead_letter::PREFIX) && !is_edited(name) {
-            headers.push(name, value);
-        }
-    }
-    for (name, value) in &edit.headers {
-        if let Some(value) = value {
-            headers.push(name.clone(), value.clone());
-        }
-    }
-    let (payload, content_type) = match &edit.payload {
-        Some((payload, content_type)) => (payload.clone(), content_type.clone()),
-        None => (letter.payload, letter.content_type),
-    };
-    Message {
-        payload,
-        content_type,
-        key: letter.key,
-        group: letter.group,
-        publish_id: None,
-        priority: Some(priority.min(Priority(least))),
-        jms_priority: None,
-        expires: None,
-        deliver: None,
-        headers,
-        traceparent: letter.traceparent,
     }
 }

@@ -3,7 +3,6 @@
 use crate::{
     consumer::Consumer,
     log::{Log, Needs},
-    outbox::Outbox,
     outgoing::Outgoing,
     shared::Shared,
     state::State,
@@ -14,7 +13,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicBool, Ordering},
 };
-use trunkline_model::{ConsumeSpec, ConsumerHandle, ConsumerId, Error, Timestamp};
+use trunkline_model::{ConsumeSpec, ConsumerHandle, ConsumerId, DeliveryOutbox, Error, Timestamp};
 
 impl State {
     /// A number for a new consumer.
@@ -29,7 +28,7 @@ impl State {
         now: Timestamp,
         id: ConsumerId,
         spec: ConsumeSpec,
-        outbox: &Arc<Outbox>,
+        outbox: &Arc<DeliveryOutbox>,
         out: &mut Outgoing,
     ) -> Result<(), ConsumeSpec> {
         self.note_command();
@@ -94,13 +93,13 @@ impl State {
 #[derive(Debug)]
 pub(crate) struct Handle {
     shared: Arc<Shared>,
-    outbox: Arc<Outbox>,
+    outbox: Arc<DeliveryOutbox>,
     id: ConsumerId,
     cancelled: AtomicBool,
 }
 
 impl Handle {
-    pub(crate) fn new(shared: Arc<Shared>, outbox: Arc<Outbox>, id: ConsumerId) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, outbox: Arc<DeliveryOutbox>, id: ConsumerId) -> Self {
         Self {
             shared,
             outbox,

@@ -1,7 +1,7 @@
-use crate::{log::Needs, outbox::Outbox};
+use crate::log::Needs;
 use std::{collections::VecDeque, sync::Arc};
 use trunkline_journal::{Place, Watermarks};
-use trunkline_model::{Delivery, DeliveryTag, Error, StoredMessage, Timestamp};
+use trunkline_model::{Delivery, DeliveryOutbox, DeliveryTag, Error, StoredMessage, Timestamp};
 use trunkline_queue::Deliver;
 
 /// Most bodies that one trip to the disk fetches for a consumer.
@@ -42,7 +42,7 @@ pub(crate) enum Stop {
 /// A consumer: its sink, and what was decided for it, in that order.
 #[derive(Debug)]
 pub(crate) struct Consumer {
-    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) outbox: Arc<DeliveryOutbox>,
     pub(crate) pending: VecDeque<Pending>,
     /// A trip to the disk is under way.
     pub(crate) reading: bool,
@@ -54,7 +54,7 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn new(outbox: Arc<Outbox>) -> Self {
+    pub(crate) fn new(outbox: Arc<DeliveryOutbox>) -> Self {
         Self {
             outbox,
             pending: VecDeque::new(),

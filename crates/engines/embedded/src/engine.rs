@@ -3,7 +3,6 @@ use crate::{
     consume::Handle,
     error::OpenError,
     open,
-    outbox::Outbox,
     shared::Shared,
 };
 use std::{sync::Arc, thread, time::Duration};
@@ -11,8 +10,8 @@ use tokio::sync::watch;
 use trunkline_journal::RecoveryReport;
 use trunkline_model::{
     Admin, Batch, Caller, Capabilities, ChannelMessage, Clock, Completion, ConsumeSpec,
-    ConsumerHandle, DeliverySink, Durability, Engine, Error, Health, ListenHandle, ListenPolicy,
-    ListenerSink, Outcome,
+    ConsumerHandle, DeliveryOutbox, DeliverySink, Durability, Engine, Error, Health, ListenHandle,
+    ListenPolicy, ListenerSink, Outcome,
 };
 
 /// The embedded engine.
@@ -135,7 +134,7 @@ impl Engine for Embedded {
         spec: ConsumeSpec,
         sink: Arc<dyn DeliverySink>,
     ) -> Box<dyn ConsumerHandle> {
-        let outbox = Outbox::new(sink);
+        let outbox = DeliveryOutbox::new(sink);
         let id = self.shared.locked(|state, _, _| state.next_consumer());
         let mut spec = spec;
         loop {

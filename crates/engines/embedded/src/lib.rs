@@ -34,7 +34,6 @@ mod live;
 mod log;
 mod look;
 mod open;
-mod outbox;
 mod outgoing;
 mod reader;
 mod redrive;

@@ -1,14 +1,14 @@
-use crate::{outbox::Outbox, reader::Job};
+use crate::reader::Job;
 use smallvec::SmallVec;
 use std::{iter, sync::Arc};
-use trunkline_model::{Completed, Completion, CompletionQueue, Error, Outcome};
+use trunkline_model::{Completed, Completion, CompletionQueue, DeliveryOutbox, Error, Outcome};
 
 /// What leaves the engine's lock, to be handed over after it is released. Empty ones
 /// allocate nothing.
 #[derive(Debug, Default)]
 pub(crate) struct Outgoing {
     /// Outboxes in which something was left.
-    pub(crate) outboxes: SmallVec<[Arc<Outbox>; 2]>,
+    pub(crate) outboxes: SmallVec<[Arc<DeliveryOutbox>; 2]>,
     /// Commands that have ended.
     pub(crate) answers: SmallVec<[(Completion, Result<Outcome, Error>); 1]>,
     /// Bodies to be read from the disk.
@@ -23,7 +23,7 @@ impl Outgoing {
     }
 
     /// Something was left in an outbox.
-    pub(crate) fn flush(&mut self, outbox: &Arc<Outbox>) {
+    pub(crate) fn flush(&mut self, outbox: &Arc<DeliveryOutbox>) {
         if !self
             .outboxes
             .last()

@@ -1,8 +1,8 @@
+use crate::{Consuming, Delivery, DeliverySink, Error};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
-use trunkline_model::{Consuming, Delivery, DeliverySink, Error};
 
 /// What waits for a sink, and who is inside it.
 #[derive(Debug, Default)]
@@ -18,19 +18,21 @@ struct Gate {
     ended: Option<Error>,
 }
 
-/// A consumer's sink and the order in which it is called.
+/// A consumer's sink and the order in which it is called: for engines.
 ///
 /// Things are left here under the engine's lock, in the order of decision, and handed over
 /// without it. Whoever finds nobody inside the sink goes in and hands over until nothing
 /// waits; whoever finds somebody goes away. So the sink sees one thread at a time and one
 /// order, and may call the engine from inside: what comes of that waits until it returns.
-pub(crate) struct Outbox {
+/// What waits is bounded by the consumer's credit and window.
+pub struct DeliveryOutbox {
     sink: Arc<dyn DeliverySink>,
     gate: Mutex<Gate>,
 }
 
-impl Outbox {
-    pub(crate) fn new(sink: Arc<dyn DeliverySink>) -> Arc<Self> {
+impl DeliveryOutbox {
+    /// In front of a sink that nobody has called yet.
+    pub fn new(sink: Arc<dyn DeliverySink>) -> Arc<Self> {
         Arc::new(Self {
             sink,
             gate: Mutex::default(),
@@ -38,7 +40,7 @@ impl Outbox {
     }
 
     /// Leaves how the consumer began.
-    pub(crate) fn leave_start(&self, result: Result<Consuming, Error>) {
+    pub fn leave_start(&self, result: Result<Consuming, Error>) {
         let mut gate = self.gate();
         if !gate.closed {
             gate.closed = result.is_err();
@@ -48,7 +50,7 @@ impl Outbox {
     }
 
     /// Leaves deliveries.
-    pub(crate) fn leave(&self, deliveries: impl Iterator<Item = Delivery>) {
+    pub fn leave(&self, deliveries: impl Iterator<Item = Delivery>) {
         let mut gate = self.gate();
         if !gate.closed {
             gate.deliveries.extend(deliveries);
@@ -56,7 +58,7 @@ impl Outbox {
     }
 
     /// Leaves the end: what was left before still comes.
-    pub(crate) fn leave_end(&self, reason: Error) {
+    pub fn leave_end(&self, reason: Error) {
         let mut gate = self.gate();
         if gate.closed {
             return;
@@ -72,7 +74,7 @@ impl Outbox {
     /// Takes back what was not handed over. A call into the sink that another thread has
     /// begun may still be running when this returns: waiting for it could wait for the
     /// caller's own locks.
-    pub(crate) fn cancel(&self) {
+    pub fn cancel(&self) {
         let mut gate = self.gate();
         gate.closed = true;
         gate.started = None;
@@ -81,7 +83,7 @@ impl Outbox {
     }
 
     /// Hands over what waits, unless somebody is doing that. Never called under a lock.
-    pub(crate) fn flush(&self) {
+    pub fn flush(&self) {
         let mut gate = self.gate();
         if gate.busy {
             return;
@@ -110,7 +112,7 @@ impl Outbox {
     }
 
     /// Whether nothing waits and nobody is inside.
-    pub(crate) fn is_idle(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         let gate = self.gate();
         !gate.busy && gate.started.is_none() && gate.deliveries.is_empty() && gate.ended.is_none()
     }
@@ -122,8 +124,8 @@ impl Outbox {
     }
 }
 
-impl fmt::Debug for Outbox {
+impl fmt::Debug for DeliveryOutbox {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outbox").finish_non_exhaustive()
+        f.debug_struct("DeliveryOutbox").finish_non_exhaustive()
     }
 }
