@@ -25,6 +25,7 @@ mod deadline;
 mod delivery;
 mod engine;
 mod error;
+mod gate;
 mod glob;
 mod info;
 pub mod limits;
@@ -63,6 +64,7 @@ pub use engine::{
     RedriveEdit, RedriveTo,
 };
 pub use error::{Error, ErrorCode};
+pub use gate::ListenerGate;
 pub use glob::glob_match;
 pub use info::{
     Altered, MessageState, OptionChange, PeekedMessage, PeekedPage, SubscriptionInfo, TopicInfo,

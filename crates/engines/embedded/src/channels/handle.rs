@@ -1,9 +1,9 @@
-use super::{Hub, listener::Listener};
+use super::Hub;
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, MutexGuard},
 };
-use trunkline_model::{ChannelName, ListenHandle, ListenerEvent, Pattern};
+use trunkline_model::{ChannelName, ListenHandle, ListenerEvent, ListenerGate, Pattern};
 
 /// What a listener is registered for.
 #[derive(Debug, Default)]
@@ -15,12 +15,12 @@ struct Held {
 #[derive(Debug)]
 pub(super) struct Handle {
     hub: Arc<Hub>,
-    listener: Arc<Listener>,
+    listener: Arc<ListenerGate>,
     held: Mutex<Held>,
 }
 
 impl Handle {
-    pub(super) fn new(hub: Arc<Hub>, listener: Arc<Listener>) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, listener: Arc<ListenerGate>) -> Self {
         Self {
             hub,
             listener,

@@ -1,13 +1,12 @@
-use super::listener::Listener;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
 };
-use trunkline_model::{ChannelName, Pattern};
+use trunkline_model::{ChannelName, ListenerGate, Pattern};
 
 /// Never changed once shared: a change makes a new list, so that a publisher walks its own
 /// without holding a lock.
-pub(super) type Listeners = Arc<[Arc<Listener>]>;
+pub(super) type Listeners = Arc<[Arc<ListenerGate>]>;
 pub(super) type Patterns = Arc<[(Pattern, Listeners)]>;
 
 /// From names and patterns to listeners. The map of names is the standard one, whose hash
@@ -29,7 +28,7 @@ impl Index {
 
     pub(super) fn add(
         &mut self,
-        listener: &Arc<Listener>,
+        listener: &Arc<ListenerGate>,
         channels: &[ChannelName],
         patterns: &[Pattern],
     ) {
@@ -46,7 +45,7 @@ impl Index {
 
     pub(super) fn remove(
         &mut self,
-        listener: &Arc<Listener>,
+        listener: &Arc<ListenerGate>,
         channels: &[ChannelName],
         patterns: &[Pattern],
     ) {
@@ -77,11 +76,11 @@ impl Index {
     }
 }
 
-fn with(list: &Listeners, listener: &Arc<Listener>) -> Listeners {
+fn with(list: &Listeners, listener: &Arc<ListenerGate>) -> Listeners {
     list.iter().chain([listener]).cloned().collect()
 }
 
-fn without(list: &Listeners, listener: &Arc<Listener>) -> Listeners {
+fn without(list: &Listeners, listener: &Arc<ListenerGate>) -> Listeners {
     let others = list.iter().filter(|other| !Arc::ptr_eq(other, listener));
     others.cloned().collect()
 }

@@ -2,13 +2,12 @@
 
 mod handle;
 mod index;
-mod listener;
 
 use index::Index;
-use listener::Listener;
 use std::sync::{Arc, RwLock};
 use trunkline_model::{
-    ChannelMessage, ListenHandle, ListenPolicy, ListenerEvent, ListenerSink, glob_match,
+    ChannelMessage, ListenHandle, ListenPolicy, ListenerEvent, ListenerGate, ListenerSink,
+    glob_match,
 };
 
 /// Who listens to what. Publishing looks the listeners up under a read lock and calls them
@@ -29,7 +28,7 @@ impl Hub {
         }
         let message = Arc::new(message);
         let mut reached = 0;
-        let mut send = |listener: &Listener, pattern| {
+        let mut send = |listener: &ListenerGate, pattern| {
             listener.send(ListenerEvent::Message {
                 message: message.clone(),
                 pattern,
@@ -58,7 +57,7 @@ impl Hub {
     ) -> Box<dyn ListenHandle> {
         Box::new(handle::Handle::new(
             self.clone(),
-            Listener::new(sink, policy),
+            ListenerGate::new(sink, policy),
         ))
     }
 

@@ -1,8 +1,8 @@
+use crate::{ListenPolicy, ListenerEvent, ListenerQueue, ListenerSink, Wake};
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard},
 };
-use trunkline_model::{ListenPolicy, ListenerEvent, ListenerQueue, ListenerSink, Wake};
 
 /// Who is inside the sink, and whether something waits for it.
 #[derive(Debug, Default)]
@@ -19,14 +19,15 @@ struct Gate {
 /// it; whoever finds somebody leaves the event in the buffer, and the one inside hands it
 /// over before leaving. So the sink sees one thread at a time and one order, no lock is held
 /// while it runs, and it may come back from inside.
-pub(super) struct Listener {
+pub struct ListenerGate {
     sink: Arc<dyn ListenerSink>,
     gate: Mutex<Gate>,
     buffer: ListenerQueue,
 }
 
-impl Listener {
-    pub(super) fn new(sink: Arc<dyn ListenerSink>, policy: ListenPolicy) -> Arc<Self> {
+impl ListenerGate {
+    /// Nothing waits yet. `policy` bounds what waits while another thread is inside the sink.
+    pub fn new(sink: Arc<dyn ListenerSink>, policy: ListenPolicy) -> Arc<Self> {
         Arc::new(Self {
             sink,
             gate: Mutex::default(),
@@ -35,7 +36,7 @@ impl Listener {
     }
 
     /// Hands an event to the sink, after all that wait.
-    pub(super) fn send(&self, event: ListenerEvent) {
+    pub fn send(&self, event: ListenerEvent) {
         let mut gate = self.gate();
         if gate.closed {
             return;
@@ -53,15 +54,15 @@ impl Listener {
         self.drain();
     }
 
-    /// Leaves an event for the next [`Listener::flush`]: for callers that hold a lock.
-    pub(super) fn leave(&self, event: ListenerEvent) {
+    /// Leaves an event for the next [`ListenerGate::flush`]: for callers that hold a lock.
+    pub fn leave(&self, event: ListenerEvent) {
         let mut gate = self.gate();
         gate.buffered = true;
         self.buffer.event(event);
     }
 
     /// Hands over what waits, unless somebody is doing that.
-    pub(super) fn flush(&self) {
+    pub fn flush(&self) {
         let mut gate = self.gate();
         if gate.busy || !gate.buffered {
             return;
@@ -72,7 +73,7 @@ impl Listener {
     }
 
     /// Nothing is handed over any more.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         self.gate().closed = true;
     }
 
@@ -102,8 +103,8 @@ impl Listener {
     }
 }
 
-impl fmt::Debug for Listener {
+impl fmt::Debug for ListenerGate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Listener").finish_non_exhaustive()
+        f.debug_struct("ListenerGate").finish_non_exhaustive()
     }
 }
