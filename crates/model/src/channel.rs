@@ -1,4 +1,4 @@
-use crate::{ChannelName, Headers, Mailbox, Pattern, Wake};
+use crate::{ChannelName, Error, Headers, Mailbox, Pattern, Wake};
 use bytes::Bytes;
 use compact_str::CompactString;
 use std::{
@@ -78,6 +78,16 @@ pub enum ListenerEvent {
     /// The engine lost its connection: messages may be missed until the next `Active`.
     /// Comes after every message that was already received.
     Lost,
+    /// What lies under the engine refuses these: nothing will be heard of them, unless that
+    /// changes and `Active` says so.
+    Refused {
+        /// Channels.
+        channels: Vec<ChannelName>,
+        /// Patterns.
+        patterns: Vec<Pattern>,
+        /// Why, and what to do.
+        error: Error,
+    },
     /// The listener was too slow and its policy is to end then; nothing follows.
     Overrun,
 }

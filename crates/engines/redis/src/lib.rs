@@ -9,6 +9,11 @@
 //! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`; what workers of
 //! both have in common is in `serving`.
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the engine comes after its channels")
+)]
+mod channels;
 mod consumer_groups;
 mod link;
 mod rpcprocessor;

@@ -1,0 +1,298 @@
+//! Publishes that go together, and what they came to. Pure.
+
+use super::waiting::Publish;
+use redis::{Pipeline, RedisError, RedisResult};
+use std::time::Duration;
+use trunkline_model::{Completion, Error, ErrorCode, Outcome, Timestamp};
+
+/// What became of a turn.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The server answered each.
+    Answers(Vec<RedisResult<u64>>),
+    /// Nothing was sent; why.
+    Not(String),
+    /// It may have been done; how the wait ended.
+    Unanswered(String),
+}
+
+/// Publishes on their way, in order. Those that have failed meanwhile keep their place.
+#[derive(Debug)]
+pub(super) struct Turn {
+    publishes: Vec<Option<Publish>>,
+    /// Before this place all are over.
+    over: usize,
+    /// They are under way, and may be done.
+    begun: bool,
+    /// Why they are not under way.
+    failed: Option<String>,
+}
+
+impl Turn {
+    pub(super) fn new(publishes: Vec<Publish>) -> Self {
+        Self {
+            publishes: publishes.into_iter().map(Some).collect(),
+            over: 0,
+            begun: false,
+            failed: None,
+        }
+    }
+
+    /// What says it to Redis, which happens now: every command is answered by itself.
+    pub(super) fn begin(&mut self) -> Pipeline {
+        self.begun = true;
+        let mut commands = Pipeline::with_capacity(self.publishes.len());
+        commands.ignore_errors();
+        // Some may have failed while the connection was made.
+        self.publishes.drain(..self.over);
+        self.over = 0;
+        for publish in self.publishes.iter().flatten() {
+            let command = commands.cmd("PUBLISH").arg(publish.channel.as_bytes());
+            command.arg(&publish.payload[..]);
+        }
+        commands
+    }
+
+    /// Whether all are over.
+    pub(super) fn is_empty(&self) -> bool {
+        self.over == self.publishes.len()
+    }
+
+    /// Those that are not over.
+    pub(super) fn into_left(self) -> Vec<Publish> {
+        self.publishes.into_iter().flatten().collect()
+    }
+
+    /// The earliest deadline.
+    pub(super) fn due(&self) -> Option<Timestamp> {
+        let next = self.publishes.get(self.over)?.as_ref();
+        next.map(|publish| publish.deadline)
+    }
+
+    /// Fails those whose deadline has come, and what waited behind them for as long.
+    pub(super) fn expire(&mut self, now: Timestamp, behind: Vec<Publish>, timeout: Duration) {
+        let mut expired = Vec::new();
+        while self.due().is_some_and(|due| due <= now) {
+            expired.extend(self.publishes[self.over].take());
+            self.over += 1;
+        }
+        let after = format!("no answer for {} ms", timeout.as_millis());
+        let reason = self.failed.as_deref().unwrap_or(&after);
+        let unsent = not_sent(reason);
+        let why = if self.begun {
+            &unknown(&after)
+        } else {
+            &unsent
+        };
+        fail(expired, why);
+        fail(behind, &unsent);
+    }
+
+    /// Takes what became of it. Left is what can be sent again.
+    pub(super) fn settle(&mut self, sent: Sent, counts: bool) {
+        self.begun = false;
+        match sent {
+            Sent::Answers(answers) => self.answered(answers, counts),
+            Sent::Not(reason) => self.failed = Some(reason),
+            Sent::Unanswered(reason) => {
+                let left = std::mem::take(&mut self.publishes);
+                self.over = 0;
+                fail(left.into_iter().flatten(), &unknown(&reason));
+            }
+        }
+    }
+
+    fn answered(&mut self, answers: Vec<RedisResult<u64>>, counts: bool) {
+        // What is refused for now is repeated, unless that would turn the order round.
+        let accepted = answers.iter().rposition(Result::is_ok);
+        let from = accepted.map_or(0, |last| last + 1);
+        let mut left = Vec::new();
+        let mut over = Vec::new();
+        for (at, (publish, answer)) in self.publishes.drain(..).zip(answers).enumerate() {
+            let Some(publish) = publish else { continue };
+            match answer {
+                Ok(reached) => {
+                    let reached = Outcome::Reached(counts.then_some(reached));
+                    over.push((publish.completion, Ok(reached)));
+                }
+                Err(error) if at >= from && is_temporary(&error) => {
+                    self.failed = Some(error.to_string());
+                    left.push(Some(publish));
+                }
+                Err(error) => {
+                    let error = refused(&publish.channel, &error);
+                    over.push((publish.completion, Err(error)));
+                }
+            }
+        }
+        self.publishes = left;
+        self.over = 0;
+        Completion::complete_all(over.into_iter());
+    }
+}
+
+fn fail(publishes: impl IntoIterator<Item = Publish>, error: &Error) {
+    let failed = publishes.into_iter();
+    let failed = failed.map(|publish| (publish.completion, Err(error.clone())));
+    Completion::complete_all(failed);
+}
+
+/// Whether the same may be accepted in a while. Nothing was done.
+fn is_temporary(error: &RedisError) -> bool {
+    let code = error.code().unwrap_or_default();
+    matches!(
+        code,
+        "BUSY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN"
+    )
+}
+
+/// Too much waits.
+pub(super) fn overloaded(limit: usize) -> Error {
+    let text = "too many channel messages wait for Redis; publish again when it is there, or fewer";
+    Error::new(ErrorCode::Overloaded, text).with("limit", limit)
+}
+
+fn not_sent(reason: &str) -> Error {
+    let text = format!("the message was not published: {reason}; publish it again later");
+    Error::new(ErrorCode::Unavailable, text).with("reason", "not_sent")
+}
+
+fn unknown(reason: &str) -> Error {
+    let text = format!(
+        "it isn't known whether the message was published: {reason}; publish it again if hearing it twice does no harm"
+    );
+    Error::new(ErrorCode::Unavailable, text).with("reason", "unanswered")
+}
+
+fn refused(channel: &str, error: &RedisError) -> Error {
+    let code = match error.code() {
+        Some("NOPERM") => ErrorCode::Forbidden,
+        _ => ErrorCode::Unavailable,
+    };
+    let text = format!("Redis refuses to have channel {channel:?} published to: {error}");
+    Error::new(code, text).with("reason", "refused")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use redis::{ServerError, Value};
+    use trunkline_model::{ChannelName, Completed, CompletionQueue, Wake};
+
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    struct Lab {
+        queue: std::sync::Arc<CompletionQueue>,
+    }
+
+    impl Lab {
+        fn new() -> Self {
+            let queue = CompletionQueue::new(Wake::new());
+            Self { queue }
+        }
+
+        /// Publishes 1 to n, which are due at as many seconds.
+        fn turn(&self, n: u64) -> Turn {
+            Turn::new((1..=n).map(|token| self.publish(token)).collect())
+        }
+
+        fn publish(&self, token: u64) -> Publish {
+            Publish {
+                channel: ChannelName::new("c").unwrap(),
+                payload: token.to_string().into(),
+                completion: Completion::new(self.queue.clone(), token),
+                deadline: Timestamp::from_millis(token * 1_000),
+            }
+        }
+
+        /// What ended, each as its number and count or the reason of its failure.
+        fn ended(&self) -> Vec<String> {
+            let mut completed = Vec::new();
+            self.queue.drain_into(&mut completed);
+            let text = |Completed { token, result }: &Completed| match result {
+                Ok(Outcome::Reached(reached)) => format!("{token} {reached:?}"),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => {
+                    let data = error.data().expect("every failure has a reason");
+                    let reason = data["reason"].as_str().expect("a text").to_owned();
+                    format!("{token} {} {reason}", error.code().number())
+                }
+            };
+            completed.iter().map(text).collect()
+        }
+    }
+
+    fn left(turn: Turn) -> Vec<u64> {
+        let left = turn.into_left().into_iter();
+        left.map(|publish| publish.deadline.as_millis() / 1_000)
+            .collect()
+    }
+
+    fn refusal(code: &str) -> RedisResult<u64> {
+        let error: ServerError = redis::parse_redis_value(format!("-{code} no\r\n").as_bytes())
+            .map(|value| match value {
+                Value::ServerError(error) => error,
+                other => panic!("{other:?}"),
+            })
+            .expect("an error");
+        Err(error.into())
+    }
+
+    #[test]
+    fn every_publish_gets_its_own_answer() {
+        let lab = Lab::new();
+        for (counts, first) in [(true, "1 Some(7)"), (false, "1 None")] {
+            let mut turn = lab.turn(3);
+            turn.settle(
+                Sent::Answers(vec![Ok(7), refusal("NOPERM"), refusal("ERR")]),
+                counts,
+            );
+            assert!(turn.is_empty());
+            assert_eq!(lab.ended(), [first, "2 -32006 refused", "3 -32008 refused"]);
+        }
+    }
+
+    #[test]
+    fn what_is_refused_for_now_is_repeated_if_nothing_behind_it_was_accepted() {
+        let lab = Lab::new();
+        let mut turn = lab.turn(4);
+        let answers = vec![refusal("BUSY"), Ok(1), refusal("BUSY"), refusal("LOADING")];
+        turn.settle(Sent::Answers(answers), true);
+        assert_eq!(lab.ended(), ["1 -32008 refused", "2 Some(1)"]);
+        assert_eq!(left(turn), [3, 4]);
+    }
+
+    #[test]
+    fn what_was_not_sent_is_repeated_until_it_is_due() {
+        let lab = Lab::new();
+        let mut turn = lab.turn(3);
+        turn.settle(Sent::Not("nobody there".into()), true);
+        assert_eq!(turn.due(), Some(Timestamp::from_millis(1_000)));
+        turn.expire(Timestamp::from_millis(2_000), vec![lab.publish(9)], TIMEOUT);
+        let ended = [
+            "1 -32008 not_sent",
+            "2 -32008 not_sent",
+            "9 -32008 not_sent",
+        ];
+        assert_eq!(lab.ended(), ended);
+        assert_eq!(left(turn), [3]);
+    }
+
+    #[test]
+    fn what_is_under_way_fails_in_time_and_its_late_answer_is_for_the_others() {
+        let lab = Lab::new();
+        let mut turn = lab.turn(3);
+        turn.expire(Timestamp::from_millis(1_000), vec![], TIMEOUT);
+        assert_eq!(lab.ended(), ["1 -32008 not_sent"]);
+        assert_eq!(turn.begin().len(), 2);
+        turn.expire(Timestamp::from_millis(2_999), vec![], TIMEOUT);
+        assert_eq!(lab.ended(), ["2 -32008 unanswered"]);
+        turn.settle(Sent::Answers(vec![Ok(2), Ok(3)]), true);
+        assert_eq!(lab.ended(), ["3 Some(3)"]);
+        let mut turn = lab.turn(2);
+        turn.settle(Sent::Unanswered("cut".into()), true);
+        assert!(turn.is_empty());
+        assert_eq!(lab.ended(), ["1 -32008 unanswered", "2 -32008 unanswered"]);
+        assert_eq!(turn.due(), None);
+    }
+}
