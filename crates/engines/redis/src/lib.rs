@@ -7,7 +7,7 @@
 //! `rpcprocessor/text.rs`.
 //!
 //! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`; what workers of
-//! both have in common is in `serving`.
+//! both have in common is in `serving`. How servers are reached is in `deployment`.
 
 #[cfg_attr(
     not(test),
@@ -15,6 +15,7 @@
 )]
 mod channels;
 mod consumer_groups;
+mod deployment;
 mod link;
 mod rpcprocessor;
 mod serving;
@@ -22,6 +23,7 @@ mod topics;
 mod unique;
 
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};
+pub use deployment::{Deployment, Failure, RedisUrl, RedisUrlError, Refusal};
 pub use redis;
 pub use rpcprocessor::{
     ListRpc, ListRpcError, MethodTaken, QueueMode, RpcProcessor, RpcProcessorCounters,

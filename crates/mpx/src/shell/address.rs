@@ -64,14 +64,31 @@ impl RedisAddress {
         self
     }
 
+    /// A connection on which nothing was said yet: not logged in.
+    ///
+    /// # Errors
+    /// It can't be made, or not within the time for a connection.
+    pub async fn dial(&self) -> Result<Box<dyn Transport>, LinkError> {
+        let in_handshake = AtomicBool::new(false);
+        self.in_time(&in_handshake, self.reach(&in_handshake)).await
+    }
+
     async fn make(self) -> Result<Box<dyn Transport>, LinkError> {
         let in_handshake = AtomicBool::new(false);
-        let connecting = self.dial(&in_handshake);
+        let connecting = async { self.log_in(self.reach(&in_handshake).await?).await };
+        self.in_time(&in_handshake, connecting).await
+    }
+
+    async fn in_time<T>(
+        &self,
+        in_handshake: &AtomicBool,
+        connecting: impl Future<Output = Result<T, LinkError>>,
+    ) -> Result<T, LinkError> {
         if let Ok(connected) = tokio::time::timeout(self.timeout, connecting).await {
             return connected;
         }
         let after_ms = self.timeout.as_millis().try_into().unwrap_or(u64::MAX);
-        if in_handshake.into_inner() {
+        if in_handshake.load(Ordering::Relaxed) {
             let text = format!("no answer for {after_ms} ms; {NO_TLS}");
             return Err(self.no_tls(io::Error::new(io::ErrorKind::TimedOut, text)));
         }
@@ -81,7 +98,7 @@ impl RedisAddress {
         })
     }
 
-    async fn dial(&self, in_handshake: &AtomicBool) -> Result<Box<dyn Transport>, LinkError> {
+    async fn reach(&self, in_handshake: &AtomicBool) -> Result<Box<dyn Transport>, LinkError> {
         let failed = |source: io::Error| LinkError::Connect {
             address: self.to_string(),
             source: Arc::new(source),
@@ -89,7 +106,7 @@ impl RedisAddress {
         match self.info.addr() {
             ConnectionAddr::Tcp(host, port) => {
                 let stream = tcp(host, *port).await.map_err(failed)?;
-                self.log_in(stream).await
+                Ok(Box::new(stream))
             }
             ConnectionAddr::TcpTls { host, port, .. } => {
                 let config = self.tls_config().map_err(failed)?;
@@ -100,11 +117,11 @@ impl RedisAddress {
                 let stream = TlsConnector::from(config).connect(name, stream).await;
                 let stream = stream.map_err(|error| self.no_tls(explained(error)))?;
                 in_handshake.store(false, Ordering::Relaxed);
-                self.log_in(stream).await
+                Ok(Box::new(stream))
             }
             ConnectionAddr::Unix(path) => {
                 let stream = UnixStream::connect(path).await.map_err(failed)?;
-                self.log_in(stream).await
+                Ok(Box::new(stream))
             }
             _ => Err(failed(io::Error::other(
                 "this sort of address is not known",
@@ -112,7 +129,10 @@ impl RedisAddress {
         }
     }
 
-    async fn log_in<T: Transport>(&self, mut stream: T) -> Result<Box<dyn Transport>, LinkError> {
+    async fn log_in(
+        &self,
+        mut stream: Box<dyn Transport>,
+    ) -> Result<Box<dyn Transport>, LinkError> {
         let settings = self.info.redis_settings();
         let login = Login {
             resp3: settings.protocol() == ProtocolVersion::RESP3,
@@ -121,7 +141,7 @@ impl RedisAddress {
             client_name: self.client_name.as_deref(),
         };
         log_in(&mut stream, login).await?;
-        Ok(Box::new(stream))
+        Ok(stream)
     }
 
     fn no_tls(&self, source: io::Error) -> LinkError {

@@ -1,0 +1,45 @@
+//! Deployments on real servers.
+
+mod single;
+mod tls;
+
+use super::{Deployment, Failure, RedisUrl};
+use std::time::Duration;
+
+/// Longest wait for anything; a test that gets there has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whatever is awaited comes.
+async fn soon<T>(what: impl Future<Output = T>) -> T {
+    let done = tokio::time::timeout(PATIENCE, what).await;
+    done.expect("it was to be done")
+}
+
+fn deployment(url: &str) -> Deployment {
+    let url: RedisUrl = url.parse().unwrap_or_else(|error| panic!("{error}"));
+    Deployment::new(url).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Words of one command.
+fn command(words: &[&str]) -> redis::Cmd {
+    let mut command = redis::cmd(words[0]);
+    command.arg(&words[1..]);
+    command
+}
+
+/// Commands of several words.
+fn pipeline(commands: &[&[&str]]) -> redis::Pipeline {
+    let mut pipeline = redis::pipe();
+    for words in commands {
+        pipeline.add_command(command(words));
+    }
+    pipeline
+}
+
+impl Deployment {
+    /// A command whose key is its first argument.
+    async fn say<T: redis::FromRedisValue>(&self, words: &[&str]) -> Result<T, Failure> {
+        let key = words.get(1).copied().unwrap_or_default();
+        soon(self.one(key.as_bytes(), &command(words))).await
+    }
+}
