@@ -31,6 +31,12 @@ impl JmsPriority {
         (priority <= 9).then_some(Self(priority))
     }
 
+    /// 0 to 9.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self.0
+    }
+
     /// The same urgency in a topic of so many priorities, of which 0 is most urgent.
     #[must_use]
     pub fn of(self, priorities: u16) -> Priority {

@@ -1,0 +1,135 @@
+-- A client's batch: looked at as a whole before anything of it is done.
+
+local Batch = {}
+
+-- The subscription, entry and head of a delivery that is held; nil if it isn't.
+function C.held(number, seq, ticket)
+  local sub = T.by_number[number]
+  if not sub or B.gone[number .. ':' .. seq] then return nil end
+  local raw = call('HGET', sub.k.e, seq)
+  local e = raw and decode(raw)
+  if not e or e[5] ~= ticket or (e[6] and e[6] < T.now) then return nil end
+  local head = M.head(seq)
+  if not head or M.is_expired(head) then return nil end
+  return sub, e, head
+end
+
+local function check_message(message)
+  if #T.subs == 0 and T.o.unsubscribed == 2 then return { 'no', 'nobody' } end
+  if message[6] ~= 0 or message[8] ~= 0 then
+    local expires, deliver = P.times(message)
+    if expires and deliver and deliver >= expires then return { 'no', 'delayed', deliver, expires } end
+  end
+  if message[4] and message[4] >= T.o.priorities then
+    return { 'no', 'priority', message[4], T.o.priorities }
+  end
+end
+
+-- Why a batch can't be done.
+local function check(strict, changes)
+  local added, size, settled = 0, 0, {}
+  for _, change in ipairs(changes) do
+    local op = change[1]
+    if op == 'p' then
+      local message = change[3]
+      if #T.subs > 0 or not change[2] then
+        if T.is_full then return { 'no', 'oom' } end
+        local refused = check_message(message)
+        if refused then return refused end
+        local is_dropped = #T.subs == 0 and T.o.unsubscribed == 1
+        if T.is_bounded and not is_dropped and not P.repeats(message) then
+          local is_replaced = T.o.dedupe == 1 and message[2] and call('HEXISTS', N.k, message[2]) == 1
+          if not is_replaced then added = added + 1 end
+          size = size + message[10]
+          refused = R.refuses(added, size)
+          if refused then return refused end
+        end
+      end
+    elseif strict then
+      local holds = change[3]
+      B.flush()
+      for i = 1, #holds, 3 do
+        local id = holds[i] .. ':' .. holds[i + 1]
+        if settled[id] or not C.held(holds[i], holds[i + 1], holds[i + 2]) then
+          return { 'no', 'not-held', change[2], holds[i], holds[i + 1], holds[i + 2] }
+        end
+        settled[id] = op ~= 'e'
+      end
+    end
+  end
+end
+
+local function ack(sub, seq, e, head)
+  B.gone[sub.n .. ':' .. seq] = true
+  S.end_flight(sub, seq, head, e)
+  M.unref(seq, head)
+  S.count(sub, 'acked', 1)
+end
+
+local function nack(change)
+  local requeue, delay = change[4], change[5]
+  local wait = 'retry'
+  if delay > 0 then wait = min(T.now + delay, NEVER) end
+  return function(sub, seq, e, head)
+    B.flush()
+    if requeue then L.end_attempt(sub, seq, head, e, wait)
+    else L.give_up(sub, seq, head, 'rejected') end
+    B.flush()
+  end
+end
+
+local function extend(change)
+  local deadline = min(T.now + change[4], NEVER)
+  return function(sub, seq, e)
+    if not e[6] then return end
+    B.flush()
+    e[6] = deadline
+    call('HSET', sub.k.e, seq, encode(e))
+    call('ZADD', N.t, deadline, sub.n .. ':' .. format('%.0f', seq))
+    T.due_at(deadline)
+  end
+end
+
+-- Does the same to many deliveries; how many were held, and how many not.
+local function judge(holds, verdict)
+  local done, late = 0, 0
+  for i = 1, #holds, 3 do
+    local sub, e, head = C.held(holds[i], holds[i + 1], holds[i + 2])
+    if sub then
+      verdict(sub, holds[i + 1], e, head)
+      done = done + 1
+    else
+      late = late + 1
+      if T.by_number[holds[i]] then S.count(T.by_number[holds[i]], 'late', 1) end
+    end
+  end
+  return done, late
+end
+
+function Batch.run(step)
+  local changes = step[3]
+  local refused = check(step[2], changes)
+  if refused then return refused end
+  local ids, published, acked, nacked, extended, skipped = {}, false, 0, 0, 0, 0
+  for _, change in ipairs(changes) do
+    local op, done, late = change[1], 0, 0
+    if op == 'p' then
+      if #T.subs > 0 or not change[2] then
+        ids[#ids + 1], published = P.publish(change[3]), true
+      else
+        ids[#ids + 1] = 0
+      end
+    elseif op == 'a' then
+      done, late = judge(change[3], ack)
+      acked = acked + done
+    elseif op == 'n' then
+      done, late = judge(change[3], nack(change))
+      nacked = nacked + done
+    else
+      done, late = judge(change[3], extend(change))
+      extended = extended + done
+    end
+    skipped = skipped + late
+  end
+  return { 'batch', ids, published and T.o.durability or false, acked, nacked, extended, skipped }
+end

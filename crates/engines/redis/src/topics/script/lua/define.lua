@@ -1,0 +1,252 @@
+-- A: definitions come, change and go.
+
+-- The sets of a subscription, without what is counted.
+local SETS = { 'w', 'b', 'd', 'f', 'e', 'h', 'g', 'gb', 'gl', 'own', 'o', 'i' }
+-- The keys of a topic, without its definition and counters.
+local STORED = { 'h', 'm', 'r', 'q', 'k', 'x', 'd', 't', 'o', 'oe', 'og', 'i' }
+local OTHERS = { 'u', 'ut', 'v', 'vt', 'a', 'l', 'rest', 'later' }
+
+local function unlink(keys, known)
+  local all = {}
+  for i, name in ipairs(keys) do all[i] = known[name] end
+  call('UNLINK', unpack(all))
+end
+
+-- Frees all messages at once, whatever becomes of them.
+local function wipe()
+  B.flush()
+  unlink(STORED, N)
+  for _, sub in ipairs(T.all()) do
+    unlink(SETS, sub.k)
+    call('HDEL', sub.k.c, 'bytes')
+    sub.delta.bytes, sub.lines, sub.dirty = nil, {}, {}
+  end
+  T.c.messages, T.c.bytes, T.c.idle, T.c.letters = 0, 0, 0, 0
+end
+
+function A.define(step)
+  local created = not T.number
+  if created then
+    if T.is_full then return { 'no', 'oom' } end
+    T.number, T.version, T.next_sub = step[2], 0, 1
+    T.index()
+    T.set_options(step[3])
+    T.define()
+  end
+  return { 'defined', created, T.version, T.raw }
+end
+
+function A.alter(step)
+  if step[2] ~= T.version then return { 'no', 'changed', T.version } end
+  local old = T.o
+  local new = {}
+  for i, name in ipairs(OPTIONS) do new[name] = step[3][i] end
+  if T.c.messages > 0 then
+    local fixed = (old.durability ~= new.durability and 'durability')
+      or (old.dedupe ~= new.dedupe and 'dedupe')
+      or (new.priorities < old.priorities and 'priorities')
+    if fixed then return { 'no', 'needs-empty', fixed } end
+  end
+  local dropped = T.drops
+  local stocked = {}
+  for _, sub in ipairs(T.subs) do stocked[sub.n] = S.options(sub).drops end
+  T.set_options(step[3])
+  if T.o.dedupe ~= 2 then call('UNLINK', N.v, N.vt) end
+  if T.drops ~= dropped then R.recount() end
+  for _, sub in ipairs(T.subs) do
+    if S.options(sub).drops ~= stocked[sub.n] then R.recount_in(sub) end
+    T.stir(sub)
+  end
+  T.define()
+  return { 'altered', T.c.messages, T.c.bytes }
+end
+
+function A.alter_subscription(step)
+  if step[2] ~= T.version then return { 'no', 'changed', T.version } end
+  local sub = T.by_name[step[3]]
+  if not sub then return { 'no', 'no-sub' } end
+  local drops = S.options(sub).drops
+  sub.settings, sub.options = step[4], nil
+  T.count_bounds()
+  if S.options(sub).drops ~= drops then R.recount_in(sub) end
+  T.define()
+  T.stir(sub)
+  return { 'altered', S.waiting(sub), S.counter(sub, 'bytes') }
+end
+
+-- What was kept goes over as it stands.
+local function take_kept(sub)
+  B.flush()
+  T.save()
+  for _, member in ipairs(call('ZRANGE', T.kept.k.d, 0, -1)) do
+    local at = call('ZSCORE', N.d, '0:' .. member)
+    call('ZREM', N.d, '0:' .. member)
+    call('ZADD', N.d, at, sub.n .. ':' .. member)
+  end
+  local letters = call('HVALS', T.kept.k.o)
+  for _, stamp in ipairs(letters) do
+    local letter = decode(call('HGET', N.oe, stamp))
+    letter[1] = sub.n
+    call('HSET', N.oe, stamp, encode(letter))
+  end
+  for _, name in ipairs(SETS) do
+    if call('EXISTS', T.kept.k[name]) == 1 then call('RENAME', T.kept.k[name], sub.k[name]) end
+  end
+  local bytes = call('HGET', T.kept.k.c, 'bytes')
+  if bytes then S.count(sub, 'bytes', tonumber(bytes)) end
+  call('UNLINK', T.kept.k.c)
+  T.kept = S.make(0, false, NONE)
+end
+
+-- Makes a subscription; moreover, how many kept messages it didn't want.
+function A.make_subscription(name, from, settings)
+  G.settle()
+  local is_first = #T.subs == 0
+  local sub = S.make(T.next_sub, name, settings)
+  T.next_sub = T.next_sub + 1
+  local released = 0
+  if is_first and from ~= 'new' then
+    take_kept(sub)
+  elseif is_first then
+    released = T.c.messages
+    T.c.dropped = T.c.dropped + released
+    wipe()
+    call('UNLINK', T.kept.k.c)
+  elseif from == 'all' and T.c.messages > 0 then
+    sub.filled, sub.below = 0, T.c.seq + 1
+  end
+  T.subs[#T.subs + 1] = sub
+  T.index()
+  T.count_bounds()
+  if sub.filled then D.fill(sub) end
+  if S.options(sub).drops then R.recount_in(sub) end
+  T.define()
+  T.stir(sub)
+  return sub, released
+end
+
+function A.subscribe(step)
+  local sub, created, released = T.by_name[step[2]], false, 0
+  if not sub then
+    if T.is_full then return { 'no', 'oom' } end
+    sub, released = A.make_subscription(step[2], step[3], step[4])
+    created = true
+  end
+  return { 'subscribed', sub.n, created, released, sub.settings, T.raw }
+end
+
+local function length(sub)
+  return S.waiting(sub) + call('ZCARD', sub.k.f) + call('HLEN', sub.k.o)
+end
+
+local function remove_subscription(sub)
+  unlink(SETS, sub.k)
+  call('UNLINK', sub.k.c, sub.k.y)
+  sub.delta, sub.lines, sub.dirty = {}, {}, {}
+  for i, other in ipairs(T.subs) do
+    if other == sub then table.remove(T.subs, i) break end
+  end
+  T.stirred[sub.n] = nil
+  T.index()
+  T.count_bounds()
+  T.define()
+end
+
+-- Takes up to a portion out of sets of a subscription, what is older than `below`; how many.
+local function settle_some(sub, keys, below)
+  local removed = 0
+  for _, key in ipairs(keys) do
+    local skipped = 0
+    while removed < PORTION and skipped < 10 * PORTION do
+      B.flush()
+      local found = call('ZRANGE', key, skipped, skipped + PORTION - removed - 1)
+      if #found == 0 then break end
+      for _, text in ipairs(found) do
+        local seq = tonumber(text)
+        if seq < below and M.settle(sub, seq, M.head(seq)) then
+          removed = removed + 1
+        else
+          skipped = skipped + 1
+        end
+      end
+    end
+  end
+  B.flush()
+  return removed
+end
+
+function A.unsubscribe(step)
+  local sub = T.by_name[step[2]]
+  if not sub then
+    if step[3] then return { 'removed', 0, false } end
+    return { 'no', 'no-sub' }
+  end
+  C.end_all(sub)
+  if #T.subs == 1 then
+    local messages = length(sub)
+    wipe()
+    remove_subscription(sub)
+    return { 'removed', messages, false }
+  end
+  local removed = settle_some(sub, { sub.k.w, sub.k.b, sub.k.d, sub.k.f }, NEVER)
+  for i, stamp in ipairs(call('HVALS', sub.k.o)) do
+    if removed < PORTION and L.remove(stamp) then removed = removed + 1 end
+  end
+  B.flush()
+  if length(sub) > 0 then return { 'removed', removed, NEVER } end
+  G.settle()
+  remove_subscription(sub)
+  return { 'removed', removed, false }
+end
+
+function A.purge(step)
+  local subs, below = T.all(), step[3] or T.c.seq + 1
+  if step[2] then
+    local sub = T.by_name[step[2]]
+    if not sub then return { 'no', 'no-sub' } end
+    subs = { sub }
+  end
+  local stored, busy, removed = T.c.messages, T.c.letters, 0
+  for _, sub in ipairs(subs) do
+    busy, removed = busy + call('ZCARD', sub.k.f), removed + S.waiting(sub)
+  end
+  if busy == 0 and below > T.c.seq and (not step[2] or #T.subs <= 1) then
+    T.c.dropped = T.c.dropped + removed
+    wipe()
+    return { 'removed', stored, false }
+  end
+  local more = false
+  removed = 0
+  for _, sub in ipairs(subs) do
+    local taken = settle_some(sub, { sub.k.w, sub.k.b, sub.k.d }, below)
+    removed = removed + taken
+    more = more or taken == PORTION
+  end
+  T.c.dropped = T.c.dropped + removed
+  if not step[2] then removed = stored - T.c.messages end
+  return { 'removed', removed, more and below }
+end
+
+function A.delete()
+  local messages = T.c.messages
+  for _, process in ipairs(call('ZRANGE', N.l, 0, -1)) do
+    call('UNLINK', N['p:' .. process], N['f:' .. process])
+    if process ~= T.process then C.wake(process) end
+  end
+  wipe()
+  unlink(OTHERS, N)
+  for _, sub in ipairs(T.all()) do call('UNLINK', sub.k.c, sub.k.y) end
+  call('UNLINK', KEYS[1], N.c)
+  T.is_gone, T.number = true, nil
+  return { 'removed', messages, false }
+end
+
+-- Removes messages that nobody holds.
+function A.remove(step)
+  local removed = 0
+  for _, seq in ipairs(step[2]) do
+    local head = M.head(seq)
+    if head and M.is_idle(seq) and M.discard(seq, head) > 0 then removed = removed + 1 end
+  end
+  return { 'settled', removed }
+end

@@ -1,0 +1,134 @@
+-- A request: { process, number, is attached, lease, steps, where processes are woken, the time in tests }.
+-- The answer is a reply in MessagePack, then the bodies that it tells of.
+
+-- How long an answer is kept, in milliseconds.
+local KEPT = '600000'
+
+local STEPS = {
+  batch = Batch.run, take = C.take, attach = C.attach, detach = C.detach, define = A.define,
+  alter = A.alter, ['alter-sub'] = A.alter_subscription, delete = A.delete, subscribe = A.subscribe,
+  unsubscribe = A.unsubscribe, purge = A.purge, inspect = V.inspect, peek = V.peek, remove = A.remove,
+  leave = function() return { 'detached', C.leave(T.process) } end,
+  outbox = function(step) return L.take(step[2]) end,
+  settle = function(step) return L.settle(step[2]) end,
+  inter = function(step)
+    if T.is_full then return { 'no', 'oom' } end
+    return P.once(step[2], step[3])
+  end,
+  restore = function(step)
+    local sub = T.by_name[step[2]]
+    if not sub then return { 'no', 'no-sub' } end
+    if T.is_full then return { 'no', 'oom' } end
+    return P.once(step[3], step[4], sub)
+  end,
+}
+-- Steps for which what publishes have written need not be there yet.
+local BUFFERED = { batch = true }
+
+local request = decode(ARGV[1])
+T.process, T.lease, T.wake = request[1], request[4], request[6]
+local number, steps = request[2], request[5]
+local memory = N['z:' .. T.process]
+
+local function answer(reply, bodies)
+  local all = { reply }
+  for i = 1, #bodies do all[i + 1] = bodies[i] end
+  return all
+end
+
+local function time()
+  local clock = call('TIME')
+  T.now = request[7] or tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+end
+
+-- The same request once more: answered as before.
+local function again(raw)
+  local kept = decode(raw)
+  if kept[1] > number then return { encode({ 'stale' }) } end
+  if kept[1] == number then return answer(kept[2], fields(N.m, kept[3])) end
+end
+
+-- Redis refuses the first write of a script that needs memory if there is none, and what is written
+-- after one that needs none isn't refused. So nothing is ever half done: what needs memory is refused
+-- here, and what frees it goes on.
+local function open()
+  local tried = redis.pcall('HSET', N.c, 'now', T.now)
+  if type(tried) == 'table' and tried.err then
+    if not string.find(tried.err, 'OOM', 1, true) then return tried end
+    T.is_full = true
+    call('HDEL', N.c, '')
+  end
+end
+
+local function run()
+  if not T.load() then
+    if #steps == 0 or steps[1][1] ~= 'define' or steps[1][2] == 0 then
+      if number > 0 then
+        local before = call('GET', memory)
+        local known = before and again(before)
+        if known then return known end
+      end
+      return { encode({ 'missing' }) }
+    end
+    T.is_new = true
+  elseif T.format ~= FORMAT then
+    return { encode({ 'format', T.format }) }
+  end
+  local before = number > 0 and call('GET', memory)
+  local known = before and again(before)
+  if known then return known end
+  time()
+  if T.is_new then T.read_counters() end
+  T.now = max(T.now, T.c.now)
+  if number > 0 then
+    local failed = open()
+    if failed then return failed end
+  end
+  T.c.now, T.was.now = T.now, T.now
+  -- What was answered before has arrived, so that its bodies may go.
+  if before and decode(before)[4] then C.release(T.process) end
+  local lease_lost = false
+  if number > 0 and not T.is_new then
+    if request[3] then
+      local lease = tonumber(call('ZSCORE', N.l, T.process))
+      if lease and lease < T.now then
+        C.leave(T.process)
+        lease = nil
+      end
+      lease_lost = not lease
+      if lease then call('ZADD', N.l, T.now + T.lease, T.process) end
+    end
+    D.run()
+  end
+  local results = {}
+  for i, step in ipairs(steps) do
+    local is_looking = step[1] == 'inspect' or step[1] == 'peek'
+    if not BUFFERED[step[1]] then B.flush() end
+    if T.is_gone or (not T.number and step[1] ~= 'define') then
+      results[i] = { 'no', 'no-topic' }
+    elseif number == 0 and not is_looking and step[1] ~= 'define' then
+      return redis.error_reply('ERR a request without a number only looks')
+    else
+      results[i] = STEPS[step[1]](step)
+    end
+  end
+  local forgotten, ended, outbox = {}, {}, false
+  if number > 0 and not T.is_gone then
+    G.settle()
+    P.tidy()
+    if request[3] then forgotten, ended = C.inbox() end
+    C.wake_all()
+    outbox = T.c.letters > 0 and #call('ZRANGEBYSCORE', N.o, '-inf', T.now, 'LIMIT', 0, 1) > 0
+    T.save()
+  end
+  local due = T.c.due < NEVER and max(T.c.due + 1, T.now)
+  if T.is_gone then due = false end
+  local reply = encode({ 'reply', T.now, T.number or 0, due, lease_lost, outbox, forgotten, ended, results })
+  if number > 0 then
+    if #T.later > 0 and not T.is_gone then call('HSET', N.later, T.process, encode(T.later)) end
+    call('SET', memory, encode({ number, reply, T.wanted, #T.later > 0 }), 'PX', KEPT)
+  end
+  return answer(reply, T.bodies)
+end
+
+return run()

@@ -1,0 +1,4 @@
+//! The script in a real Redis, with the time in the hands of the test.
+
+mod basics;
+mod world;
