@@ -9,21 +9,30 @@
 //! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`; what workers of
 //! both have in common is in `serving`. How servers are reached is in `deployment`.
 
+mod capabilities;
 #[cfg_attr(
     not(test),
     expect(dead_code, reason = "the engine comes after its channels")
 )]
 mod channels;
+mod config;
 mod consumer_groups;
 mod deployment;
+mod engine;
+#[expect(dead_code, reason = "topics tell more of it")]
+mod health;
 mod link;
 mod rpcprocessor;
 mod serving;
+mod tasks;
 mod topics;
 mod unique;
+mod watch;
 
+pub use config::{RedisConfig, RedisStartError};
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};
 pub use deployment::{Deployment, Failure, RedisUrl, RedisUrlError, Refusal};
+pub use engine::RedisEngine;
 pub use redis;
 pub use rpcprocessor::{
     ListRpc, ListRpcError, MethodTaken, QueueMode, RpcProcessor, RpcProcessorCounters,
