@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
 use trunkline_bench_peers::redis::Durability;
 use trunkline_engine_redis::{
-    ConsumerGroups, ConsumerGroupsOptions, RpcProcessor, RpcProcessorOptions,
+    ConsumerGroups, ConsumerGroupsOptions, Deployment, RpcProcessor, RpcProcessorOptions,
 };
 use trunkline_model::{
     Call, CallOutcome, CallSink, CallWire, Caller, Clock, Completed, Completion, CompletionQueue,
@@ -62,15 +62,16 @@ pub(super) fn run(context: &Context<'_>, wire: Wire, window: u32) -> Result<Meas
 }
 
 fn open(wire: Wire, url: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn CallWire>> {
+    let deployment = Deployment::new(url.parse()?)?;
     Ok(match wire {
         Wire::Streams => {
             let options = ConsumerGroupsOptions::default();
-            Arc::new(ConsumerGroups::new(url, options, clock.clone())?)
+            Arc::new(ConsumerGroups::new(deployment, options, clock.clone()))
         }
         Wire::Lists => {
             let mut options = RpcProcessorOptions::default();
             options.handler(HANDLER, [METHOD])?;
-            Arc::new(RpcProcessor::new(url, options, clock.clone())?)
+            Arc::new(RpcProcessor::new(deployment, options, clock.clone()))
         }
     })
 }

@@ -9,6 +9,7 @@
 //! Start at one of the wires, then follow a call through its `asking.rs` and `worker.rs`; what workers of
 //! both have in common is in `serving`. How servers are reached is in `deployment`.
 
+mod bundle;
 mod capabilities;
 #[cfg_attr(
     not(test),
@@ -21,6 +22,10 @@ mod deployment;
 mod engine;
 #[expect(dead_code, reason = "topics tell more of it")]
 mod health;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the engine comes after its channels")
+)]
 mod link;
 mod rpcprocessor;
 mod serving;

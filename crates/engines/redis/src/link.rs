@@ -17,9 +17,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 pub(crate) struct Link {
     client: Client,
     connection: Mutex<Option<MultiplexedConnection>>,
-    /// How the connection is called in `CLIENT LIST`.
-    name: Option<String>,
-    answer_timeout: Option<Duration>,
 }
 
 impl Link {
@@ -27,17 +24,6 @@ impl Link {
         Self {
             client,
             connection: Mutex::default(),
-            name: None,
-            answer_timeout: Some(ANSWER_TIMEOUT),
-        }
-    }
-
-    /// One whose commands may take any time, as those that block do.
-    pub(crate) fn patient(client: Client, name: String) -> Self {
-        Self {
-            name: Some(name),
-            answer_timeout: None,
-            ..Self::new(client)
         }
     }
 
@@ -72,16 +58,11 @@ impl Link {
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_response_timeout(self.answer_timeout);
+            .set_response_timeout(Some(ANSWER_TIMEOUT));
         let connecting = self
             .client
             .get_multiplexed_async_connection_with_config(&config);
-        let mut connection = connecting.await?;
-        if let Some(name) = &self.name {
-            let mut rename = redis::cmd("CLIENT");
-            rename.arg("SETNAME").arg(name);
-            rename.exec_async(&mut connection).await?;
-        }
+        let connection = connecting.await?;
         Ok(held.insert(connection).clone())
     }
 }

@@ -2,14 +2,14 @@
 
 use super::request::Request;
 use super::{Shared, reply};
+use crate::bundle::Bundle;
 use compact_str::CompactString;
 use hashbrown::HashMap;
-use redis::{Pipeline, RedisError, RedisResult};
+use redis::Cmd;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use std::time::Duration;
 use tokio::sync::{Notify, watch};
-use trunkline_model::{Backoff, Call, CallId, Completion, Error, ErrorCode, Outcome};
+use trunkline_model::{Call, CallId, Completion, Error, ErrorCode, Outcome};
 use trunkline_mpx::{ChannelSubscription, Event, Multiplexer};
 
 /// Most requests of one round trip.
@@ -121,18 +121,11 @@ impl Asking {
         replies
     }
 
-    fn fail(&self, numbers: impl IntoIterator<Item = u64>, error: &Error) -> u64 {
-        let mut failed = Vec::new();
-        let mut state = self.state();
-        for number in numbers {
-            failed.extend(state.pending.remove(&number));
+    fn fail(&self, number: u64, error: Error) {
+        let completion = self.state().pending.remove(&number);
+        if let Some(completion) = completion {
+            completion.complete(Err(error));
         }
-        drop(state);
-        let count = failed.len() as u64;
-        for completion in failed {
-            completion.complete(Err(error.clone()));
-        }
-        count
     }
 
     /// Requests to be sent, without those that nobody waits for any more.
@@ -185,7 +178,6 @@ impl Shared {
 /// Sends what is asked, in order, once replies would be heard, until it is over.
 pub(super) async fn send_calls(shared: Arc<Shared>) {
     let mut active = shared.asking.active.subscribe();
-    let mut failures = 0;
     loop {
         if shared.asking.is_closed() {
             return;
@@ -203,64 +195,33 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
             }
             continue;
         }
-        let sent = shared.link.run(&commands(&shared, &requests)).await;
-        let ok = conclude(&shared, requests, sent);
-        if ok {
-            failures = 0;
-        } else {
-            // Whoever calls meanwhile waits this long to fail, too.
-            let wait = Backoff::RECONNECT.bound(failures);
-            failures = failures.saturating_add(1);
-            tokio::time::sleep(wait.min(Duration::from_secs(1))).await;
+        let mut bundle = Bundle::new(&shared.deployment);
+        for (_, request) in &requests {
+            bundle.begin();
+            bundle.add(request.stream.as_bytes(), xadd(&shared, request));
         }
-    }
-}
-
-fn commands(shared: &Shared, requests: &[(u64, Request)]) -> Pipeline {
-    let mut pipeline = redis::pipe();
-    pipeline.ignore_errors();
-    for (_, request) in requests {
-        let xadd = pipeline.cmd("XADD").arg(&request.stream[..]);
-        let length = shared.options.stream_length_max;
-        xadd.arg("MAXLEN").arg("~").arg(length).arg("*");
-        for (name, value) in &request.fields {
-            xadd.arg(*name).arg(&value[..]);
-        }
-    }
-    pipeline
-}
-
-/// Fails what was not taken; false if none was.
-fn conclude(
-    shared: &Shared,
-    requests: Vec<(u64, Request)>,
-    sent: RedisResult<Vec<RedisResult<redis::Value>>>,
-) -> bool {
-    match sent {
-        Ok(results) => {
-            for ((number, _), result) in requests.into_iter().zip(results) {
-                match result {
-                    Ok(_) => shared.counting.sent.add(1),
-                    Err(error) => {
-                        let error = unavailable(&error);
-                        shared.counting.refused.add(1);
-                        shared.asking.fail([number], &error);
-                    }
+        let results = bundle.run(&shared.deployment).await;
+        for ((number, _), result) in requests.into_iter().zip(results) {
+            match result {
+                Ok(_) => shared.counting.sent.add(1),
+                Err(failure) => {
+                    let text = format!("Redis did not take the call: {failure}");
+                    let error = Error::new(ErrorCode::Unavailable, text);
+                    shared.counting.refused.add(1);
+                    shared.asking.fail(number, error);
                 }
             }
-            true
-        }
-        Err(error) => {
-            let error = unavailable(&error);
-            shared.counting.refused.add(requests.len() as u64);
-            let numbers = requests.into_iter().map(|(number, _)| number);
-            shared.asking.fail(numbers, &error);
-            false
         }
     }
 }
 
-fn unavailable(error: &RedisError) -> Error {
-    let text = format!("Redis did not take the call: {error}");
-    Error::new(ErrorCode::Unavailable, text)
+fn xadd(shared: &Shared, request: &Request) -> Cmd {
+    let mut xadd = redis::cmd("XADD");
+    let length = shared.options.stream_length_max;
+    xadd.arg(&request.stream[..]);
+    xadd.arg("MAXLEN").arg("~").arg(length).arg("*");
+    for (name, value) in &request.fields {
+        xadd.arg(*name).arg(&value[..]);
+    }
+    xadd
 }

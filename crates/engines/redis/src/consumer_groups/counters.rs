@@ -23,6 +23,8 @@ trunkline_model::counters! {
         abandoned,
         /// Requests taken over from workers that are gone.
         claimed,
+        /// Answers of workers here that Redis didn't take while somebody waited for them.
+        lost_answers,
         /// Calls that wait for their answer now.
         pending_now,
         /// Calls that workers of this process run now.

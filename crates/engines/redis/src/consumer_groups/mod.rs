@@ -12,14 +12,14 @@ mod worker;
 pub use counters::ConsumerGroupsCounters;
 pub use options::ConsumerGroupsOptions;
 
-use crate::link::Link;
+use crate::deployment::Deployment;
 use crate::serving::Crew;
 use crate::unique::unique_name;
 use asking::Asking;
 use bytes::Bytes;
 use counters::Counting;
-use redis::{Client, IntoConnectionInfo, RedisError};
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -27,7 +27,7 @@ use trunkline_model::{
     Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, HandlerInfo,
     Stage, WorkerHandle, WorkerSpec,
 };
-use trunkline_mpx::{Multiplexer, RedisAddress};
+use trunkline_mpx::Multiplexer;
 
 /// One side or both of the wire: a gateway that calls, and workers that serve.
 ///
@@ -42,9 +42,7 @@ pub struct ConsumerGroups {
 
 /// What both sides and their tasks share.
 struct Shared {
-    client: Client,
-    /// For commands that don't block.
-    link: Link,
+    deployment: Deployment,
     asking: Asking,
     crew: Crew<Shared>,
     options: ConsumerGroupsOptions,
@@ -53,35 +51,30 @@ struct Shared {
 }
 
 impl ConsumerGroups {
-    /// On a server; connects when there is something to do.
-    ///
-    /// # Errors
-    /// The address is none.
+    /// On a deployment; connects when there is something to do.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(
-        address: impl IntoConnectionInfo,
+        deployment: Deployment,
         options: ConsumerGroupsOptions,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, RedisError> {
-        let client = Client::open(address)?;
-        let address = RedisAddress::new(client.get_connection_info().clone())?;
-        let mpx = Multiplexer::new(address, options.multiplexer);
+    ) -> Self {
+        let connector = deployment.connector();
+        let mpx = Multiplexer::new(move || connector.connect(), options.multiplexer);
         let shared = Arc::new(Shared {
-            link: Link::new(client.clone()),
+            deployment,
             asking: Asking::new(mpx, unique_name()),
-            client,
             crew: Crew::default(),
             options,
             clock,
             counting: Counting::default(),
         });
         tokio::spawn(asking::send_calls(shared.clone()));
-        Ok(Self {
+        Self {
             shared,
             announcements: broadcast::Sender::new(1),
-        })
+        }
     }
 
     /// The channel on which answers come: another one for every instance.
@@ -133,6 +126,10 @@ impl CallWire for ConsumerGroups {
         self.announcements.subscribe()
     }
 
+    fn flushed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.shared.crew.flushed())
+    }
+
     fn close(&self, _deadline: Duration) {
         self.shared.asking.close();
         self.shared.crew.close(&self.shared);
@@ -148,7 +145,7 @@ impl Drop for ConsumerGroups {
 impl fmt::Debug for ConsumerGroups {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConsumerGroups")
-            .field("link", &self.shared.link)
+            .field("deployment", &self.shared.deployment)
             .field("who", &self.shared.asking.who)
             .finish_non_exhaustive()
     }

@@ -2,9 +2,13 @@
 
 use super::Shared;
 use super::worker::{Entry, Worker};
+use crate::deployment::{Failure, Refusal};
 use hashbrown::HashSet;
-use redis::{RedisResult, Value};
+use redis::{Cmd, FromRedisValue, Value};
 use std::time::Duration;
+
+/// An entry that is not acknowledged: its id, its consumer, how long ago it was handed out, in ms, and how often.
+type Pending = (Vec<u8>, Value, u64, Value);
 
 /// Entries of one look at what is pending.
 const PENDING_AT_ONCE: u32 = 1_000;
@@ -26,27 +30,26 @@ return removed
 
 /// Makes the group, and the stream, if they aren't there. It begins with what waits: what is too late is
 /// dropped by its deadline.
-pub(super) async fn make_group(shared: &Shared, worker: &Worker) -> RedisResult<()> {
+pub(super) async fn make_group(shared: &Shared, worker: &Worker) -> Result<(), Failure> {
     let mut create = redis::cmd("XGROUP");
     create.arg("CREATE").arg(&worker.own.stream[..]);
     create.arg(&shared.options.group).arg("0").arg("MKSTREAM");
-    let made: RedisResult<Value> = shared.link.one(&create).await;
-    match made {
-        Err(error) if error.code() != Some("BUSYGROUP") => Err(error),
+    match one::<Value>(shared, worker, &create).await {
+        Err(failure) if failure.refusal() != Some(Refusal::GroupExists) => Err(failure),
         _ => Ok(()),
     }
 }
 
 /// Acknowledges, and doesn't run, what an earlier process of the same name has taken: whether that is
 /// safe to run again is not known. How many there were.
-pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> RedisResult<u64> {
+pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> Result<u64, Failure> {
     let mut given_up = 0;
     loop {
         let mut pending = redis::cmd("XPENDING");
         pending.arg(&worker.own.stream[..]);
         pending.arg(&shared.options.group).arg("-").arg("+");
         pending.arg(PENDING_AT_ONCE).arg(&worker.own.consumer);
-        let entries: Vec<Vec<Value>> = shared.link.one(&pending).await?;
+        let entries: Vec<Pending> = one(shared, worker, &pending).await?;
         if entries.is_empty() {
             return Ok(given_up);
         }
@@ -54,18 +57,21 @@ pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> RedisResult
         let mut ack = redis::cmd("XACK");
         ack.arg(&worker.own.stream[..]);
         ack.arg(&shared.options.group);
-        for entry in entries {
-            let id = entry.into_iter().next().unwrap_or_default();
-            ack.arg(redis::from_redis_value::<Vec<u8>>(id)?);
+        for (id, ..) in entries {
+            ack.arg(id);
         }
-        shared.link.one::<Value>(&ack).await?;
+        one::<Value>(shared, worker, &ack).await?;
     }
 }
 
 /// Takes over what others have had for too long, at most so many entries. What was trimmed meanwhile is
 /// acknowledged. In two steps, which every server knows (XAUTOCLAIM came with 6.2, and there doesn't say
 /// which entries are gone): who else wants an entry takes it in between, and then it isn't idle.
-pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisResult<Vec<Entry>> {
+pub(super) async fn claim(
+    shared: &Shared,
+    worker: &Worker,
+    max: u32,
+) -> Result<Vec<Entry>, Failure> {
     let idle = idle(shared, worker, max).await?;
     if idle.is_empty() {
         return Ok(Vec::new());
@@ -75,7 +81,7 @@ pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisRe
     claim.arg(&shared.options.group).arg(&worker.own.consumer);
     claim.arg(millis(shared.options.claim_after)).arg(&idle);
     // Before version 7, what was trimmed is nil.
-    let claimed: Vec<Option<Entry>> = shared.link.one(&claim).await?;
+    let claimed: Vec<Option<Entry>> = one(shared, worker, &claim).await?;
     let claimed: Vec<Entry> = claimed.into_iter().flatten().collect();
     let missing = idle
         .iter()
@@ -85,12 +91,12 @@ pub(super) async fn claim(shared: &Shared, worker: &Worker, max: u32) -> RedisRe
 }
 
 /// Ids of entries that were handed out too long ago, oldest first, but those that this process runs.
-async fn idle(shared: &Shared, worker: &Worker, max: u32) -> RedisResult<Vec<Vec<u8>>> {
+async fn idle(shared: &Shared, worker: &Worker, max: u32) -> Result<Vec<Vec<u8>>, Failure> {
     let mut pending = redis::cmd("XPENDING");
     pending.arg(&worker.own.stream[..]);
     pending.arg(&shared.options.group).arg("-").arg("+");
     pending.arg(PENDING_AT_ONCE);
-    let pending: Vec<(Vec<u8>, Value, u64, Value)> = shared.link.one(&pending).await?;
+    let pending: Vec<Pending> = one(shared, worker, &pending).await?;
     let running: HashSet<Vec<u8>> = shared.crew.map(|other, call| {
         let same = other.own.stream == worker.own.stream;
         if same { call.entry.clone() } else { Vec::new() }
@@ -108,7 +114,7 @@ async fn acknowledge_trimmed(
     shared: &Shared,
     worker: &Worker,
     entries: Vec<&Vec<u8>>,
-) -> RedisResult<()> {
+) -> Result<(), Failure> {
     if entries.is_empty() {
         return Ok(());
     }
@@ -117,7 +123,8 @@ async fn acknowledge_trimmed(
         let range = look.cmd("XRANGE").arg(&worker.own.stream[..]);
         range.arg(*id).arg(*id);
     }
-    let found: Vec<Vec<Value>> = shared.link.run(&look).await?;
+    let stream = worker.own.stream.as_bytes();
+    let found: Vec<Vec<Value>> = shared.deployment.run(stream, &look).await?;
     let trimmed = entries.into_iter().zip(found);
     let trimmed: Vec<_> = trimmed
         .filter_map(|(id, found)| found.is_empty().then_some(id))
@@ -127,11 +134,13 @@ async fn acknowledge_trimmed(
     }
     let mut ack = redis::cmd("XACK");
     ack.arg(&worker.own.stream[..]).arg(&shared.options.group);
-    shared.link.one::<Value>(ack.arg(trimmed)).await.map(drop)
+    one::<Value>(shared, worker, ack.arg(trimmed))
+        .await
+        .map(drop)
 }
 
 /// Removes consumers that are gone for good.
-pub(super) async fn forget_consumers(shared: &Shared, worker: &Worker) -> RedisResult<()> {
+pub(super) async fn forget_consumers(shared: &Shared, worker: &Worker) -> Result<(), Failure> {
     let mut forget = redis::cmd("EVAL");
     forget.arg(FORGET).arg(1);
     forget
@@ -139,7 +148,17 @@ pub(super) async fn forget_consumers(shared: &Shared, worker: &Worker) -> RedisR
         .arg(&shared.options.group);
     forget.arg(&worker.own.consumer);
     forget.arg(millis(shared.options.forget_after));
-    shared.link.one::<Value>(&forget).await.map(drop)
+    one::<Value>(shared, worker, &forget).await.map(drop)
+}
+
+/// A command on the stream of a worker.
+async fn one<T: FromRedisValue>(
+    shared: &Shared,
+    worker: &Worker,
+    command: &Cmd,
+) -> Result<T, Failure> {
+    let stream = worker.own.stream.as_bytes();
+    shared.deployment.one(stream, command).await
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -2,12 +2,13 @@
 
 use super::request::{Incoming, Malformed};
 use super::{Shared, reply, tidying};
-use crate::link::Link;
+use crate::bundle::Bundle;
+use crate::deployment::{Deployment, Failure};
 use crate::serving::{self, Crew, Serve};
 use bytes::Bytes;
 use compact_str::CompactString;
 use hashbrown::HashMap;
-use redis::{Pipeline, RedisResult};
+use redis::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,6 +52,8 @@ pub(super) struct Answer {
     stream: CompactString,
     entry: Vec<u8>,
     reply: Option<(Bytes, String)>,
+    /// When its caller waits no more.
+    worth_until: Timestamp,
 }
 
 pub(super) fn start(
@@ -78,20 +81,27 @@ impl Serve for Shared {
         &self.crew
     }
 
-    fn link(&self) -> &Link {
-        &self.link
+    fn deployment(&self) -> &Deployment {
+        &self.deployment
     }
 
-    fn reader(&self, worker: &Worker) -> Link {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn connection_name(&self, worker: &Worker) -> String {
         let process = std::process::id();
         let name = format!("{}-{}-{process}", worker.own.stream, self.options.host);
-        let name = name.replace(char::is_whitespace, "_");
-        Link::patient(self.client.clone(), name)
+        name.replace(char::is_whitespace, "_")
+    }
+
+    fn key<'w>(&self, worker: &'w Worker) -> &'w [u8] {
+        worker.own.stream.as_bytes()
     }
 
     /// Makes the group and, once in a worker's life, gives up what an earlier process of the same name
     /// left: later, what is pending under the name is the worker's own.
-    async fn prepare(&self, worker: &Worker, first: bool) -> RedisResult<()> {
+    async fn prepare(&self, worker: &Worker, first: bool) -> Result<(), Failure> {
         tidying::make_group(self, worker).await?;
         if first {
             let abandoned = tidying::give_up_own(self, worker).await?;
@@ -103,9 +113,9 @@ impl Serve for Shared {
     async fn read(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        link: &Link,
+        reader: &Deployment,
         until: Option<Instant>,
-    ) -> RedisResult<()> {
+    ) -> Result<(), Failure> {
         let more = RandomState::new().hash_one(0) % BLOCK_MORE_MS;
         let block = self.options.block + Duration::from_millis(more);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -119,7 +129,7 @@ impl Serve for Shared {
         read.arg("BLOCK").arg(block.as_millis().max(1) as u64);
         read.arg("STREAMS").arg(&worker.own.stream[..]).arg(">");
         type Streams = Vec<(Vec<u8>, Vec<Entry>)>;
-        let streams: Option<Streams> = link.one(&read).await?;
+        let streams: Option<Streams> = reader.one(Self::key(self, worker), &read).await?;
         let entries = streams
             .into_iter()
             .flatten()
@@ -132,14 +142,15 @@ impl Serve for Shared {
         Some(self.options.claim_after / 2)
     }
 
-    async fn upkeep(self: &Arc<Self>, worker: &Arc<Worker>) -> RedisResult<()> {
+    async fn upkeep(self: &Arc<Self>, worker: &Arc<Worker>) -> Result<(), Failure> {
         tidying::forget_consumers(self, worker).await?;
         claim(self, worker).await
     }
 
     fn answer(&self, worker: &Worker, call: Running, outcome: &CallOutcome) -> bool {
         let text = reply::write(call.message_id.as_deref(), Some(&call.method), outcome);
-        settle(worker, call.entry, Some((call.who, text)));
+        let reply = Some((call.who, text));
+        write(worker, call.entry, reply, call.deadline);
         self.clock.now() <= call.deadline
     }
 
@@ -148,27 +159,54 @@ impl Serve for Shared {
         worker.own.methods.get(&call.method) == Some(&true) && self.clock.now() < call.deadline
     }
 
-    fn write(&self, answer: &Answer, commands: &mut Pipeline) {
+    /// A reply reaches whoever listens, whichever server publishes it. A second one concerns nobody, and a second
+    /// acknowledgement nothing.
+    fn write(&self, answer: &Answer, _again: bool, bundle: &mut Bundle) {
+        let stream = answer.stream.as_bytes();
         if let Some((who, text)) = &answer.reply {
-            commands.cmd("PUBLISH").arg(&who[..]).arg(text);
+            let mut publish = redis::cmd("PUBLISH");
+            publish.arg(&who[..]).arg(text);
+            bundle.add(stream, publish);
         }
-        let ack = commands.cmd("XACK").arg(&answer.stream[..]);
-        ack.arg(&self.options.group).arg(&answer.entry);
+        let mut ack = redis::cmd("XACK");
+        ack.arg(stream).arg(&self.options.group).arg(&answer.entry);
+        bundle.add(stream, ack);
+    }
+
+    fn worth_until(&self, answer: &Answer) -> Timestamp {
+        answer.worth_until
+    }
+
+    /// A node of a cluster knows only of its own listeners.
+    fn is_heard(&self, answer: &Answer, said: &Value) -> bool {
+        let is_reply = answer.reply.is_some() && !self.deployment.url().is_cluster();
+        !is_reply || *said != Value::Int(0)
+    }
+
+    fn done(&self, _answer: &Answer, written: bool) {
+        self.counting.lost_answers.add(u64::from(!written));
     }
 }
 
+/// Has an entry acknowledged that is not run: later, somebody else would claim it and do the same.
+fn settle(shared: &Shared, worker: &Worker, entry: Vec<u8>, reply: Option<(Bytes, String)>) {
+    let until = shared.clock.now().after(shared.options.claim_after);
+    write(worker, entry, reply, until);
+}
+
 /// Has an entry acknowledged, after its reply if there is one.
-fn settle(worker: &Worker, entry: Vec<u8>, reply: Option<(Bytes, String)>) {
+fn write(worker: &Worker, entry: Vec<u8>, reply: Option<(Bytes, String)>, worth_until: Timestamp) {
     let stream = worker.own.stream.clone();
     worker.write(Answer {
         stream,
         entry,
         reply,
+        worth_until,
     });
 }
 
 /// Takes over what others have not answered for too long.
-async fn claim(shared: &Arc<Shared>, worker: &Arc<Worker>) -> RedisResult<()> {
+async fn claim(shared: &Arc<Shared>, worker: &Arc<Worker>) -> Result<(), Failure> {
     let slots = worker.free();
     if slots == 0 {
         return Ok(());
@@ -183,7 +221,7 @@ async fn claim(shared: &Arc<Shared>, worker: &Arc<Worker>) -> RedisResult<()> {
         read.is_some_and(|call| worker.own.methods.get(&call.method) == Some(&true))
     });
     for (entry, _) in over {
-        settle(worker, entry, None);
+        settle(shared, worker, entry, None);
     }
     hand_out(shared, worker, again, 2);
     Ok(())
@@ -196,20 +234,20 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, entries: Vec<Entry>, att
     for (entry, fields) in entries {
         let Some(fields) = fields else {
             // Trimmed meanwhile.
-            settle(worker, entry, None);
+            settle(shared, worker, entry, None);
             continue;
         };
         let incoming = match Incoming::read(fields) {
             Ok(incoming) => incoming,
             Err(malformed) => {
                 shared.counting.malformed.add(1);
-                refuse(worker, entry, malformed);
+                refuse(shared, worker, entry, malformed);
                 continue;
             }
         };
         if incoming.deadline.is_some_and(|deadline| deadline <= now) {
             shared.counting.expired.add(1);
-            settle(worker, entry, None);
+            settle(shared, worker, entry, None);
             continue;
         }
         if !worker.own.methods.contains_key(&incoming.method) {
@@ -217,7 +255,7 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, entries: Vec<Entry>, att
             let outcome = CallOutcome::Failed(Error::internal());
             let message_id = incoming.message_id.as_deref();
             let text = reply::write(message_id, Some(&incoming.method), &outcome);
-            settle(worker, entry, Some((incoming.who, text)));
+            settle(shared, worker, entry, Some((incoming.who, text)));
             continue;
         }
         calls.push(take(shared, worker, entry, incoming, now, attempt));
@@ -257,7 +295,7 @@ fn take(
 }
 
 /// Answers what is no request, if it says whom, and removes it in any case.
-fn refuse(worker: &Worker, entry: Vec<u8>, malformed: Malformed) {
+fn refuse(shared: &Shared, worker: &Worker, entry: Vec<u8>, malformed: Malformed) {
     // The fields may hold secrets.
     tracing::warn!(why = malformed.why, entry = %entry.escape_ascii(), "not a request");
     let reply = malformed.who.filter(|_| malformed.message_id.is_some());
@@ -268,5 +306,5 @@ fn refuse(worker: &Worker, entry: Vec<u8>, malformed: Malformed) {
             reply::write(malformed.message_id.as_deref(), None, &outcome),
         )
     });
-    settle(worker, entry, reply);
+    settle(shared, worker, entry, reply);
 }

@@ -10,6 +10,7 @@
 
 mod carry;
 mod cluster;
+mod connector;
 mod counted;
 mod dial;
 mod failure;

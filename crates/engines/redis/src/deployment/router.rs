@@ -94,6 +94,14 @@ impl Router {
         }
     }
 
+    /// The nodes of a cluster.
+    pub(super) fn nodes(&self) -> Vec<Host> {
+        match self {
+            Self::One(_) | Self::Master(_) => Vec::new(),
+            Self::Cluster(cluster) => cluster.nodes(),
+        }
+    }
+
     /// A server did not do as was thought of it.
     pub(super) fn doubt(&self) {
         if let Self::Cluster(cluster) = self {

@@ -2,15 +2,15 @@
 
 use super::options::{Queue, QueueMode};
 use super::{Shared, text};
+use crate::bundle::Bundle;
 use crate::unique::unique_name;
 use hashbrown::HashMap;
-use redis::{Pipeline, RedisError, RedisResult, Value};
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 use trunkline_model::{
-    Backoff, Call, CallId, CallOutcome, Completion, Error, ErrorCode, Outcome, Timestamp,
+    Call, CallId, CallOutcome, Completion, Error, ErrorCode, Outcome, Timestamp,
 };
 
 /// Most requests of one round trip.
@@ -24,6 +24,8 @@ const WAKE_SECONDS: u64 = 60;
 
 /// Calls that wait for their answers. Their number is bounded by who calls.
 pub(super) struct Asking {
+    /// With what ids begin.
+    tag: String,
     state: Mutex<State>,
     /// There is something to send, or it is over.
     work: Notify,
@@ -59,8 +61,9 @@ struct Outgoing {
 }
 
 impl Asking {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(tag: String) -> Self {
         Self {
+            tag,
             state: Mutex::default(),
             work: Notify::new(),
             waiting: Notify::new(),
@@ -68,7 +71,7 @@ impl Asking {
     }
 
     pub(super) fn send(&self, call: &Call, queue: &Queue, completion: Completion) -> CallId {
-        let id = unique_name().to_ascii_lowercase();
+        let id = format!("{}{}", self.tag, unique_name().to_ascii_lowercase());
         let request = text::request(call, &id);
         let mut state = self.state();
         if state.closed {
@@ -218,7 +221,6 @@ impl Asking {
 
 /// Sends what is asked, in order, until it is over.
 pub(super) async fn send_calls(shared: Arc<Shared>) {
-    let mut failures = 0;
     while !shared.asking.is_closed() {
         let requests = shared.asking.take_outgoing();
         if requests.is_empty() {
@@ -226,74 +228,48 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
             continue;
         }
         shared.asking.waiting.notify_one();
-        let (commands, ends) = commands(&shared, &requests);
-        let sent = shared.link.run(&commands).await;
-        if conclude(&shared, &requests, &ends, sent) {
-            failures = 0;
-        } else {
-            // Whoever calls meanwhile waits this long to fail, too.
-            let wait = Backoff::RECONNECT.bound(failures);
-            failures = failures.saturating_add(1);
-            tokio::time::sleep(wait).await;
-        }
-    }
-}
-
-/// The commands, and for each request behind the last of its own.
-fn commands(shared: &Shared, requests: &[Outgoing]) -> (Pipeline, Vec<usize>) {
-    let mut pipeline = redis::pipe();
-    pipeline.ignore_errors();
-    let (mut count, mut ends) = (0, Vec::with_capacity(requests.len()));
-    for request in requests {
-        let queue = shared.key(request.queue.key());
-        if request.queue.mode() == QueueMode::ByMethod {
-            pipeline.cmd("LPUSH").arg(queue).arg(&request.request);
-            count += 1;
-        } else {
-            let hset = pipeline.cmd("HSET").arg(&shared.keys.db);
-            hset.arg(&request.id).arg(&request.request);
-            pipeline.cmd("LPUSH").arg(queue).arg(&request.id);
-            count += 2;
-        }
-        ends.push(count);
-    }
-    let wake = &shared.keys.wake;
-    pipeline.cmd("LPUSH").arg(wake).arg("");
-    pipeline.cmd("EXPIRE").arg(wake).arg(WAKE_SECONDS);
-    (pipeline, ends)
-}
-
-/// Fails what was not taken; false if none was.
-fn conclude(
-    shared: &Shared,
-    requests: &[Outgoing],
-    ends: &[usize],
-    sent: RedisResult<Vec<RedisResult<Value>>>,
-) -> bool {
-    let results = match sent {
-        Ok(results) => results,
-        Err(error) => {
-            for request in requests {
-                refuse(shared, request, &error);
+        let bundle = commands(&shared, &requests);
+        let results = bundle.run(&shared.deployment).await;
+        for (request, result) in requests.iter().zip(results) {
+            match result {
+                Ok(_) => shared.counting.sent.add(1),
+                Err(failure) => {
+                    shared.counting.refused.add(1);
+                    let text = format!("the queue is unavailable: {failure}");
+                    let error = Error::new(ErrorCode::Unavailable, text);
+                    shared.asking.fail(request.number, &error);
+                }
             }
-            return false;
-        }
-    };
-    let mut begin = 0;
-    for (request, end) in requests.iter().zip(ends) {
-        let own = results.get(begin..*end).unwrap_or_default();
-        begin = *end;
-        match own.iter().find_map(|result| result.as_ref().err()) {
-            Some(error) => refuse(shared, request, error),
-            None => shared.counting.sent.add(1),
         }
     }
-    true
 }
 
-fn refuse(shared: &Shared, request: &Outgoing, error: &RedisError) {
-    shared.counting.refused.add(1);
-    let text = format!("the queue is unavailable: {error}");
-    let error = Error::new(ErrorCode::Unavailable, text);
-    shared.asking.fail(request.number, &error);
+/// What queues the requests, each a thing of its own, and has the answers waited for.
+fn commands(shared: &Shared, requests: &[Outgoing]) -> Bundle {
+    let mut bundle = Bundle::new(&shared.deployment);
+    for request in requests {
+        bundle.begin();
+        let queue = shared.key(request.queue.key());
+        let mut push = redis::cmd("LPUSH");
+        push.arg(&queue);
+        if request.queue.mode() == QueueMode::ByMethod {
+            push.arg(&request.request);
+        } else {
+            let db = &shared.keys.db;
+            let mut hset = redis::cmd("HSET");
+            hset.arg(db).arg(&request.id).arg(&request.request);
+            bundle.add(db.as_bytes(), hset);
+            push.arg(&request.id);
+        }
+        bundle.add(queue.as_bytes(), push);
+    }
+    bundle.begin();
+    let wake = &shared.keys.wake;
+    let mut push = redis::cmd("LPUSH");
+    push.arg(wake).arg("");
+    bundle.add(wake.as_bytes(), push);
+    let mut expire = redis::cmd("EXPIRE");
+    expire.arg(wake).arg(WAKE_SECONDS);
+    bundle.add(wake.as_bytes(), expire);
+    bundle
 }

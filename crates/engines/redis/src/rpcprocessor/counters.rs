@@ -21,6 +21,8 @@ trunkline_model::counters! {
         unknown_methods,
         /// Requests put back that an earlier worker of the same name was processing.
         put_back,
+        /// Answers of workers here that Redis didn't take while somebody waited for them.
+        lost_answers,
         /// Calls that wait for their answer now.
         pending_now,
         /// Calls that workers of this process run now.

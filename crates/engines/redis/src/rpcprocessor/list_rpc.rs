@@ -1,9 +1,8 @@
 //! The sibling of rpcprocessor's wire: commands in a list, each with the name of the list for its
 //! answer.
 
-use crate::link::Link;
+use crate::deployment::{Deployment, Failure};
 use crate::unique::unique_name;
-use redis::{Client, IntoConnectionInfo, RedisError};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
@@ -44,7 +43,7 @@ pub enum ListRpcError {
     /// What came is no answer, or no command.
     Malformed,
     /// Redis failed.
-    Redis(RedisError),
+    Redis(Failure),
 }
 
 impl fmt::Display for ListRpcError {
@@ -60,8 +59,8 @@ impl fmt::Display for ListRpcError {
 
 impl std::error::Error for ListRpcError {}
 
-impl From<RedisError> for ListRpcError {
-    fn from(error: RedisError) -> Self {
+impl From<Failure> for ListRpcError {
+    fn from(error: Failure) -> Self {
         Self::Redis(error)
     }
 }
@@ -69,29 +68,21 @@ impl From<RedisError> for ListRpcError {
 /// Commands over one list, from either side; one at a time.
 pub struct ListRpc {
     queue: String,
-    link: Link,
+    deployment: Deployment,
     /// Blocks, so it is used by one at a time.
-    waiting: Mutex<Link>,
+    waiting: Mutex<Deployment>,
     clock: Arc<dyn Clock>,
 }
 
 impl ListRpc {
-    /// Over this list of a server; connects when there is something to do.
-    ///
-    /// # Errors
-    /// The address is none.
-    pub fn new(
-        address: impl IntoConnectionInfo,
-        queue: impl Into<String>,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self, RedisError> {
-        let client = Client::open(address)?;
-        Ok(Self {
+    /// Over this list; connects when there is something to do.
+    pub fn new(deployment: Deployment, queue: impl Into<String>, clock: Arc<dyn Clock>) -> Self {
+        Self {
             queue: queue.into(),
-            link: Link::new(client.clone()),
-            waiting: Mutex::new(Link::patient(client, "list-rpc".to_owned())),
+            waiting: Mutex::new(deployment.patient("list-rpc".to_owned())),
+            deployment,
             clock,
-        })
+        }
     }
 
     /// Has a command run, and waits for its result.
@@ -131,7 +122,8 @@ impl ListRpc {
         };
         let text = serde_json::to_string(&command).expect("strings are JSON");
         let mut push = redis::cmd("LPUSH");
-        let () = self.link.one(push.arg(&self.queue).arg(text)).await?;
+        push.arg(&self.queue).arg(text);
+        let () = self.deployment.one(self.queue.as_bytes(), &push).await?;
         Ok(command.ret_queue)
     }
 
@@ -165,22 +157,23 @@ impl ListRpc {
         push.cmd("LPUSH").arg(&command.ret_queue).arg(text).ignore();
         let expire = push.cmd("EXPIRE").arg(&command.ret_queue);
         expire.arg(ANSWER_SECONDS).ignore();
-        let () = self.link.run(&push).await?;
+        let key = command.ret_queue.as_bytes();
+        let () = self.deployment.run(key, &push).await?;
         Ok(true)
     }
 
-    async fn take(&self, list: &str, timeout: Duration) -> Result<Option<Vec<u8>>, RedisError> {
+    async fn take(&self, list: &str, timeout: Duration) -> Result<Option<Vec<u8>>, Failure> {
         let waiting = self.waiting.lock().await;
         let mut wait = redis::cmd("BRPOP");
         // 0 would be for ever.
         wait.arg(list).arg(timeout.as_secs_f64().max(0.001));
-        let taken: Option<(String, Vec<u8>)> = waiting.one(&wait).await?;
+        let taken: Option<(String, Vec<u8>)> = waiting.one(list.as_bytes(), &wait).await?;
         Ok(taken.map(|(_, value)| value))
     }
 }
 
 impl fmt::Debug for ListRpc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ListRpc({:?}, {:?})", self.queue, self.link)
+        write!(f, "ListRpc({:?}, {:?})", self.queue, self.deployment)
     }
 }

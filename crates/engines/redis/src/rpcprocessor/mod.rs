@@ -13,15 +13,16 @@ pub use counters::RpcProcessorCounters;
 pub use list_rpc::{ListRpc, ListRpcError};
 pub use options::{MethodTaken, QueueMode, RpcProcessorOptions};
 
-use crate::link::Link;
+use crate::deployment::Deployment;
 use crate::serving::Crew;
 use crate::unique::unique_name;
 use asking::Asking;
 use bytes::Bytes;
 use counters::Counting;
-use redis::{Client, IntoConnectionInfo, RedisError};
+use hashbrown::HashSet;
 use std::fmt;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::broadcast;
 use trunkline_model::{
@@ -33,7 +34,7 @@ use trunkline_model::{
 ///
 /// What the wire can't do: handlers don't announce what they offer, so it is said in the options; deadlines,
 /// progress and cancellation don't travel; of a call that is cancelled it isn't known whether a handler
-/// had taken it. All keys are on one server: not for a cluster.
+/// had taken it.
 pub struct RpcProcessor {
     shared: Arc<Shared>,
     /// Nobody announces here; who asks for announcements waits as on other wires.
@@ -42,11 +43,11 @@ pub struct RpcProcessor {
 
 /// What both sides and their tasks share.
 struct Shared {
-    client: Client,
-    /// For commands that don't block.
-    link: Link,
+    deployment: Deployment,
     asking: Asking,
     crew: Crew<Shared>,
+    /// Ids in lists of what is processed whose answers are not written yet.
+    unwritten: Mutex<HashSet<String>>,
     options: RpcProcessorOptions,
     keys: Keys,
     clock: Arc<dyn Clock>,
@@ -61,51 +62,62 @@ struct Keys {
     kept: String,
     /// Has the waiting connection return: a list of this process alone.
     wake: String,
+    /// With what ids of this process begin.
+    tag: String,
 }
 
 impl Keys {
+    /// On a cluster, what is used by one command must have one hash tag: ids are ours to choose, and so are the
+    /// keys that no other program knows.
+    fn new(prefix: &str, on_cluster: bool) -> Self {
+        let db = format!("{prefix}rpcs.db");
+        let name = unique_name();
+        let tag = if on_cluster {
+            format!("{{{}}}", &name[..8].to_ascii_lowercase())
+        } else {
+            String::new()
+        };
+        Self {
+            kept: format!("{{{db}}}.kept"),
+            wake: format!("{prefix}{tag}rpcs.wake:{name}"),
+            db,
+            tag,
+        }
+    }
+
     fn have(&self, key: &str) -> bool {
-        [&self.db, &self.kept, &self.wake]
-            .into_iter()
-            .any(|k| k == key)
+        let all = [&self.db, &self.kept, &self.wake];
+        all.into_iter().any(|own| own == key)
     }
 }
 
 impl RpcProcessor {
-    /// On a server; connects when there is something to do.
-    ///
-    /// # Errors
-    /// The address is none.
+    /// On a deployment; connects when there is something to do.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(
-        address: impl IntoConnectionInfo,
+        deployment: Deployment,
         options: RpcProcessorOptions,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, RedisError> {
-        let client = Client::open(address)?;
-        let prefix = &options.key_prefix;
+    ) -> Self {
+        let keys = Keys::new(&options.key_prefix, deployment.url().is_cluster());
         let shared = Arc::new(Shared {
-            link: Link::new(client.clone()),
-            client,
-            asking: Asking::new(),
+            deployment,
+            asking: Asking::new(keys.tag.clone()),
             crew: Crew::default(),
-            keys: Keys {
-                db: format!("{prefix}rpcs.db"),
-                kept: format!("{prefix}rpcs.kept"),
-                wake: format!("{prefix}rpcs.wake:{}", unique_name()),
-            },
+            unwritten: Mutex::default(),
+            keys,
             options,
             clock,
             counting: Counting::default(),
         });
         tokio::spawn(asking::send_calls(shared.clone()));
         tokio::spawn(waiting::take_answers(shared.clone()));
-        Ok(Self {
+        Self {
             shared,
             announcements: broadcast::Sender::new(1),
-        })
+        }
     }
 
     /// What it has done.
@@ -157,6 +169,10 @@ impl CallWire for RpcProcessor {
         self.announcements.subscribe()
     }
 
+    fn flushed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(self.shared.crew.flushed())
+    }
+
     fn close(&self, _deadline: Duration) {
         self.shared.asking.close();
         self.shared.crew.close(&self.shared);
@@ -170,6 +186,12 @@ impl Drop for RpcProcessor {
 }
 
 impl Shared {
+    fn unwritten(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.unwritten
+            .lock()
+            .expect("no code panics while it holds the ids")
+    }
+
     /// A key of others, with the prefix.
     fn key(&self, name: &str) -> String {
         format!("{}{name}", self.options.key_prefix)
@@ -179,7 +201,7 @@ impl Shared {
 impl fmt::Debug for RpcProcessor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RpcProcessor")
-            .field("link", &self.shared.link)
+            .field("deployment", &self.shared.deployment)
             .finish_non_exhaustive()
     }
 }

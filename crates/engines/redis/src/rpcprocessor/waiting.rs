@@ -1,8 +1,8 @@
 //! One connection that waits for all answers, and what is kept of calls.
 
 use super::Shared;
-use crate::link::Link;
-use redis::{RedisResult, Value};
+use crate::deployment::{Deployment, Failure};
+use redis::Value;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ return #gone
 
 /// Takes answers until the wire is over.
 pub(super) async fn take_answers(shared: Arc<Shared>) {
-    let link = Link::patient(shared.client.clone(), "rpcprocessor".to_owned());
+    let reader = shared.deployment.patient("rpcprocessor".to_owned());
     let mut failures = 0;
     while !shared.asking.is_closed() {
         let awaited = shared.asking.awaited(shared.clock.now());
@@ -40,7 +40,7 @@ pub(super) async fn take_answers(shared: Arc<Shared>) {
             shared.asking.anything().await;
             continue;
         }
-        match read(&shared, &link, &awaited).await {
+        match read(&shared, &reader, &awaited).await {
             Ok(answered) => {
                 failures = 0;
                 keep(&shared, &answered).await;
@@ -56,14 +56,19 @@ pub(super) async fn take_answers(shared: Arc<Shared>) {
 }
 
 /// Waits for one answer, then takes all others that are there. The ids that were answered.
-async fn read(shared: &Shared, link: &Link, awaited: &[String]) -> RedisResult<Vec<String>> {
+async fn read(
+    shared: &Shared,
+    reader: &Deployment,
+    awaited: &[String],
+) -> Result<Vec<String>, Failure> {
     let awaited = &awaited[..awaited.len().min(LISTS_AT_ONCE)];
+    let wake = shared.keys.wake.as_bytes();
     let mut wait = redis::cmd("BRPOP");
     for id in awaited {
         wait.arg(shared.key(id));
     }
     wait.arg(&shared.keys.wake).arg(BLOCK_SECONDS);
-    let first: Option<(String, Vec<u8>)> = link.one(&wait).await?;
+    let first: Option<(String, Vec<u8>)> = reader.one(wake, &wait).await?;
     let Some((list, answer)) = first else {
         return Ok(Vec::new());
     };
@@ -84,7 +89,7 @@ async fn read(shared: &Shared, link: &Link, awaited: &[String]) -> RedisResult<V
             left.push(id);
         }
     }
-    let answers: Vec<Option<Vec<u8>>> = link.run(&others).await?;
+    let answers: Vec<Option<Vec<u8>>> = reader.run(wake, &others).await?;
     for (id, answer) in left.into_iter().zip(answers) {
         if let Some(answer) = answer {
             conclude(id, &answer);
@@ -109,7 +114,8 @@ async fn keep(shared: &Shared, answered: &[String]) {
     let forget = commands.cmd("EVAL").arg(FORGET).arg(2);
     forget.arg(&shared.keys.db).arg(&shared.keys.kept);
     forget.arg(oldest).arg(shared.options.kept_calls);
-    match shared.link.run::<Vec<Value>>(&commands).await {
+    let key = shared.keys.db.as_bytes();
+    match shared.deployment.run::<Vec<Value>>(key, &commands).await {
         Ok(results) => {
             if let Some(Value::Int(gone)) = results.last() {
                 shared

@@ -3,16 +3,18 @@
 use super::Shared;
 use super::options::QueueMode;
 use super::text::{self, Request};
-use crate::link::Link;
+use crate::bundle::Bundle;
+use crate::deployment::{Deployment, Failure};
 use crate::serving::{self, Crew, Serve};
 use compact_str::CompactString;
 use hashbrown::HashSet;
-use redis::{Pipeline, RedisResult};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 use trunkline_model::{
-    CallOutcome, CallSink, Error, ErrorCode, IncomingCall, WorkerHandle, WorkerSpec,
+    Backoff, CallOutcome, CallSink, Error, ErrorCode, IncomingCall, Timestamp, WorkerHandle,
+    WorkerSpec,
 };
 
 /// Longest wait of one read, in seconds.
@@ -43,6 +45,8 @@ pub(super) struct Answer {
     processing: Option<String>,
     /// Whether it is kept beside its request.
     stored: bool,
+    /// When nobody can be expected to wait any more.
+    worth_until: Timestamp,
 }
 
 pub(super) fn start(
@@ -59,8 +63,13 @@ pub(super) fn start(
         // A list of its own takes ids of one queue.
         let name = shared.options.processing.as_ref();
         let name = name.filter(|_| mode == QueueMode::ByHandler);
+        let processing = |name: &String| match shared.deployment.url().is_cluster() {
+            // It must be where the queue is.
+            true => format!("{{{}}}:processing:{name}", queues[0]),
+            false => format!("{}:processing:{name}", queues[0]),
+        };
         Own {
-            processing: name.map(|name| format!("{}:processing:{name}", queues[0])),
+            processing: name.map(processing),
             queues,
             mode,
             methods: spec.methods.iter().map(|m| m.name.clone()).collect(),
@@ -77,23 +86,33 @@ impl Serve for Shared {
         &self.crew
     }
 
-    fn link(&self) -> &Link {
-        &self.link
+    fn deployment(&self) -> &Deployment {
+        &self.deployment
     }
 
-    fn reader(&self, _worker: &Worker) -> Link {
-        let name = format!("rpcprocessor-{}", std::process::id());
-        Link::patient(self.client.clone(), name)
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn connection_name(&self, _worker: &Worker) -> String {
+        format!("rpcprocessor-{}", std::process::id())
+    }
+
+    fn key<'w>(&self, worker: &'w Worker) -> &'w [u8] {
+        worker.own.queues[0].as_bytes()
     }
 
     /// Puts back what an earlier worker of the same name was processing, oldest first in its turn.
-    async fn prepare(&self, worker: &Worker, _first: bool) -> RedisResult<()> {
+    async fn prepare(&self, worker: &Worker, _first: bool) -> Result<(), Failure> {
         let Some(processing) = &worker.own.processing else {
             return Ok(());
         };
-        let running: HashSet<String> = self.crew.map(|_, request| request.key.clone());
+        let mut running: HashSet<String> = self.crew.map(|_, request| request.key.clone());
+        running.extend(self.unwritten().iter().cloned());
+        let key = processing.as_bytes();
         let mut list = redis::cmd("LRANGE");
-        let left: Vec<String> = self.link.one(list.arg(processing).arg(0).arg(-1)).await?;
+        list.arg(processing).arg(0).arg(-1);
+        let left: Vec<String> = self.deployment.one(key, &list).await?;
         let mut back = redis::pipe();
         back.atomic();
         let mut count = 0;
@@ -105,7 +124,7 @@ impl Serve for Shared {
             count += 1;
         }
         if count > 0 {
-            let () = self.link.run(&back).await?;
+            let () = self.deployment.run(key, &back).await?;
             self.counting.put_back.add(count);
         }
         Ok(())
@@ -114,21 +133,17 @@ impl Serve for Shared {
     async fn read(
         self: &Arc<Self>,
         worker: &Arc<Worker>,
-        link: &Link,
+        reader: &Deployment,
         _until: Option<Instant>,
-    ) -> RedisResult<()> {
-        let taken = take(worker, link).await?;
+    ) -> Result<(), Failure> {
+        let taken = take(worker, reader).await?;
         if taken.is_empty() {
             return Ok(());
         }
         let requests = match worker.own.mode {
             QueueMode::ByMethod => taken.into_iter().map(|text| (None, Some(text))).collect(),
             QueueMode::ByHandler => {
-                let mut ask = redis::pipe();
-                for id in &taken {
-                    ask.cmd("HGET").arg(&self.keys.db).arg(id);
-                }
-                let texts: Vec<Option<Vec<u8>>> = link.run(&ask).await?;
+                let texts = look_up(self, &taken).await?;
                 taken.into_iter().map(Some).zip(texts).collect()
             }
         };
@@ -138,48 +153,78 @@ impl Serve for Shared {
 
     fn answer(&self, worker: &Worker, call: Request, outcome: &CallOutcome) -> bool {
         let text = text::answer(&call.id, outcome);
-        write(worker, call.key, text);
+        write(self, worker, call.key, text);
         true
     }
 
-    fn write(&self, answer: &Answer, commands: &mut Pipeline) {
+    fn write(&self, answer: &Answer, again: bool, bundle: &mut Bundle) {
         let Answer { key, text, .. } = answer;
         let list = self.key(key);
         if answer.stored {
-            let hset = commands.cmd("HSET").arg(&self.keys.db);
-            hset.arg(format!("{key}_response")).arg(text);
+            let db = &self.keys.db;
+            let mut hset = redis::cmd("HSET");
+            hset.arg(db).arg(format!("{key}_response")).arg(text);
+            bundle.add(db.as_bytes(), hset);
         }
-        commands.cmd("LPUSH").arg(&list).arg(text);
-        let expire = commands.cmd("PEXPIRE").arg(&list);
+        if again {
+            // It may be there; if it was taken, this one stays until it expires.
+            let mut delete = redis::cmd("DEL");
+            delete.arg(&list);
+            bundle.add(list.as_bytes(), delete);
+        }
+        let mut push = redis::cmd("LPUSH");
+        push.arg(&list).arg(text);
+        bundle.add(list.as_bytes(), push);
+        let mut expire = redis::cmd("PEXPIRE");
+        expire.arg(&list);
         expire.arg(self.options.answers_for.as_millis() as u64);
+        bundle.add(list.as_bytes(), expire);
         if let Some(processing) = &answer.processing {
-            commands.cmd("LREM").arg(processing).arg(1).arg(key);
+            let mut remove = redis::cmd("LREM");
+            remove.arg(processing).arg(1).arg(key);
+            bundle.add(processing.as_bytes(), remove);
         }
+    }
+
+    fn worth_until(&self, answer: &Answer) -> Timestamp {
+        answer.worth_until
+    }
+
+    fn done(&self, answer: &Answer, written: bool) {
+        if answer.processing.is_some() {
+            self.unwritten().remove(&answer.key);
+        }
+        self.counting.lost_answers.add(u64::from(!written));
     }
 }
 
-fn write(worker: &Worker, key: String, text: String) {
+fn write(shared: &Shared, worker: &Worker, key: String, text: String) {
+    if worker.own.processing.is_some() {
+        shared.unwritten().insert(key.clone());
+    }
     worker.write(Answer {
         key,
         text,
         processing: worker.own.processing.clone(),
+        worth_until: shared.clock.now().after(DEADLINE),
         stored: worker.own.mode == QueueMode::ByHandler,
     });
 }
 
 /// Waits for one id or request, then takes others for the slots that are free.
-async fn take(worker: &Worker, link: &Link) -> RedisResult<Vec<Vec<u8>>> {
+async fn take(worker: &Worker, reader: &Deployment) -> Result<Vec<Vec<u8>>, Failure> {
     let mut taken = Vec::new();
+    let key = worker.own.queues[0].as_bytes();
     if let Some(processing) = &worker.own.processing {
         let mut wait = redis::cmd("BRPOPLPUSH");
         wait.arg(&worker.own.queues[0]).arg(processing);
         wait.arg(BLOCK_SECONDS);
-        taken.extend(link.one::<Option<Vec<u8>>>(&wait).await?);
+        taken.extend(reader.one::<Option<Vec<u8>>>(key, &wait).await?);
         return Ok(taken);
     }
     let mut wait = redis::cmd("BRPOP");
     wait.arg(&worker.own.queues).arg(BLOCK_SECONDS);
-    let first: Option<(String, Vec<u8>)> = link.one(&wait).await?;
+    let first: Option<(String, Vec<u8>)> = reader.one(key, &wait).await?;
     let Some((queue, first)) = first else {
         return Ok(taken);
     };
@@ -190,10 +235,35 @@ async fn take(worker: &Worker, link: &Link) -> RedisResult<Vec<Vec<u8>>> {
         for _ in 0..more {
             others.cmd("RPOP").arg(&queue);
         }
-        let others: Vec<Option<Vec<u8>>> = link.run(&others).await?;
-        taken.extend(others.into_iter().flatten());
+        // The first is taken, whatever becomes of the others.
+        let others = reader.run::<Vec<Option<Vec<u8>>>>(queue.as_bytes(), &others);
+        taken.extend(others.await.into_iter().flatten().flatten());
     }
     Ok(taken)
+}
+
+/// The requests of ids that were taken: nobody else has them any more, so this goes on for as long as somebody may
+/// wait for their answers.
+async fn look_up(shared: &Shared, ids: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    let db = &shared.keys.db;
+    let mut ask = redis::pipe();
+    for id in ids {
+        ask.cmd("HGET").arg(db).arg(id);
+    }
+    let until = shared.clock.now().after(DEADLINE);
+    let mut failures = 0;
+    loop {
+        let found = shared.deployment.run(db.as_bytes(), &ask).await;
+        match found {
+            Err(error) if shared.clock.now() < until => {
+                tracing::warn!(%error, "can't look up requests; trying again");
+                let random = RandomState::new().hash_one(failures);
+                tokio::time::sleep(Backoff::RECONNECT.delay(failures, random)).await;
+                failures = failures.saturating_add(1);
+            }
+            found => return found,
+        }
+    }
 }
 
 /// Whether the list for the answer can be none of others' keys.
@@ -223,7 +293,7 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
             if let Some(key) = key {
                 let error = CallOutcome::Failed(Error::new(code, why.to_owned()));
                 let id = serde_json::Value::from(key).to_string();
-                write(worker, key.to_owned(), text::answer(&id, &error));
+                write(shared, worker, key.to_owned(), text::answer(&id, &error));
             }
         };
         let Some(text) = text else {
@@ -246,6 +316,7 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
             let why = format!("the handler does not offer {}", request.method);
             let error = CallOutcome::Failed(Error::new(ErrorCode::MethodNotFound, why));
             write(
+                shared,
                 worker,
                 request.key.clone(),
                 text::answer(&request.id, &error),

@@ -5,7 +5,7 @@ use super::{Serve, reading, writing};
 use hashbrown::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use trunkline_model::{
     CallOutcome, CallSink, DispatchId, Error, ErrorCode, IncomingCall, WorkerHandle, WorkerSpec,
 };
@@ -15,6 +15,8 @@ pub(crate) struct Crew<S: Serve> {
     running: Mutex<HashMap<u64, Running<S>>>,
     workers: Mutex<Vec<Weak<Worker<S>>>>,
     last_dispatch: AtomicU64,
+    /// Answers that are given and not written.
+    unwritten: Arc<watch::Sender<usize>>,
 }
 
 /// A call that a worker runs.
@@ -30,6 +32,7 @@ pub(crate) struct Worker<S: Serve> {
     pub(crate) sink: Arc<dyn CallSink>,
     pub(super) slots: Slots,
     answers: mpsc::UnboundedSender<S::Answer>,
+    unwritten: Arc<watch::Sender<usize>>,
 }
 
 /// Ends its worker when it is dropped.
@@ -54,6 +57,7 @@ pub(crate) fn start<S: Serve>(
         spec,
         sink,
         answers,
+        unwritten: shared.crew().unwritten.clone(),
     });
     workers.push(Arc::downgrade(&worker));
     drop(workers);
@@ -72,6 +76,7 @@ impl<S: Serve> Default for Crew<S> {
             running: Mutex::default(),
             workers: Mutex::default(),
             last_dispatch: AtomicU64::new(0),
+            unwritten: Arc::default(),
         }
     }
 }
@@ -119,6 +124,21 @@ impl<S: Serve> Crew<S> {
             .collect()
     }
 
+    /// So many answers were written, or given up.
+    pub(super) fn written(&self, answers: usize) {
+        self.unwritten
+            .send_modify(|unwritten| *unwritten -= answers);
+    }
+
+    /// Waits until no answer is left to be written.
+    pub(crate) fn flushed(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut unwritten = self.unwritten.subscribe();
+        async move {
+            // It fails only if the wire is gone.
+            let _ = unwritten.wait_for(|unwritten| *unwritten == 0).await;
+        }
+    }
+
     /// Ends all workers from below.
     pub(crate) fn close(&self, shared: &Arc<S>) {
         let workers = std::mem::take(&mut *self.workers());
@@ -153,6 +173,7 @@ impl<S: Serve> Worker<S> {
 
     /// Has something written.
     pub(crate) fn write(&self, answer: S::Answer) {
+        self.unwritten.send_modify(|unwritten| *unwritten += 1);
         // It fails only if the wire is gone, and with it everybody who could write.
         let _ = self.answers.send(answer);
     }
@@ -161,7 +182,10 @@ impl<S: Serve> Worker<S> {
     fn drain(self: &Arc<Self>, shared: &Arc<S>) {
         if self.slots.drain() {
             let (worker, shared) = (self.clone(), shared.clone());
-            tokio::spawn(async move { worker.slots.unblock(shared.link()).await });
+            tokio::spawn(async move {
+                let key = shared.key(&worker);
+                worker.slots.unblock(shared.deployment(), key).await;
+            });
         }
     }
 }

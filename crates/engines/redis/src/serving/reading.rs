@@ -1,7 +1,7 @@
 //! The loop that reads for a worker.
 
 use super::{Serve, Worker};
-use redis::RedisResult;
+use crate::deployment::Failure;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +16,15 @@ const AFTER_ERRORS: Backoff = Backoff {
 
 /// Reads requests until the worker drains.
 pub(super) async fn read_calls<S: Serve>(shared: Arc<S>, worker: Arc<Worker<S>>) {
-    let link = shared.reader(&worker);
+    let reader = shared.deployment().patient(shared.connection_name(&worker));
     let (mut ready, mut first) = (false, true);
     let mut failures = 0;
     let next = || shared.upkeep_every().map(|every| Instant::now() + every);
     let mut upkeep_at = next();
     while !worker.slots.is_draining() {
-        let done: RedisResult<()> = if !ready {
+        let done: Result<(), Failure> = if !ready {
             let prepared = match shared.prepare(&worker, first).await {
-                Ok(()) => worker.slots.read_over(&link).await,
+                Ok(()) => worker.slots.read_over(&reader, shared.key(&worker)).await,
                 Err(error) => Err(error),
             };
             ready = prepared.is_ok();
@@ -41,7 +41,7 @@ pub(super) async fn read_calls<S: Serve>(shared: Arc<S>, worker: Arc<Worker<S>>)
             }
             Ok(())
         } else {
-            shared.read(&worker, &link, upkeep_at).await
+            shared.read(&worker, &reader, upkeep_at).await
         };
         match done {
             Ok(()) => failures = 0,

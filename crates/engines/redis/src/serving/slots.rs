@@ -1,7 +1,7 @@
 //! How many calls a worker may take, and the end of that.
 
-use crate::link::Link;
-use redis::{RedisResult, Value};
+use crate::deployment::{Deployment, Failure};
+use redis::Value;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -58,8 +58,8 @@ impl Slots {
     }
 
     /// The connection over which is read from now on.
-    pub(super) async fn read_over(&self, link: &Link) -> RedisResult<()> {
-        let id = link.one(redis::cmd("CLIENT").arg("ID")).await?;
+    pub(super) async fn read_over(&self, reader: &Deployment, key: &[u8]) -> Result<(), Failure> {
+        let id = reader.one(key, redis::cmd("CLIENT").arg("ID")).await?;
         *self.reader.lock().expect("nothing panics with it") = Some(id);
         Ok(())
     }
@@ -76,14 +76,14 @@ impl Slots {
     }
 
     /// Has a read that waits return. If Redis can't be told, it ends by itself.
-    pub(super) async fn unblock(&self, link: &Link) {
+    pub(super) async fn unblock(&self, deployment: &Deployment, key: &[u8]) {
         let mut read = self.read.subscribe();
         while !*read.borrow_and_update() {
             let reader = *self.reader.lock().expect("nothing panics with it");
             if let Some(reader) = reader {
                 let mut unblock = redis::cmd("CLIENT");
                 unblock.arg("UNBLOCK").arg(reader);
-                let told: RedisResult<Value> = link.one(&unblock).await;
+                let told: Result<Value, Failure> = deployment.one(key, &unblock).await;
                 if told.is_err() {
                     return;
                 }

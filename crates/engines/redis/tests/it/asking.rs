@@ -1,7 +1,7 @@
 //! Our gateway, and workers as the wire describes them.
 
 use crate::proxy::Proxy;
-use crate::setup::{Setup, ask, by_name, setup, until};
+use crate::setup::{Setup, ask, by_name, deployment, setup, until};
 use std::time::Duration;
 use trunkline_engine_redis::{ConsumerGroups, ConsumerGroupsOptions};
 use trunkline_model::{CallWire, Stage};
@@ -168,7 +168,7 @@ async fn case_43_a_reply_before_the_acknowledgement_of_its_request_is_accepted()
     let Some(mut on) = setup().await else { return };
     let proxy = Proxy::holding(on.server.address(), "XADD").await;
     let options = ConsumerGroupsOptions::default();
-    let wire = ConsumerGroups::new(proxy.url(), options, on.clock.clone()).expect("a URL");
+    let wire = ConsumerGroups::new(deployment(&proxy.url()), options, on.clock.clone());
     let call = ask(&wire, on.call("a", "{}", LONG));
     on.hand.requests("general", 1).await;
     answer(&mut on, &wire, 1, r#"{"result":"early"}"#).await;

@@ -18,7 +18,7 @@ fn processor(on: &Setup, set: impl FnOnce(&mut RpcProcessorOptions)) -> RpcProce
         .handler("H", ["echo", "slow"])
         .expect("they are free");
     set(&mut options);
-    RpcProcessor::new(on.server.url(), options, on.clock.clone()).expect("a URL")
+    RpcProcessor::new(on.deployment(), options, on.clock.clone())
 }
 
 /// Pops the next id of a queue and its request, as a handler does.
@@ -375,7 +375,7 @@ async fn what_a_worker_was_processing_is_put_back_in_its_place() {
 #[tokio::test]
 async fn case_2_and_20_commands_over_one_list_are_answered_over_another() {
     let Some(mut on) = setup().await else { return };
-    let rpc = |on: &Setup| ListRpc::new(on.server.url(), "q", on.clock.clone()).unwrap();
+    let rpc = |on: &Setup| ListRpc::new(on.deployment(), "q", on.clock.clone());
     let (caller, server) = (rpc(&on), rpc(&on));
     let serve_one = |answer: Result<String, String>| {
         server.process(LONG, async move |cmd, data| {

@@ -4,6 +4,7 @@
 mod asking;
 mod both;
 mod lists;
+mod losses;
 mod proxy;
 mod python;
 mod setup;

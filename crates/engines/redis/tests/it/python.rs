@@ -90,7 +90,7 @@ async fn a_worker_in_python_serves_our_gateway() {
 async fn a_processor_in_python_calls_our_worker() {
     let Some(on) = setup().await else { return };
     let options = RpcProcessorOptions::default();
-    let wire = RpcProcessor::new(on.server.url(), options, on.clock.clone()).expect("a URL");
+    let wire = RpcProcessor::new(on.deployment(), options, on.clock.clone());
     let mut serving = serve(&wire, &["echo"], 4);
     let Some(script) = script(&on, "lists_processor", 100) else {
         return;
@@ -108,7 +108,7 @@ async fn a_handler_in_python_serves_our_processor() {
     let Some(on) = setup().await else { return };
     let mut options = RpcProcessorOptions::default();
     options.handler("H", ["echo"]).expect("it is free");
-    let wire = RpcProcessor::new(on.server.url(), options, on.clock.clone()).expect("a URL");
+    let wire = RpcProcessor::new(on.deployment(), options, on.clock.clone());
     let Some(script) = script(&on, "lists_handler", 100) else {
         return;
     };

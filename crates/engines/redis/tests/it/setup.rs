@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
-use trunkline_engine_redis::{ConsumerGroups, ConsumerGroupsOptions, redis};
+use trunkline_engine_redis::{ConsumerGroups, ConsumerGroupsOptions, Deployment, redis};
 use trunkline_model::{
     Call, CallId, CallOutcome, CallSink, CallWire, Caller, Clock, Completion, DispatchId, Error,
     IncomingCall, MethodSpec, Outcome, SystemClock, Timestamp, WorkerHandle, WorkerSpec, oneshot,
@@ -62,8 +62,12 @@ impl Setup {
     }
 
     pub(crate) fn wire_with(&self, options: ConsumerGroupsOptions) -> Arc<ConsumerGroups> {
-        let wire = ConsumerGroups::new(self.server.url(), options, self.clock.clone());
-        Arc::new(wire.expect("a URL"))
+        let wire = ConsumerGroups::new(self.deployment(), options, self.clock.clone());
+        Arc::new(wire)
+    }
+
+    pub(crate) fn deployment(&self) -> Deployment {
+        deployment(&self.server.url())
     }
 
     pub(crate) fn call(&self, method: &str, params: &str, timeout: Duration) -> Call {
@@ -76,6 +80,10 @@ impl Setup {
             traceparent: None,
         }
     }
+}
+
+pub(crate) fn deployment(url: &str) -> Deployment {
+    Deployment::new(url.parse().expect("a URL")).expect("it needs no certificate")
 }
 
 /// The other side: plain commands.
@@ -287,4 +295,15 @@ impl Ear {
 pub(crate) fn by_name(fields: &[(String, String)]) -> BTreeMap<&str, &str> {
     let pairs = fields.iter();
     pairs.map(|(n, v)| (n.as_str(), v.as_str())).collect()
+}
+
+/// A request of the gateway `gate`.
+pub(crate) fn request<'a>(rpc: &'a str, id: &'a str) -> [(&'a str, &'a str); 5] {
+    [
+        ("rpc", rpc),
+        ("who", "gate"),
+        ("deadline", "9999999999"),
+        ("args", r#"{"args":{"a":1}}"#),
+        ("message_id", id),
+    ]
 }

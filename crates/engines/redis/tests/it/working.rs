@@ -1,21 +1,11 @@
 //! Our workers, and gateways as the wire describes them.
 
-use crate::setup::{Serving, ear, result, serve, serve_in, setup, setup_with, until};
+use crate::setup::{Serving, ear, request, result, serve, serve_in, setup, setup_with, until};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use trunkline_engine_redis::{ConsumerGroupsOptions, redis};
 use trunkline_model::{CallOutcome, CallWire, Error, ErrorCode};
-
-fn request<'a>(rpc: &'a str, id: &'a str) -> [(&'a str, &'a str); 5] {
-    [
-        ("rpc", rpc),
-        ("who", "gate"),
-        ("deadline", "9999999999"),
-        ("args", r#"{"args":{"a":1}}"#),
-        ("message_id", id),
-    ]
-}
 
 #[tokio::test]
 async fn case_44_and_45_workers_share_a_group_and_have_names() {
@@ -214,8 +204,8 @@ async fn case_47_what_is_no_request_is_logged_without_its_secrets() {
         .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
         .with_writer(move || writer.clone())
         .finish();
-    // This thread runs the wire, too.
-    let _guard = tracing::subscriber::set_default(subscriber);
+    // What other tests log meanwhile has none of these secrets either.
+    tracing::subscriber::set_global_default(subscriber).expect("no other test sets one");
     let Some(mut on) = setup().await else { return };
     let mut gate = ear(&on.server, "gate").await;
     let wire = on.wire();
