@@ -39,6 +39,8 @@ impl<L> Default for Entry<L> {
 
 impl<L: Clone> Entry<L> {
     pub(super) fn join(&mut self, place: u64, listener: L) {
+        // Whoever wants it next may be luckier, and must hear if not.
+        self.refused = false;
         self.listeners.insert(place, listener);
         self.shared = None;
     }
@@ -46,10 +48,6 @@ impl<L: Clone> Entry<L> {
     pub(super) fn leave(&mut self, place: u64) {
         self.listeners.remove(&place);
         self.shared = None;
-        if self.listeners.is_empty() {
-            // Whoever wants it next may be luckier.
-            self.refused = false;
-        }
     }
 
     pub(super) fn listeners(&mut self) -> Arc<[L]> {

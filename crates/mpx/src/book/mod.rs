@@ -32,6 +32,8 @@ pub(crate) struct Book<L> {
     last: u64,
     /// Names about which the server may have to be told; nothing while there is no connection.
     changed: VecDeque<(Kind, Bytes)>,
+    /// Names that were refused together: which of them it is because of is found by asking for fewer.
+    suspects: VecDeque<(Kind, Vec<Bytes>)>,
     /// Commands whose confirmations are not all there, as they were sent.
     unconfirmed: VecDeque<Change>,
     /// Listeners of names that were active already when they came.
@@ -53,6 +55,7 @@ impl<L: Clone> Book<L> {
             subscriptions: BTreeMap::new(),
             last: 0,
             changed: VecDeque::new(),
+            suspects: VecDeque::new(),
             unconfirmed: VecDeque::new(),
             activations: Vec::new(),
             connected: false,

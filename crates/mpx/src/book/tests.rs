@@ -233,21 +233,71 @@ fn names_are_told_in_one_command_a_kind_and_shards_in_one_a_slot() {
 }
 
 #[test]
-fn a_refused_name_is_not_asked_for_again_on_this_connection() {
+fn a_refused_name_is_asked_for_again_when_somebody_else_wants_it_and_on_the_next_connection() {
     let mut book = Book::new();
     let a = book.open('a');
     let b = book.open('b');
     book.connect();
     book.add(a, Kind::Channel, name(0));
-    assert_eq!(book.changes(20).len(), 1);
-    let (kind, names) = book.refuse(NOW).expect("it was asked for");
-    assert_eq!(
-        (kind, names.len(), &names[0].1[..]),
-        (Kind::Channel, 1, &['a'][..])
-    );
-    book.add(b, Kind::Channel, name(0));
-    assert_eq!(book.changes(20), []);
+    for hears in [&['a'][..], &['a', 'b']] {
+        assert_eq!(book.changes(20).len(), 1);
+        let (kind, names) = book.refuse(NOW).expect("it was asked for");
+        assert_eq!(
+            (kind, names.len(), &names[0].1[..]),
+            (Kind::Channel, 1, hears)
+        );
+        assert_eq!(book.changes(20), []);
+        book.add(b, Kind::Channel, name(0));
+    }
     assert!(book.listeners(Kind::Channel, b"a").is_none());
     book.disconnect(NOW);
     assert_eq!(book.connect().len(), 1);
+}
+
+#[test]
+fn of_names_that_are_refused_together_only_the_guilty_stay_refused() {
+    let mut book = Book::new();
+    let a = book.open('a');
+    for n in 0..20 {
+        book.add(a, Kind::Channel, name(n));
+    }
+    let guilty = [name(3), name(4), name(17)];
+    let mut refused = Vec::new();
+    let mut asked = book.connect();
+    let mut commands = 0;
+    // One is given up meanwhile: nobody asks for it again.
+    book.remove(a, Kind::Channel, &name(7));
+    while !asked.is_empty() {
+        for change in asked {
+            commands += 1;
+            assert!(commands == 1 || !change.names.contains(&name(7)) || !change.subscribe);
+            if change.names.iter().any(|name| guilty.contains(name)) {
+                let (_, names) = book.refuse(NOW).expect("it was asked for");
+                refused.extend(names.into_iter().map(|(name, _)| name));
+            } else {
+                for name in change.names {
+                    assert!(
+                        book.confirm(NOW, change.kind, change.subscribe, &name)
+                            .is_some()
+                    );
+                }
+            }
+        }
+        asked = book.changes(20);
+    }
+    refused.sort();
+    assert_eq!(refused, guilty);
+    assert!(!book.has_changes() && commands < 25, "{commands} commands");
+    for n in (0..20).filter(|n| *n != 7) {
+        let active = book.listeners(Kind::Channel, &name(n)).is_some();
+        assert_eq!(active, !guilty.contains(&name(n)), "{n}");
+    }
+    // What was suspected is forgotten with its connection.
+    book.add(a, Kind::Channel, name(20));
+    book.add(a, Kind::Channel, name(21));
+    assert_eq!(book.changes(20).len(), 1);
+    book.refuse(NOW);
+    book.disconnect(NOW);
+    assert!(!book.has_changes());
+    assert_eq!(book.connect()[0].names.len(), 21);
 }

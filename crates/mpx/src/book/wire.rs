@@ -53,6 +53,7 @@ impl<L: Clone> Book<L> {
     /// What the server has to be told now, about at most so many names: for each kind, names to
     /// ask for before those to give up.
     pub(crate) fn changes(&mut self, names_max: usize) -> Vec<Change> {
+        let mut changes = self.ask_suspects();
         let mut sorted: [[Vec<Bytes>; 2]; 3] = Default::default();
         for _ in 0..names_max {
             let Some((kind, name)) = self.changed.pop_front() else {
@@ -71,7 +72,6 @@ impl<L: Clone> Book<L> {
                 entries.remove(&name);
             }
         }
-        let mut changes = Vec::new();
         for kind in Kind::ALL {
             for subscribe in [true, false] {
                 let names = &mut sorted[kind as usize][usize::from(!subscribe)];
@@ -83,7 +83,7 @@ impl<L: Clone> Book<L> {
 
     /// Whether [`Book::changes`] has anything to say.
     pub(crate) fn has_changes(&self) -> bool {
-        !self.changed.is_empty()
+        !self.changed.is_empty() || !self.suspects.is_empty()
     }
 
     /// The server has confirmed a name. `None` if it did so unasked: it does not do what it is
@@ -110,24 +110,35 @@ impl<L: Clone> Book<L> {
         Some(Confirmed::Quiet)
     }
 
-    /// The server has refused the command that it was to answer next: its names, each with
-    /// whom that concerns. `None` if it had nothing to answer.
+    /// The server has refused the command that it was to answer next: its name, with
+    /// whom that concerns. Several names are asked for again in halves, until it is known which of them it is.
+    /// `None` if it had nothing to answer.
     pub(crate) fn refuse(&mut self, now: Timestamp) -> Option<Refused<L>> {
         let change = self.unconfirmed.pop_front()?;
+        let alone = change.names.len() == 1;
         let entries = &mut self.entries[change.kind as usize];
-        let mut concerned = Vec::new();
+        let (mut concerned, mut suspects) = (Vec::new(), Vec::new());
         for name in change.names {
             let Some(entry) = entries.get_mut(&name) else {
                 continue;
             };
             entry.unconfirmed = entry.unconfirmed.saturating_sub(1);
             if change.subscribe && entry.unconfirmed == 0 {
-                entry.withdraw(now, true);
-                concerned.push((name.clone(), entry.listeners()));
+                entry.withdraw(now, alone);
+                if alone {
+                    concerned.push((name.clone(), entry.listeners()));
+                } else {
+                    suspects.push(name.clone());
+                }
             }
             if entry.is_idle() {
                 entries.remove(&name);
             }
+        }
+        if !suspects.is_empty() {
+            let half = suspects.split_off(suspects.len() / 2);
+            self.suspects.push_back((change.kind, suspects));
+            self.suspects.push_back((change.kind, half));
         }
         Some((change.kind, concerned))
     }
@@ -136,6 +147,7 @@ impl<L: Clone> Book<L> {
     pub(crate) fn disconnect(&mut self, now: Timestamp) {
         self.connected = false;
         self.changed.clear();
+        self.suspects.clear();
         self.unconfirmed.clear();
         self.activations.clear();
         for entries in &mut self.entries {
@@ -144,6 +156,21 @@ impl<L: Clone> Book<L> {
                 entry.is_wanted()
             });
         }
+    }
+
+    /// Asks for names that were refused together, in fewer at once.
+    fn ask_suspects(&mut self) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for (kind, mut names) in std::mem::take(&mut self.suspects) {
+            let entries = &mut self.entries[kind as usize];
+            names.retain(|name| {
+                let entry = entries.get_mut(name);
+                let entry = entry.filter(|entry| entry.is_wanted() && entry.differs());
+                entry.map(|entry| entry.ask(true)).is_some()
+            });
+            self.say(kind, true, names, &mut changes);
+        }
+        changes
     }
 
     /// Whether the oldest unanswered command is the one that this confirms; takes the name off
