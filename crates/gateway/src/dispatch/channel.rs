@@ -284,6 +284,11 @@ impl Connection {
                 let (channels, patterns) = listening.lost(now);
                 Status::new("lost", &channels, &patterns).push(out);
             }
+            ListenerEvent::Refused {
+                channels,
+                patterns,
+                error,
+            } => self.refused(&channels, &patterns, &error, out),
             ListenerEvent::Dropped(count) => {
                 self.shared.counters.dropped.add(count);
                 let mut status = Status::new("active", &[], &[]);
@@ -293,6 +298,30 @@ impl Connection {
             ListenerEvent::Overrun => self.channels.overrun = true,
             _ => {}
         }
+    }
+
+    /// What was asked for can't be listened to.
+    fn refused(
+        &mut self,
+        channels: &[ChannelName],
+        patterns: &[Pattern],
+        error: &Error,
+        out: &mut Outbox,
+    ) {
+        let (who, given_up) = self.channels.listening.refused(channels, patterns);
+        if let Some(listener) = &self.channels.listener {
+            listener
+                .handle
+                .remove(&given_up.channels, &given_up.patterns);
+        }
+        for reply in who.into_iter().flatten() {
+            self.answers
+                .write(out, reply.id.as_id(), reply.batch, |buffer, id| {
+                    error::write(buffer, id, error);
+                });
+        }
+        // Others may have waited for what is not wanted any more.
+        self.answer_subscribers(out);
     }
 
     fn answer_subscribers(&mut self, out: &mut Outbox) {

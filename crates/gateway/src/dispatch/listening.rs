@@ -27,6 +27,15 @@ struct Asking<R> {
     who: R,
     channels: Vec<ChannelName>,
     patterns: Vec<Pattern>,
+    /// Those among them that were not wanted before.
+    added: Names,
+}
+
+/// Channels and patterns.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    pub(crate) channels: Vec<ChannelName>,
+    pub(crate) patterns: Vec<Pattern>,
 }
 
 /// Names that messages come from again after a loss, and for how long they may have been missed.
@@ -65,16 +74,15 @@ impl<R> Listening<R> {
 
     /// `who` wants these too.
     pub(crate) fn ask(&mut self, who: R, channels: Vec<ChannelName>, patterns: Vec<Pattern>) {
-        for channel in &channels {
-            self.channels.entry(channel.clone()).or_insert(State::Asked);
-        }
-        for pattern in &patterns {
-            self.patterns.entry(pattern.clone()).or_insert(State::Asked);
-        }
+        let added = Names {
+            channels: add(&mut self.channels, &channels),
+            patterns: add(&mut self.patterns, &patterns),
+        };
         self.asking.push(Asking {
             who,
             channels,
             patterns,
+            added,
         });
     }
 
@@ -89,6 +97,32 @@ impl<R> Listening<R> {
             })
             .map(|asking| asking.who)
             .collect()
+    }
+
+    /// These can't be listened to: who asked for any of them, to be told so, and what was added for them and
+    /// nobody else has asked for, which is not wanted any more.
+    pub(crate) fn refused(
+        &mut self,
+        channels: &[ChannelName],
+        patterns: &[Pattern],
+    ) -> (Vec<R>, Names) {
+        let concerned = self.asking.extract_if(.., |asking| {
+            asking.channels.iter().any(|c| channels.contains(c))
+                || asking.patterns.iter().any(|p| patterns.contains(p))
+        });
+        let (mut who, mut given_up) = (Vec::new(), Names::default());
+        for asking in concerned {
+            who.push(asking.who);
+            given_up.channels.extend(asking.added.channels);
+            given_up.patterns.extend(asking.added.patterns);
+        }
+        let left = &self.asking;
+        let wanted = |c: &ChannelName| left.iter().any(|asking| asking.channels.contains(c));
+        given_up.channels.retain(|channel| !wanted(channel));
+        let wanted = |p: &Pattern| left.iter().any(|asking| asking.patterns.contains(p));
+        given_up.patterns.retain(|pattern| !wanted(pattern));
+        self.drop_names(&given_up.channels, &given_up.patterns);
+        (who, given_up)
     }
 
     /// These are not wanted any more.
@@ -135,6 +169,18 @@ impl<R> Listening<R> {
     pub(crate) fn in_effect(&self) -> (Vec<&ChannelName>, Vec<&Pattern>) {
         (sorted_active(&self.channels), sorted_active(&self.patterns))
     }
+}
+
+/// Wants names; those that were not wanted before.
+fn add<N: Clone + Eq + Hash>(states: &mut HashMap<N, State>, names: &[N]) -> Vec<N> {
+    let mut added = Vec::new();
+    for name in names {
+        states.entry(name.clone()).or_insert_with(|| {
+            added.push(name.clone());
+            State::Asked
+        });
+    }
+    added
 }
 
 fn activate<N: Clone + Eq + Hash>(
@@ -202,6 +248,42 @@ mod tests {
         assert_eq!(listening.answered(), [2]);
         assert_eq!(listening.in_effect().0, [&channel("a"), &channel("b")]);
         assert!(!listening.wants(&channel("stranger"), None));
+    }
+
+    #[test]
+    fn a_refusal_ends_the_requests_that_named_it_and_what_only_they_wanted() {
+        let mut listening = Listening::new();
+        listening.ask(1, vec![channel("a")], vec![]);
+        listening.active(at(0), &[channel("a")], &[]);
+        assert_eq!(listening.answered(), [1]);
+        let all = Pattern::new("*").unwrap();
+        listening.ask(
+            2,
+            ["a", "b", "c", "x"].map(channel).into(),
+            vec![all.clone()],
+        );
+        listening.ask(3, vec![channel("x")], vec![]);
+        listening.ask(4, vec![channel("c")], vec![]);
+        listening.active(at(0), &[channel("b")], &[]);
+        let (who, given_up) = listening.refused(&[channel("x")], &[]);
+        let expected = Names {
+            channels: vec![channel("b"), channel("x")],
+            patterns: vec![all.clone()],
+        };
+        assert_eq!((who, given_up), (vec![2, 3], expected));
+        listening.active(at(0), &[channel("c")], &[]);
+        assert_eq!(listening.answered(), [4]);
+        assert_eq!(listening.in_effect().0, [&channel("a"), &channel("c")]);
+        assert!(
+            !listening.wants(&channel("b"), None) && !listening.wants(&channel("b"), Some(&all))
+        );
+        // What was heard before and is refused after a loss may come back.
+        listening.lost(at(0));
+        assert_eq!(
+            listening.refused(&[channel("a")], &[]),
+            (vec![], Names::default())
+        );
+        assert!(listening.wants(&channel("a"), None));
     }
 
     #[test]

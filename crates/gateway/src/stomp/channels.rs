@@ -97,6 +97,13 @@ impl Channels {
         std::mem::take(&mut name.asking)
     }
 
+    /// A channel can't be listened to; the SUBSCRIBEs that waited for it.
+    pub(super) fn refused(&mut self, channel: &ChannelName) -> SmallVec<[Token; 1]> {
+        let name = self.names.get_mut(channel);
+        name.map(|name| std::mem::take(&mut name.asking))
+            .unwrap_or_default()
+    }
+
     /// Those who listen to a channel.
     pub(super) fn members(&self, channel: &ChannelName) -> SmallVec<[SubscriptionNumber; 1]> {
         let name = self.names.get(channel);

@@ -121,6 +121,16 @@ impl StompConnection {
                     }
                 }
             }
+            // As with all that a SUBSCRIBE is refused, the connection ends with it.
+            ListenerEvent::Refused {
+                channels, error, ..
+            } => {
+                for channel in &channels {
+                    for token in self.channels.refused(channel) {
+                        self.session.complete(now, token, Err(failure::of(&error)));
+                    }
+                }
+            }
             ListenerEvent::Dropped(count) => self.shared.counters.dropped.add(count),
             ListenerEvent::Overrun => {
                 let text = "too slow for the topics that are subscribed to; read faster, or subscribe durably";

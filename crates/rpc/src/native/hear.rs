@@ -70,6 +70,9 @@ impl ListenerSink for Ear {
                     "answers of calls were dropped: this process is too slow"
                 );
             }
+            ListenerEvent::Refused { error, .. } => {
+                tracing::error!(%error, "calls of other processes won't work");
+            }
             ListenerEvent::Lost => {
                 tracing::warn!("the engine was lost: answers of running calls may be missed");
             }
