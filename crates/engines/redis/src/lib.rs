@@ -22,11 +22,6 @@ mod deployment;
 mod engine;
 #[expect(dead_code, reason = "topics tell more of it")]
 mod health;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the engine comes after its channels")
-)]
-mod link;
 mod rpcprocessor;
 mod serving;
 mod tasks;

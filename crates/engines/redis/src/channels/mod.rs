@@ -13,7 +13,7 @@ mod tests;
 mod turn;
 mod waiting;
 
-use crate::link::Link;
+use crate::deployment::Deployment;
 use listening::Listening;
 use once::Once;
 use publisher::{PUBLISH_TIMEOUT, Publisher};
@@ -31,15 +31,14 @@ pub(crate) struct Channels {
 }
 
 impl Channels {
-    /// Over a multiplexer, which others may use as well, and a connection for publishing. `counts` says
-    /// whether what Redis answers to a publish is the number of all who heard it.
+    /// Over a multiplexer of the deployment, which others may use as well.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn new(multiplexer: Multiplexer, link: Link, counts: bool) -> Self {
+    pub(crate) fn new(multiplexer: Multiplexer, deployment: Deployment) -> Self {
         Self {
             multiplexer,
-            publisher: Publisher::new(link, counts, PUBLISH_TIMEOUT),
+            publisher: Publisher::new(deployment, PUBLISH_TIMEOUT),
             once: Arc::default(),
         }
     }

@@ -1,10 +1,10 @@
 //! Publishing: what arrives while a write is under way goes with the next.
 
 use super::encoding;
-use super::turn::{Sent, Turn, overloaded};
+use super::turn::{Turn, overloaded};
 use super::waiting::{Publish, Waiting};
-use crate::link::Link;
-use redis::{Pipeline, RedisResult};
+use crate::deployment::{Deployment, Failure};
+use crate::unique::unique_name;
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -22,9 +22,9 @@ pub(super) struct Publisher {
 }
 
 struct Shared {
-    link: Link,
-    /// What publishes come to is known: receivers on other nodes of a cluster are not.
-    counts: bool,
+    deployment: Deployment,
+    /// Which node of a cluster publishes: always the same, as that keeps the order, but not the same for every process.
+    key: String,
     timeout: Duration,
     state: Mutex<State>,
     changed: Notify,
@@ -38,10 +38,10 @@ struct State {
 }
 
 impl Publisher {
-    pub(super) fn new(link: Link, counts: bool, timeout: Duration) -> Self {
+    pub(super) fn new(deployment: Deployment, timeout: Duration) -> Self {
         let shared = Arc::new(Shared {
-            link,
-            counts,
+            deployment,
+            key: unique_name(),
             timeout,
             state: Mutex::default(),
             changed: Notify::new(),
@@ -87,30 +87,34 @@ impl Drop for Publisher {
 impl fmt::Debug for Publisher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Publisher")
-            .field("link", &self.shared.link)
+            .field("deployment", &self.shared.deployment)
             .finish_non_exhaustive()
     }
 }
 
 async fn run(shared: Arc<Shared>) {
+    // A cluster's answers count the clients of one node only.
+    let counts = !shared.deployment.url().is_cluster();
     let mut failures = 0_u32;
     // Redis has answered last time.
     let mut there = false;
     while let Some(mut turn) = shared.next_turn().await {
         if !there {
             // What fails in the meantime is known not to be sent.
-            let asked = ask(&shared.link);
-            match shared.in_time(&mut turn, asked).await {
+            match shared.in_time(&mut turn, shared.ask()).await {
                 Ok(()) => there = true,
-                Err(error) => turn.settle(Sent::Not(error.to_string()), shared.counts),
+                Err(failure) => turn.failed(&failure),
             }
         }
         if there && !turn.is_empty() {
             let commands = turn.begin();
-            let sent = send(&shared.link, &commands);
+            let sent = shared.deployment.each(shared.key.as_bytes(), &commands);
             let sent = shared.in_time(&mut turn, sent).await;
-            there = matches!(sent, Sent::Answers(_));
-            turn.settle(sent, shared.counts);
+            there = sent.is_ok();
+            match sent {
+                Ok(answers) => turn.answered(answers, counts),
+                Err(failure) => turn.failed(&failure),
+            }
         }
         if turn.is_empty() {
             failures = 0;
@@ -132,6 +136,13 @@ impl Shared {
 
     fn now(&self) -> Timestamp {
         Timestamp::ZERO.after(self.started.elapsed())
+    }
+
+    /// Whether Redis answers.
+    async fn ask(&self) -> Result<(), Failure> {
+        let ping = redis::cmd("PING");
+        let answer = self.deployment.one::<String>(self.key.as_bytes(), &ping);
+        answer.await.map(drop)
     }
 
     /// What goes together, once there is anything; `None` if nothing will be.
@@ -176,18 +187,5 @@ impl Shared {
             let expired = self.state().waiting.expire(now);
             turn.expire(now, expired, self.timeout);
         }
-    }
-}
-
-/// Whether Redis answers.
-async fn ask(link: &Link) -> RedisResult<()> {
-    link.one::<String>(&redis::cmd("PING")).await.map(drop)
-}
-
-async fn send(link: &Link, commands: &Pipeline) -> Sent {
-    match link.run::<Vec<RedisResult<u64>>>(commands).await {
-        Ok(answers) => Sent::Answers(answers),
-        Err(error) if error.is_connection_refusal() => Sent::Not(error.to_string()),
-        Err(error) => Sent::Unanswered(error.to_string()),
     }
 }

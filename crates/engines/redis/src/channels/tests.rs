@@ -2,14 +2,14 @@
 
 use super::publisher::Publisher;
 use super::*;
-use crate::link::Link;
+use crate::deployment::Deployment;
 use futures_util::StreamExt;
 use redis::aio::MultiplexedConnection;
 use std::time::Duration;
 use trunkline_model::{
     ChannelName, Error, ErrorCode, ListenerEvent, ListenerQueue, Outcome, Pattern, Wake, oneshot,
 };
-use trunkline_mpx::{Event, Events};
+use trunkline_mpx::{Event, Events, MultiplexerOptions};
 use trunkline_test_servers::Redis;
 
 /// Longest wait for anything; a test that gets there has failed.
@@ -20,16 +20,21 @@ async fn soon<T>(what: impl Future<Output = T>) -> T {
     done.expect("it was to be done")
 }
 
+fn deployment(url: &str) -> Deployment {
+    Deployment::new(url.parse().unwrap()).unwrap()
+}
+
 fn channels(url: &str) -> Channels {
-    let client = redis::Client::open(url).unwrap();
-    let multiplexer = Multiplexer::open(url).unwrap();
-    Channels::new(multiplexer, Link::new(client), true)
+    let deployment = deployment(url);
+    let connector = deployment.connector();
+    let options = MultiplexerOptions::default();
+    let multiplexer = Multiplexer::new(move || connector.connect(), options);
+    Channels::new(multiplexer, deployment)
 }
 
 fn channels_in(url: &str, timeout: Duration) -> Channels {
-    let client = redis::Client::open(url).unwrap();
     Channels {
-        publisher: Publisher::new(Link::new(client), true, timeout),
+        publisher: Publisher::new(deployment(url), timeout),
         ..channels(url)
     }
 }

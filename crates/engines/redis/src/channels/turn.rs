@@ -1,20 +1,10 @@
 //! Publishes that go together, and what they came to. Pure.
 
 use super::waiting::Publish;
-use redis::{Pipeline, RedisError, RedisResult};
+use crate::deployment::{Failure, Refusal};
+use redis::{Pipeline, Value};
 use std::time::Duration;
 use trunkline_model::{Completion, Error, ErrorCode, Outcome, Timestamp};
-
-/// What became of a turn.
-#[derive(Debug)]
-pub(super) enum Sent {
-    /// The server answered each.
-    Answers(Vec<RedisResult<u64>>),
-    /// Nothing was sent; why.
-    Not(String),
-    /// It may have been done; how the wait ended.
-    Unanswered(String),
-}
 
 /// Publishes on their way, in order. Those that have failed meanwhile keep their place.
 #[derive(Debug)]
@@ -25,7 +15,7 @@ pub(super) struct Turn {
     /// They are under way, and may be done.
     begun: bool,
     /// Why they are not under way.
-    failed: Option<String>,
+    reason: Option<String>,
 }
 
 impl Turn {
@@ -34,15 +24,14 @@ impl Turn {
             publishes: publishes.into_iter().map(Some).collect(),
             over: 0,
             begun: false,
-            failed: None,
+            reason: None,
         }
     }
 
-    /// What says it to Redis, which happens now: every command is answered by itself.
+    /// What says it to Redis, which happens now.
     pub(super) fn begin(&mut self) -> Pipeline {
         self.begun = true;
         let mut commands = Pipeline::with_capacity(self.publishes.len());
-        commands.ignore_errors();
         // Some may have failed while the connection was made.
         self.publishes.drain(..self.over);
         self.over = 0;
@@ -77,7 +66,7 @@ impl Turn {
             self.over += 1;
         }
         let after = format!("no answer for {} ms", timeout.as_millis());
-        let reason = self.failed.as_deref().unwrap_or(&after);
+        let reason = self.reason.as_deref().unwrap_or(&after);
         let unsent = not_sent(reason);
         let why = if self.begun {
             &unknown(&after)
@@ -88,46 +77,43 @@ impl Turn {
         fail(behind, &unsent);
     }
 
-    /// Takes what became of it. Left is what can be sent again.
-    pub(super) fn settle(&mut self, sent: Sent, counts: bool) {
-        self.begun = false;
-        match sent {
-            Sent::Answers(answers) => self.answered(answers, counts),
-            Sent::Not(reason) => self.failed = Some(reason),
-            Sent::Unanswered(reason) => {
-                let left = std::mem::take(&mut self.publishes);
-                self.over = 0;
-                fail(left.into_iter().flatten(), &unknown(&reason));
-            }
+    /// It got no answer. Left is what can be sent again.
+    pub(super) fn failed(&mut self, failure: &Failure) {
+        let begun = std::mem::replace(&mut self.begun, false);
+        if !begun || failure.is_undone() {
+            self.reason = Some(failure.to_string());
+        } else {
+            fail(self.take(), &unknown(&failure.to_string()));
         }
     }
 
-    fn answered(&mut self, answers: Vec<RedisResult<u64>>, counts: bool) {
-        // What is refused for now is repeated, unless that would turn the order round.
-        let accepted = answers.iter().rposition(Result::is_ok);
-        let from = accepted.map_or(0, |last| last + 1);
-        let mut left = Vec::new();
-        let mut over = Vec::new();
-        for (at, (publish, answer)) in self.publishes.drain(..).zip(answers).enumerate() {
-            let Some(publish) = publish else { continue };
-            match answer {
-                Ok(reached) => {
-                    let reached = Outcome::Reached(counts.then_some(reached));
-                    over.push((publish.completion, Ok(reached)));
-                }
-                Err(error) if at >= from && is_temporary(&error) => {
-                    self.failed = Some(error.to_string());
-                    left.push(Some(publish));
-                }
-                Err(error) => {
-                    let error = refused(&publish.channel, &error);
-                    over.push((publish.completion, Err(error)));
-                }
-            }
-        }
-        self.publishes = left;
+    /// Each got its own answer. Nothing is left.
+    pub(super) fn answered(&mut self, answers: Vec<Result<Value, Failure>>, counts: bool) {
+        let publishes = std::mem::take(&mut self.publishes);
         self.over = 0;
-        Completion::complete_all(over.into_iter());
+        let answered = publishes.into_iter().zip(answers);
+        let answered = answered.filter_map(|(publish, answer)| {
+            let Publish {
+                channel,
+                completion,
+                ..
+            } = publish?;
+            let result = match answer {
+                Ok(Value::Int(reached)) if counts => {
+                    Ok(Outcome::Reached(u64::try_from(reached).ok()))
+                }
+                Ok(_) => Ok(Outcome::Reached(None)),
+                Err(failure) => Err(refused(&channel, &failure)),
+            };
+            Some((completion, result))
+        });
+        Completion::complete_all(answered);
+    }
+
+    fn take(&mut self) -> Vec<Publish> {
+        self.over = 0;
+        let publishes = std::mem::take(&mut self.publishes);
+        publishes.into_iter().flatten().collect()
     }
 }
 
@@ -135,15 +121,6 @@ fn fail(publishes: impl IntoIterator<Item = Publish>, error: &Error) {
     let failed = publishes.into_iter();
     let failed = failed.map(|publish| (publish.completion, Err(error.clone())));
     Completion::complete_all(failed);
-}
-
-/// Whether the same may be accepted in a while. Nothing was done.
-fn is_temporary(error: &RedisError) -> bool {
-    let code = error.code().unwrap_or_default();
-    matches!(
-        code,
-        "BUSY" | "LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN"
-    )
 }
 
 /// Too much waits.
@@ -164,19 +141,18 @@ fn unknown(reason: &str) -> Error {
     Error::new(ErrorCode::Unavailable, text).with("reason", "unanswered")
 }
 
-fn refused(channel: &str, error: &RedisError) -> Error {
-    let code = match error.code() {
-        Some("NOPERM") => ErrorCode::Forbidden,
+fn refused(channel: &str, failure: &Failure) -> Error {
+    let code = match failure.refusal() {
+        Some(Refusal::Permission) => ErrorCode::Forbidden,
         _ => ErrorCode::Unavailable,
     };
-    let text = format!("Redis refuses to have channel {channel:?} published to: {error}");
+    let text = format!("the message was not published on channel {channel:?}: {failure}");
     Error::new(code, text).with("reason", "refused")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use redis::{ServerError, Value};
     use trunkline_model::{ChannelName, Completed, CompletionQueue, Wake};
 
     const TIMEOUT: Duration = Duration::from_secs(5);
@@ -228,14 +204,20 @@ mod tests {
             .collect()
     }
 
-    fn refusal(code: &str) -> RedisResult<u64> {
-        let error: ServerError = redis::parse_redis_value(format!("-{code} no\r\n").as_bytes())
-            .map(|value| match value {
-                Value::ServerError(error) => error,
-                other => panic!("{other:?}"),
-            })
-            .expect("an error");
-        Err(error.into())
+    fn refusal(refusal: Refusal) -> Result<Value, Failure> {
+        Err(Failure::Refused {
+            server: "host:1".into(),
+            refusal,
+            text: "no".into(),
+            partly: false,
+        })
+    }
+
+    fn away() -> Failure {
+        Failure::NotSent {
+            server: "host:1".into(),
+            reason: "nobody there".into(),
+        }
     }
 
     #[test]
@@ -243,30 +225,21 @@ mod tests {
         let lab = Lab::new();
         for (counts, first) in [(true, "1 Some(7)"), (false, "1 None")] {
             let mut turn = lab.turn(3);
-            turn.settle(
-                Sent::Answers(vec![Ok(7), refusal("NOPERM"), refusal("ERR")]),
-                counts,
-            );
+            assert_eq!(turn.begin().len(), 3);
+            let no = refusal(Refusal::Permission);
+            turn.answered(vec![Ok(Value::Int(7)), no, refusal(Refusal::Busy)], counts);
             assert!(turn.is_empty());
-            assert_eq!(lab.ended(), [first, "2 -32006 refused", "3 -32008 refused"]);
+            let ended = [first, "2 -32006 refused", "3 -32008 refused"];
+            assert_eq!(lab.ended(), ended);
         }
-    }
-
-    #[test]
-    fn what_is_refused_for_now_is_repeated_if_nothing_behind_it_was_accepted() {
-        let lab = Lab::new();
-        let mut turn = lab.turn(4);
-        let answers = vec![refusal("BUSY"), Ok(1), refusal("BUSY"), refusal("LOADING")];
-        turn.settle(Sent::Answers(answers), true);
-        assert_eq!(lab.ended(), ["1 -32008 refused", "2 Some(1)"]);
-        assert_eq!(left(turn), [3, 4]);
     }
 
     #[test]
     fn what_was_not_sent_is_repeated_until_it_is_due() {
         let lab = Lab::new();
         let mut turn = lab.turn(3);
-        turn.settle(Sent::Not("nobody there".into()), true);
+        turn.begin();
+        turn.failed(&away());
         assert_eq!(turn.due(), Some(Timestamp::from_millis(1_000)));
         turn.expire(Timestamp::from_millis(2_000), vec![lab.publish(9)], TIMEOUT);
         let ended = [
@@ -287,10 +260,22 @@ mod tests {
         assert_eq!(turn.begin().len(), 2);
         turn.expire(Timestamp::from_millis(2_999), vec![], TIMEOUT);
         assert_eq!(lab.ended(), ["2 -32008 unanswered"]);
-        turn.settle(Sent::Answers(vec![Ok(2), Ok(3)]), true);
+        turn.answered(vec![Ok(Value::Int(2)), Ok(Value::Int(3))], true);
         assert_eq!(lab.ended(), ["3 Some(3)"]);
+    }
+
+    #[test]
+    fn what_may_be_done_is_not_repeated() {
+        let lab = Lab::new();
+        let cut = Failure::Unanswered {
+            server: "host:1".into(),
+            reason: "cut".into(),
+        };
         let mut turn = lab.turn(2);
-        turn.settle(Sent::Unanswered("cut".into()), true);
+        // Only a PING was.
+        turn.failed(&cut);
+        assert_eq!(turn.begin().len(), 2);
+        turn.failed(&cut);
         assert!(turn.is_empty());
         assert_eq!(lab.ended(), ["1 -32008 unanswered", "2 -32008 unanswered"]);
         assert_eq!(turn.due(), None);
