@@ -152,7 +152,16 @@ impl CallWire for RpcProcessor {
     }
 
     fn serve(&self, spec: WorkerSpec, sink: Arc<dyn CallSink>) -> Box<dyn WorkerHandle> {
-        worker::start(&self.shared, spec, sink)
+        let by_method = self.shared.options.serve_mode == QueueMode::ByMethod;
+        let several = by_method && spec.methods.len() > 1;
+        let handle = worker::start(&self.shared, spec, sink.clone());
+        if several && self.shared.deployment.url().is_cluster() {
+            // One command can't wait for lists of several servers.
+            handle.drain();
+            let text = "on a cluster a worker that reads by method has one; start one for each";
+            sink.ended(Error::new(ErrorCode::InvalidRequest, text));
+        }
+        handle
     }
 
     fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
