@@ -53,6 +53,7 @@ mod slot;
 
 pub use error::{Error, LinkError};
 pub use kind::Kind;
+pub use resp::{DecodeError, Frames};
 pub use shell::{
     ChannelSubscription, Connect, Connecting, Counters, Event, Events, Multiplexer,
     MultiplexerOptions, Outcome, OverflowPolicy, PatternSubscription, Promise, PromiseSubscription,

@@ -17,6 +17,7 @@ mod capabilities;
 )]
 mod channels;
 mod config;
+mod connection;
 mod consumer_groups;
 mod deployment;
 mod engine;

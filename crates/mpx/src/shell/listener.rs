@@ -17,11 +17,28 @@ pub(super) struct Listener {
 pub(super) enum Face {
     /// Locked by the multiplexer's task alone.
     Callback(Mutex<Callback>),
+    /// The same.
+    Together(Mutex<Together>),
     Queue(Arc<Queue>),
     Promises(Arc<Table>),
 }
 
 pub(super) type Callback = Box<dyn FnMut(Event) + Send>;
+
+/// A callback for many events, and those that it is to be called with.
+pub(super) struct Together {
+    on: Box<dyn FnMut(Vec<Event>) + Send>,
+    events: Vec<Event>,
+}
+
+impl Together {
+    pub(super) fn new(on: impl FnMut(Vec<Event>) + Send + 'static) -> Self {
+        Self {
+            on: Box::new(on),
+            events: Vec::new(),
+        }
+    }
+}
 
 impl Listener {
     pub(super) const fn new(face: Face) -> Self {
@@ -45,7 +62,7 @@ impl Listener {
     pub(super) fn try_hear(&self, event: &Event, counting: &Counting) -> Option<bool> {
         match &self.face {
             Face::Queue(queue) => queue.try_push(event).map(|pushed| pushed.count(counting)),
-            Face::Callback(_) | Face::Promises(_) => {
+            Face::Callback(_) | Face::Together(_) | Face::Promises(_) => {
                 self.hear_now(event.clone(), counting);
                 Some(true)
             }
@@ -56,7 +73,7 @@ impl Listener {
     pub(super) async fn hear(&self, event: &Event, counting: &Counting) -> bool {
         match &self.face {
             Face::Queue(queue) => queue.push(event).await.count(counting),
-            Face::Callback(_) | Face::Promises(_) => {
+            Face::Callback(_) | Face::Together(_) | Face::Promises(_) => {
                 self.hear_now(event.clone(), counting);
                 true
             }
@@ -68,13 +85,37 @@ impl Listener {
         match &self.face {
             Face::Callback(callback) => {
                 let mut callback = callback.lock().unwrap_or_else(PoisonError::into_inner);
-                if catch_unwind(AssertUnwindSafe(|| callback(event))).is_err() {
-                    counting.panics.add(1);
-                    tracing::error!("a subscription's callback panicked; it stays subscribed");
-                }
+                guarded(counting, || callback(event));
+            }
+            Face::Together(together) => {
+                let mut together = together.lock().unwrap_or_else(PoisonError::into_inner);
+                together.events.push(event);
             }
             Face::Queue(queue) => queue.force(event),
             Face::Promises(table) => table.hear(event),
+        }
+    }
+
+    /// Whether it is to be [told together](Self::tell_together) what it has heard, for the first time
+    /// since it was.
+    pub(super) fn has_begun_to_gather(&self) -> bool {
+        match &self.face {
+            Face::Together(together) => {
+                let together = together.lock().unwrap_or_else(PoisonError::into_inner);
+                together.events.len() == 1
+            }
+            _ => false,
+        }
+    }
+
+    /// Hands over what was gathered.
+    pub(super) fn tell_together(&self, counting: &Counting) {
+        if let Face::Together(together) = &self.face {
+            let mut together = together.lock().unwrap_or_else(PoisonError::into_inner);
+            let events = std::mem::take(&mut together.events);
+            if !events.is_empty() {
+                guarded(counting, || (together.on)(events));
+            }
         }
     }
 
@@ -88,10 +129,17 @@ impl Listener {
     /// The subscription is closed.
     pub(super) fn end(&self) {
         match &self.face {
-            Face::Callback(_) => {}
+            Face::Callback(_) | Face::Together(_) => {}
             Face::Queue(queue) => queue.end(),
             Face::Promises(table) => table.close(),
         }
+    }
+}
+
+fn guarded(counting: &Counting, callback: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(callback)).is_err() {
+        counting.panics.add(1);
+        tracing::error!("a subscription's callback panicked; it stays subscribed");
     }
 }
 
@@ -110,7 +158,7 @@ impl Pushed {
 impl fmt::Debug for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let face = match &self.face {
-            Face::Callback(_) => "callback",
+            Face::Callback(_) | Face::Together(_) => "callback",
             Face::Queue(_) => "queue",
             Face::Promises(_) => "promises",
         };

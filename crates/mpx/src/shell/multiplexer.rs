@@ -1,5 +1,5 @@
 use super::counters::Counting;
-use super::listener::{Callback, Face, Listener};
+use super::listener::{Callback, Face, Listener, Together};
 use super::promise::{PromiseSubscription, Table};
 use super::queue::{Events, Queue, QueueOptions};
 use super::subscription::{ChannelSubscription, PatternSubscription};
@@ -120,6 +120,17 @@ impl Multiplexer {
     /// A subscription to any number of channels, which can change, with a callback.
     pub fn channels(&self, on: impl FnMut(Event) + Send + 'static) -> ChannelSubscription {
         self.names(Kind::Channel, Box::new(on))
+    }
+
+    /// The same, but the callback gets what was read together at once, in order: for who has many to tell
+    /// of it, or something to do that is cheaper for many. It never gets nothing.
+    pub fn channels_together(
+        &self,
+        on: impl FnMut(Vec<Event>) + Send + 'static,
+    ) -> ChannelSubscription {
+        let face = Face::Together(Mutex::new(Together::new(on)));
+        let id = self.handle.open(face);
+        ChannelSubscription::new(self.handle.clone(), id, Kind::Channel)
     }
 
     /// The same as a stream.

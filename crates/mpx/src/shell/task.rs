@@ -106,6 +106,7 @@ async fn lose(shared: &Shared, error: LinkError) {
     for listener in everybody {
         let error = error.clone();
         tell(shared, &listener, &Event::Lost { error }).await;
+        listener.tell_together(&shared.counting);
     }
 }
 
@@ -152,6 +153,8 @@ struct Conversation<'s> {
     /// Whether the transport has passed on all that was written to it.
     flushed: bool,
     happenings: Vec<Happening<Arc<Listener>>>,
+    /// Who is to be told together.
+    gathering: Vec<Arc<Listener>>,
     /// The server has said something.
     heard: bool,
 }
@@ -164,6 +167,7 @@ impl<'s> Conversation<'s> {
             out: BytesMut::new(),
             flushed: true,
             happenings: Vec::new(),
+            gathering: Vec::new(),
             heard: false,
         }
     }
@@ -255,9 +259,15 @@ impl<'s> Conversation<'s> {
             };
             for listener in to.iter() {
                 tell(self.shared, listener, &event).await;
+                if listener.has_begun_to_gather() {
+                    self.gathering.push(listener.clone());
+                }
             }
             // Those who were told have their turn, too, where there is one thread for all.
             tokio::task::coop::consume_budget().await;
+        }
+        for listener in self.gathering.drain(..) {
+            listener.tell_together(&self.shared.counting);
         }
     }
 }

@@ -329,6 +329,40 @@ async fn a_callback_that_panics_ends_nothing() {
 }
 
 #[tokio::test]
+async fn what_is_read_together_can_be_heard_together() {
+    let Some(mut on) = setup().await else { return };
+    let (told, heard) = mpsc::channel();
+    let together = on.mpx.channels_together(move |events| {
+        assert!(!events.is_empty());
+        told.send(events.iter().map(text).collect::<Vec<_>>())
+            .unwrap();
+    });
+    together.add(["c", "other"]).unwrap();
+    // The end is read last.
+    let (_end, mut end) = on.stream(&["c"]);
+    assert_eq!(next(&mut end).await, "active:c");
+    on.publish_many(1_000, "c").await;
+    some(&mut end, 1_000).await;
+    on.kill_subscribers().await;
+    assert_eq!(next(&mut end).await, "lost");
+    assert_eq!(next(&mut end).await, "active:c");
+    on.publish(b"c", b"after").await;
+    assert_eq!(next(&mut end).await, "c=after");
+    until("the end", async || on.mpx.counters().deliveries == 2_002).await;
+    drop(together);
+    drop(on);
+    let heard = tokio::task::spawn_blocking(move || heard.iter().collect::<Vec<_>>());
+    let calls = soon(heard).await.unwrap();
+    assert!(calls.len() < 1_000, "{} calls", calls.len());
+    let mut events: Vec<_> = calls.into_iter().flatten().collect();
+    events.retain(|event| event != "active:other");
+    let mut expected = vec!["active:c"];
+    expected.extend(["c=x"; 1_000]);
+    expected.extend(["lost", "active:c", "c=after"]);
+    assert_eq!(events, expected);
+}
+
+#[tokio::test]
 async fn shard_channels_are_heard() {
     let Some(mut on) = setup().await else { return };
     let (shards, mut events) = on.mpx.shards_stream(QueueOptions::default());
