@@ -81,11 +81,13 @@ impl<S: Transport> Driver<S> {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let taken = self.take_jobs(cx);
-            let written = self.write(cx)?;
-            if self.closed && self.out.is_empty() && self.flushed {
+            if self.closed {
                 return Poll::Ready(Ok(()));
             }
-            let read = self.read(cx)?;
+            let written = self.write(cx);
+            // What came before the end counts.
+            let read = self.read(cx);
+            let (written, read) = (written?, read?);
             if !taken && !written && !read {
                 return Poll::Pending;
             }

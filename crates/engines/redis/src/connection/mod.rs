@@ -9,30 +9,84 @@ mod reply;
 
 use driver::{Driver, Job};
 use redis::aio::ConnectionLike;
-use redis::{Cmd, Pipeline, RedisError, RedisFuture, RedisResult, Value};
+use redis::{
+    Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
+    Value,
+};
 use std::io;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 use trunkline_mpx::Transport;
 
 /// Most requests that wait to be written; who has another one waits.
 const REQUESTS_MAX: usize = 256;
 
-/// A connection that is logged in. Cloning it is cheap; it ends when all clones are dropped, and what is
-/// asked then is not answered.
+/// A connection. Cloning it is cheap; it ends when all clones are dropped, whatever waits.
 #[derive(Clone, Debug)]
 pub(crate) struct Connection {
     jobs: mpsc::Sender<Job>,
+    driver: Arc<Task>,
+}
+
+/// Ended when it is dropped, also while the server takes nothing.
+#[derive(Debug)]
+struct Task(JoinHandle<()>);
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 impl Connection {
-    /// Nothing on the stream is unanswered.
+    /// Over a stream on which nothing is unanswered.
     ///
     /// # Panics
     /// Outside a tokio runtime.
     pub(crate) fn new(stream: impl Transport) -> Self {
         let (jobs, asked) = mpsc::channel(REQUESTS_MAX);
-        tokio::spawn(Driver::new(stream, asked).run());
-        Self { jobs }
+        let driver = Task(tokio::spawn(Driver::new(stream, asked).run()));
+        Self {
+            jobs,
+            driver: Arc::new(driver),
+        }
+    }
+
+    /// Says who we are and what we speak, over a stream on which nothing was said.
+    ///
+    /// # Errors
+    /// The server refused, or the connection was lost.
+    pub(crate) async fn log_in(&self, settings: &RedisConnectionInfo) -> RedisResult<()> {
+        let (user, password) = (settings.username(), settings.password());
+        let mut commands = redis::pipe();
+        match (settings.protocol() == ProtocolVersion::RESP3, password) {
+            (true, password) => {
+                let hello = commands.cmd("HELLO").arg(3);
+                if let Some(password) = password {
+                    let user = user.unwrap_or("default");
+                    hello.arg("AUTH").arg(user).arg(password);
+                }
+            }
+            (false, Some(password)) => {
+                // Servers before version 6 have no users.
+                commands.cmd("AUTH").arg(user).arg(password);
+            }
+            (false, None) => {}
+        }
+        if settings.db() != 0 {
+            commands.cmd("SELECT").arg(settings.db());
+        }
+        let count = commands.len();
+        for answer in self.send_packed_commands(&commands, 0, count).await? {
+            answer.extract_error()?;
+        }
+        Ok(())
+    }
+
+    /// Whether nothing can be sent any more.
+    pub(crate) fn is_over(&self) -> bool {
+        self.driver.0.is_finished()
     }
 
     /// Sends commands as they go over the wire, and waits for as many answers, errors of the server among

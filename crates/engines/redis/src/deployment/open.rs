@@ -3,14 +3,11 @@
 use super::counted::{Counted, Sent};
 use super::failure::Failure;
 use super::lane::Lane;
-use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Cmd, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value,
-};
+use crate::connection::Connection;
+use redis::{Cmd, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use trunkline_mpx::{LinkError, RedisAddress};
 
@@ -36,10 +33,8 @@ pub(super) enum Patience {
 pub(super) struct Open {
     /// Where it leads.
     pub(super) server: String,
-    connection: MultiplexedConnection,
+    connection: Connection,
     sent: Sent,
-    /// Moves the bytes; done when the connection is.
-    driver: JoinHandle<()>,
     patience: Patience,
 }
 
@@ -61,20 +56,17 @@ impl Open {
         let stream = address.dial().await.map_err(not_sent)?;
         let sent = Sent::default();
         let stream = Counted::new(stream, sent.clone());
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let made = MultiplexedConnection::new_with_config(settings, stream, config).await;
-        let (connection, driver) = made.map_err(|error| Failure::of_login(&server, &error))?;
+        let connection = Connection::new(stream);
+        let logged_in = connection.log_in(settings).await;
+        logged_in.map_err(|error| Failure::of_login(&server, &error))?;
         let open = Self {
             server,
             connection,
             sent,
-            driver: tokio::spawn(driver),
             patience,
         };
-        let mut first = open.connection.clone();
-        let answer = first.send_packed_command(&redis::cmd("PING")).await;
+        let ping = redis::cmd("PING");
+        let answer = open.connection.send_packed_command(&ping).await;
         let answer = answer.map_err(|error| Failure::of_login(&open.server, &error))?;
         match error_of(&answer) {
             // Who may not ask may still do what he is there for.
@@ -87,7 +79,7 @@ impl Open {
 
     /// Whether nothing can be sent any more.
     pub(super) fn is_over(&self) -> bool {
-        self.driver.is_finished()
+        self.connection.is_over()
     }
 
     /// Sends commands and waits for their answers, errors among them, and for what `wait` says afterwards.
@@ -103,22 +95,23 @@ impl Open {
             return Err(self.lost());
         }
         let before = self.sent.bytes();
-        let (mut first, mut second) = (self.connection.clone(), self.connection.clone());
         let commands = async {
             match request {
                 Request::One(command) => {
-                    let answer = first.send_packed_command(command).await;
+                    let answer = self.connection.send_packed_command(command).await;
                     answer.map(|answer| vec![answer])
                 }
                 Request::Many(commands) => {
                     let count = commands.len();
-                    first.send_packed_commands(commands, 0, count).await
+                    self.connection
+                        .send_packed_commands(commands, 0, count)
+                        .await
                 }
             }
         };
         let waiting = async {
             match wait {
-                Some((command, _)) => Some(second.send_packed_command(command).await),
+                Some((command, _)) => Some(self.connection.send_packed_command(command).await),
                 None => None,
             }
         };
@@ -199,12 +192,6 @@ impl Open {
             server: self.server.clone(),
             reason,
         }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.driver.abort();
     }
 }
 
