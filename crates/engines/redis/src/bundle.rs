@@ -50,7 +50,11 @@ impl Bundle {
             thing,
             step,
             slot,
-            key: key.to_owned(),
+            key: if self.on_cluster {
+                key.to_owned()
+            } else {
+                Vec::new()
+            },
             command,
         });
     }
@@ -60,6 +64,19 @@ impl Bundle {
     pub(crate) async fn run(self, deployment: &Deployment) -> Vec<Result<Value, Failure>> {
         let mut results: Vec<_> = (0..self.things).map(|_| Ok(Value::Nil)).collect();
         let mut begun = vec![false; self.things];
+        let mut note = |results: &mut [Result<Value, Failure>], thing: usize, result| {
+            let first = !std::mem::replace(&mut begun[thing], true);
+            let result: Result<Value, Failure> = result;
+            if first || (result.is_err() && results[thing].is_ok()) {
+                results[thing] = result;
+            }
+        };
+        if !self.on_cluster {
+            for (thing, result) in run(deployment, self.commands).await {
+                note(&mut results, thing, result);
+            }
+            return results;
+        }
         let steps = self.commands.iter().map(|command| command.step + 1).max();
         let mut left = self.commands;
         for step in 0..steps.unwrap_or(0) {
@@ -73,10 +90,7 @@ impl Bundle {
                 .into_values()
                 .map(|commands| run(deployment, commands));
             for (thing, result) in join_all(slots).await.into_iter().flatten() {
-                let first = !std::mem::replace(&mut begun[thing], true);
-                if first || (result.is_err() && results[thing].is_ok()) {
-                    results[thing] = result;
-                }
+                note(&mut results, thing, result);
             }
         }
         results

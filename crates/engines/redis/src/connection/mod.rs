@@ -8,11 +8,7 @@ mod driver;
 mod reply;
 
 use driver::{Driver, Job};
-use redis::aio::ConnectionLike;
-use redis::{
-    Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisFuture, RedisResult,
-    Value,
-};
+use redis::{Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, Value};
 use std::io;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
@@ -130,25 +126,6 @@ impl Connection {
         }
         answers.drain(..offset);
         Ok(answers)
-    }
-}
-
-impl ConnectionLike for Connection {
-    fn req_packed_command<'a>(&'a mut self, cmd: &'a Cmd) -> RedisFuture<'a, Value> {
-        Box::pin(self.send_packed_command(cmd))
-    }
-
-    fn req_packed_commands<'a>(
-        &'a mut self,
-        pipeline: &'a Pipeline,
-        offset: usize,
-        count: usize,
-    ) -> RedisFuture<'a, Vec<Value>> {
-        Box::pin(self.send_packed_commands(pipeline, offset, count))
-    }
-
-    fn get_db(&self) -> i64 {
-        0
     }
 }
 

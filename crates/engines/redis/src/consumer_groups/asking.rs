@@ -3,6 +3,7 @@
 use super::request::Request;
 use super::{Shared, reply};
 use crate::bundle::Bundle;
+use bytes::Bytes;
 use compact_str::CompactString;
 use hashbrown::HashMap;
 use redis::Cmd;
@@ -105,15 +106,19 @@ impl Asking {
     /// Listens to the reply channel, and to no other.
     fn hear_replies(&self, shared: &Arc<Shared>) -> ChannelSubscription {
         let shared: Weak<Shared> = Arc::downgrade(shared);
-        let replies = self.mpx.channels(move |event| {
+        let replies = self.mpx.channels_together(move |events| {
             let Some(shared) = shared.upgrade() else {
                 return;
             };
-            match event {
-                Event::Message { payload, .. } => shared.hear(&payload),
-                Event::Active { .. } => drop(shared.asking.active.send_replace(true)),
-                _ => drop(shared.asking.active.send_replace(false)),
+            let mut payloads = Vec::with_capacity(events.len());
+            for event in events {
+                match event {
+                    Event::Message { payload, .. } => payloads.push(payload),
+                    Event::Active { .. } => drop(shared.asking.active.send_replace(true)),
+                    _ => drop(shared.asking.active.send_replace(false)),
+                }
             }
+            shared.hear(&payloads);
         });
         replies
             .add([self.who.clone()])
@@ -154,24 +159,31 @@ impl Asking {
 }
 
 impl Shared {
-    /// A message on the reply channel.
-    fn hear(&self, payload: &[u8]) {
-        let (number, outcome) = match reply::read(payload) {
-            Ok(reply) => reply,
-            Err(why) => {
-                self.counting.bad_replies.add(1);
-                tracing::warn!(why, bytes = payload.len(), "not a reply; the call goes on");
-                return;
-            }
-        };
-        let completion = self.asking.state().pending.remove(&number);
-        match completion {
-            Some(completion) => {
-                self.counting.answered.add(1);
-                completion.complete(Ok(Outcome::Answered(outcome)));
-            }
-            None => self.counting.late_replies.add(1),
+    /// Messages on the reply channel.
+    fn hear(&self, payloads: &[Bytes]) {
+        let replies: Vec<_> = payloads
+            .iter()
+            .filter_map(|payload| match reply::read(payload) {
+                Ok(reply) => Some(reply),
+                Err(why) => {
+                    self.counting.bad_replies.add(1);
+                    tracing::warn!(why, bytes = payload.len(), "not a reply; the call goes on");
+                    None
+                }
+            })
+            .collect();
+        let count = replies.len();
+        let mut answered = Vec::with_capacity(count);
+        let mut state = self.asking.state();
+        for (number, outcome) in replies {
+            let completion = state.pending.remove(&number);
+            answered.extend(completion.map(|its| (its, Ok(Outcome::Answered(outcome)))));
         }
+        drop(state);
+        self.counting.answered.add(answered.len() as u64);
+        let late = count - answered.len();
+        self.counting.late_replies.add(late as u64);
+        Completion::complete_all(answered.into_iter());
     }
 }
 

@@ -103,22 +103,32 @@ pub(super) fn write(
     method: Option<&str>,
     outcome: &CallOutcome,
 ) -> String {
-    let raw = |json: &[u8]| serde_json::from_slice::<Box<RawValue>>(json).ok();
-    let internal = || raw(internal_error().as_bytes()).expect("it is JSON");
+    let failed;
     let (is_error, json) = match outcome {
-        CallOutcome::Result(json) => (false, raw(json)),
-        CallOutcome::HandlerError(json) => (true, raw(json)),
-        CallOutcome::Failed(error) if error.code() == ErrorCode::Internal => (false, None),
-        CallOutcome::Failed(error) => (true, raw(error_object(error).as_bytes())),
+        CallOutcome::Result(json) => (false, &json[..]),
+        CallOutcome::HandlerError(json) => (true, &json[..]),
+        CallOutcome::Failed(error) if error.code() == ErrorCode::Internal => (false, &b""[..]),
+        CallOutcome::Failed(error) => {
+            failed = error_object(error);
+            (true, failed.as_bytes())
+        }
     };
-    let (is_error, json) = json.map_or_else(|| (false, internal()), |json| (is_error, json));
+    let internal;
+    let (is_error, json) = match serde_json::from_slice::<&RawValue>(json) {
+        Ok(json) => (is_error, json),
+        Err(_) => {
+            internal = internal_error();
+            let internal = serde_json::from_str(&internal);
+            (false, internal.expect("it is JSON"))
+        }
+    };
     let publishing = Publishing {
         message_id: message_id.and_then(|id| std::str::from_utf8(id).ok()),
         rpc: method,
         response: if is_error {
-            Response::Error(&json)
+            Response::Error(json)
         } else {
-            Response::Result(&json)
+            Response::Result(json)
         },
     };
     serde_json::to_string(&publishing).expect("strings and JSON are JSON")

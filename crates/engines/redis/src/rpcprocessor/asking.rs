@@ -157,23 +157,26 @@ impl Asking {
         self.waiting.notified().await;
     }
 
-    /// An answer came.
-    pub(super) fn conclude(&self, shared: &Shared, id: &str, answer: &[u8]) {
+    /// Answers came, each to an id.
+    pub(super) fn conclude(&self, shared: &Shared, answers: &[(&str, Vec<u8>)]) {
+        let mut concluded = Vec::with_capacity(answers.len());
         let mut state = self.state();
-        let number = state.queued.remove(id);
-        let pending = number.and_then(|number| state.pending.remove(&number));
-        if pending.is_none() {
-            state.abandoned.retain(|(_, other)| other != id);
+        for (id, answer) in answers {
+            let number = state.queued.remove(*id);
+            match number.and_then(|number| state.pending.remove(&number)) {
+                Some(call) => concluded.push((call.completion, *id, answer)),
+                None => state.abandoned.retain(|(_, other)| other != id),
+            }
         }
         drop(state);
-        match pending {
-            Some(call) => {
-                shared.counting.answered.add(1);
-                let outcome: CallOutcome = text::read_answer(answer, id);
-                call.completion.complete(Ok(Outcome::Answered(outcome)));
-            }
-            None => shared.counting.late_answers.add(1),
-        }
+        shared.counting.answered.add(concluded.len() as u64);
+        let late = answers.len() - concluded.len();
+        shared.counting.late_answers.add(late as u64);
+        let concluded = concluded.into_iter().map(|(completion, id, answer)| {
+            let outcome: CallOutcome = text::read_answer(answer, id);
+            (completion, Ok(Outcome::Answered(outcome)))
+        });
+        Completion::complete_all(concluded);
     }
 
     fn fail(&self, number: u64, error: &Error) {

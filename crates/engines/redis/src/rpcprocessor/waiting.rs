@@ -30,20 +30,39 @@ end
 return #gone
 ";
 
+/// Takes the first of each list that has one: its place among the keys, then what it is.
+const TAKE: &str = r"
+local taken = {}
+for place, list in ipairs(KEYS) do
+    local first = redis.call('RPOP', list)
+    if first then
+        taken[#taken + 1] = place - 1
+        taken[#taken + 1] = first
+    end
+end
+return taken
+";
+
 /// Takes answers until the wire is over.
 pub(super) async fn take_answers(shared: Arc<Shared>) {
     let reader = shared.deployment.patient("rpcprocessor".to_owned());
     let mut failures = 0;
+    // What is remembered while the next answers are waited for.
+    let mut ended = Vec::new();
     while !shared.asking.is_closed() {
         let awaited = shared.asking.awaited(shared.clock.now());
         if awaited.is_empty() {
+            keep(&shared, &std::mem::take(&mut ended)).await;
             shared.asking.anything().await;
             continue;
         }
-        match read(&shared, &reader, &awaited).await {
+        let reading = read(&shared, &reader, &awaited);
+        let (answered, ()) = tokio::join!(reading, keep(&shared, &ended));
+        ended.clear();
+        match answered {
             Ok(answered) => {
                 failures = 0;
-                keep(&shared, &answered).await;
+                ended = answered;
             }
             Err(error) => {
                 tracing::warn!(%error, "can't wait for answers; trying again");
@@ -53,6 +72,7 @@ pub(super) async fn take_answers(shared: Arc<Shared>) {
             }
         }
     }
+    keep(&shared, &ended).await;
 }
 
 /// Waits for one answer, then takes all others that are there. The ids that were answered.
@@ -72,30 +92,22 @@ async fn read(
     let Some((list, answer)) = first else {
         return Ok(Vec::new());
     };
-    let mut answered = Vec::new();
-    let mut conclude = |id: &String, answer: &[u8]| {
-        shared.asking.conclude(shared, id, answer);
-        answered.push(id.clone());
-    };
+    let keys: Vec<String> = awaited.iter().map(|id| shared.key(id)).collect();
+    let first = keys.iter().position(|key| *key == list);
+    let first = first.map(|place| (&*awaited[place], answer));
+    // It is taken, whatever becomes of the others.
+    shared.asking.conclude(shared, first.as_slice());
     let mut others = redis::pipe();
     others.cmd("DEL").arg(&shared.keys.wake).ignore();
-    let mut left = Vec::new();
-    for id in awaited {
-        let key = shared.key(id);
-        if key == list {
-            conclude(id, &answer);
-        } else {
-            others.cmd("RPOP").arg(key);
-            left.push(id);
-        }
-    }
-    let answers: Vec<Option<Vec<u8>>> = reader.run(wake, &others).await?;
-    for (id, answer) in left.into_iter().zip(answers) {
-        if let Some(answer) = answer {
-            conclude(id, &answer);
-        }
-    }
-    Ok(answered)
+    others.cmd("EVAL").arg(TAKE).arg(keys.len()).arg(keys);
+    let (others,): (Vec<(usize, Vec<u8>)>,) = reader.run(wake, &others).await?;
+    let others: Vec<_> = others
+        .into_iter()
+        .filter_map(|(place, answer)| Some((&**awaited.get(place)?, answer)))
+        .collect();
+    shared.asking.conclude(shared, &others);
+    let answered = first.iter().chain(&others).map(|(id, _)| (*id).to_owned());
+    Ok(answered.collect())
 }
 
 /// Remembers when calls ended, and removes the records of those that are too many or too old.
@@ -106,10 +118,11 @@ async fn keep(shared: &Shared, answered: &[String]) {
     // Microseconds, so that calls keep their order; a score can hold them.
     let now = shared.clock.now().as_micros();
     let mut commands = redis::pipe();
+    let add = commands.cmd("ZADD").arg(&shared.keys.kept);
     for (now, id) in (now..).zip(answered) {
-        let add = commands.cmd("ZADD").arg(&shared.keys.kept);
-        add.arg(now).arg(id).ignore();
+        add.arg(now).arg(id);
     }
+    add.ignore();
     let oldest = now.saturating_sub(shared.options.kept_for.as_micros() as u64);
     let forget = commands.cmd("EVAL").arg(FORGET).arg(2);
     forget.arg(&shared.keys.db).arg(&shared.keys.kept);

@@ -26,6 +26,17 @@ const ID_SHOWN: usize = 64;
 /// Most requests of one read.
 const REQUESTS_AT_ONCE: u32 = 256;
 
+/// Takes no more than so many of a list, the first ones first: servers before version 6.2 know no `RPOP` for several.
+const TAKE: &str = r"
+local taken = {}
+for n = 1, tonumber(ARGV[1]) do
+    local first = redis.call('RPOP', KEYS[1])
+    if not first then break end
+    taken[n] = first
+end
+return taken
+";
+
 type Worker = serving::Worker<Shared>;
 
 /// What a worker of one queue, or of one a method, has of its own.
@@ -231,13 +242,11 @@ async fn take(worker: &Worker, reader: &Deployment) -> Result<Vec<Vec<u8>>, Fail
     taken.push(first);
     let more = worker.free().saturating_sub(1).min(REQUESTS_AT_ONCE);
     if more > 0 {
-        let mut others = redis::pipe();
-        for _ in 0..more {
-            others.cmd("RPOP").arg(&queue);
-        }
+        let mut others = redis::cmd("EVAL");
+        others.arg(TAKE).arg(1).arg(&queue).arg(more);
         // The first is taken, whatever becomes of the others.
-        let others = reader.run::<Vec<Option<Vec<u8>>>>(queue.as_bytes(), &others);
-        taken.extend(others.await.into_iter().flatten().flatten());
+        let others = reader.one::<Vec<Vec<u8>>>(queue.as_bytes(), &others);
+        taken.extend(others.await.into_iter().flatten());
     }
     Ok(taken)
 }
