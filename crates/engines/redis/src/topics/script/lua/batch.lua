@@ -36,11 +36,13 @@ local function check(strict, changes)
         if T.is_full then return { 'no', 'oom' } end
         local refused = check_message(message)
         if refused then return refused end
-        local is_dropped = #T.subs == 0 and T.o.unsubscribed == 1
-        if T.is_bounded and not is_dropped and not P.repeats(message) then
-          local is_replaced = T.o.dedupe == 1 and message[2] and call('HEXISTS', N.k, message[2]) == 1
-          if not is_replaced then added = added + 1 end
-          size = size + message[10]
+        if T.is_bounded then
+          local is_dropped = #T.subs == 0 and T.o.unsubscribed == 1
+          if not is_dropped and not P.repeats(message) then
+            local key = T.o.dedupe == 1 and message[2]
+            if not (key and call('HEXISTS', N.k, key) == 1) then added = added + 1 end
+            size = size + message[10]
+          end
           refused = R.refuses(added, size)
           if refused then return refused end
         end
@@ -50,10 +52,11 @@ local function check(strict, changes)
       B.flush()
       for i = 1, #holds, 3 do
         local id = holds[i] .. ':' .. holds[i + 1]
-        if settled[id] or not C.held(holds[i], holds[i + 1], holds[i + 2]) then
+        local is_settled = op ~= 'e' and settled[id]
+        if is_settled or not C.held(holds[i], holds[i + 1], holds[i + 2]) then
           return { 'no', 'not-held', change[2], holds[i], holds[i + 1], holds[i + 2] }
         end
-        settled[id] = op ~= 'e'
+        settled[id] = settled[id] or op ~= 'e'
       end
     end
   end
