@@ -102,14 +102,15 @@ async fn alter_subscription(lab: Lab) {
     lab.publish(&topic, &["1"]).await;
     taker.next().await;
     let settings = SubscriptionSettings {
-        ack_timeout: seconds(5),
+        ack_timeout: seconds(2),
         ..SubscriptionSettings::default()
     };
     let done = alter(settings, &[]).await;
     assert!(matches!(&done, Ok(Outcome::Altered(altered)) if altered.changes.len() == 1));
     lab.publish(&topic, &["2"]).await;
     taker.next().await;
-    lab.pass(Duration::from_secs(6)).await;
+    lab.pass(Duration::from_secs(2) + Duration::from_millis(200))
+        .await;
     assert_eq!(taker.texts(1).await, ["2"], "what is out keeps its time");
     let done = alter(SubscriptionSettings::default(), &["ack_timeout"]).await;
     assert!(done.is_ok(), "{done:?}");

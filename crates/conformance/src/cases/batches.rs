@@ -17,7 +17,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case!(
         "a strict batch fails if a delivery is no longer held",
-        [ATOMIC],
+        [ATOMIC_TOPIC],
         strict
     ),
     case!(

@@ -120,6 +120,7 @@ async fn rejected(lab: Lab) {
     ] {
         assert_eq!(header(headers, name), value, "{name}");
     }
+    lab.settle().await;
     let info = lab.inspect(&topic).await;
     assert_eq!((info.dead, info.messages), (1, 0));
     assert_eq!(
@@ -167,6 +168,7 @@ async fn many_at_once(lab: Lab) {
     let undertaker = lab.consume(wide(&grave)).await;
     let letters = undertaker.take(sent.len()).await;
     assert_eq!(texts(&letters), sent);
+    lab.settle().await;
     let info = lab.inspect(&topic).await;
     assert_eq!((info.dead, info.messages), (500, 0));
 }
@@ -210,6 +212,7 @@ async fn expired(lab: Lab) {
     assert_eq!(letter.message.expires_at, None);
     let taker = lab.consume(spec(&[(&topic, "s")])).await;
     assert_eq!(taker.texts(1).await, ["2"]);
+    lab.settle().await;
     let info = lab.inspect(&topic).await;
     assert_eq!((info.expired, info.dead), (1, 1));
 }

@@ -34,7 +34,7 @@ pub(super) const CASES: &[Case] = &[
     ),
     case!(
         "a restart forgets a memory topic's messages, not the topic",
-        [RESTART],
+        [RESTART, OWN_STORE],
         memory
     ),
 ];

@@ -60,6 +60,7 @@ macro_rules! needs {
 needs! {
     ACK_TIMEOUT = "ack_timeout", |c, _| c.ack_timeout;
     ATOMIC = "atomic", |c, _| c.atomic == trunkline_model::Atomicity::All;
+    ATOMIC_TOPIC = "atomic within a topic", |c, _| c.atomic != trunkline_model::Atomicity::None;
     ATTEMPTS = "attempts", |c, _| c.attempts;
     DEAD_LETTER = "dead_letter", |c, _| c.dead_letter;
     DEDUPE_FIRST = "dedupe_first", |c, _| c.dedupe_first;
@@ -68,6 +69,7 @@ needs! {
     EXTEND = "extend", |c, _| c.extend;
     FROM_ALL = "from_all", |c, _| c.from_all;
     FRONT = "front_redelivery", |c, _| c.front_redelivery;
+    OWN_STORE = "a store that ends with the process", |c, _| !c.shared;
     ORDERING_GROUPS = "groups", |c, _| c.groups;
     LIMITS = "limits", |c, _| c.limits;
     LIST = "list", |c, _| c.list;

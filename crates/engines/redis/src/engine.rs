@@ -1,26 +1,35 @@
 use crate::capabilities::capabilities;
+use crate::channels::Channels;
 use crate::config::{RedisConfig, RedisStartError};
 use crate::deployment::Deployment;
 use crate::health::Condition;
 use crate::tasks::Tasks;
+use crate::topics::{Topics, wake};
 use crate::watch::watch;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use tokio::sync::watch as channel;
+use tokio::sync::watch;
+use tokio::time::Instant;
 use trunkline_model::{
-    Admin, Batch, Caller, Capabilities, ChannelMessage, ChannelName, Completion, ConsumeSpec,
-    ConsumerHandle, ConsumerId, DeliverySink, Engine, Error, Health, ListenHandle, ListenPolicy,
-    ListenerSink, Pattern,
+    Admin, Batch, Caller, Capabilities, ChannelMessage, Completion, ConsumeSpec, ConsumerHandle,
+    DeliverySink, Engine, Health, ListenHandle, ListenPolicy, ListenerSink,
 };
+use trunkline_mpx::{ChannelSubscription, Multiplexer, MultiplexerOptions};
 
-/// Topics and channels on Redis or Valkey: any number of processes share them. So far it knows whether
-/// the server is there, and refuses everything else.
+/// Topics and channels on Redis or Valkey: any number of processes share them.
+///
+/// What a topic is, is kept in Redis alone. A process keeps what waits to be sent, and which of its
+/// consumers has which delivery. Dropping the engine without [`Engine::close`] ends it as a crash of the
+/// process would: what its consumers had goes to others when its lease is over.
 pub struct RedisEngine {
-    deployment: Deployment,
+    topics: Arc<Topics>,
     condition: Arc<Condition>,
-    tasks: Tasks,
-    capabilities: channel::Sender<Capabilities>,
+    tasks: Arc<Tasks>,
+    capabilities: watch::Sender<Capabilities>,
+    channels: Channels,
+    /// The channel on which this process is woken.
+    wake: Mutex<Option<ChannelSubscription>>,
 }
 
 impl RedisEngine {
@@ -33,90 +42,98 @@ impl RedisEngine {
     /// Outside a tokio runtime.
     pub fn start(config: RedisConfig) -> Result<Arc<Self>, RedisStartError> {
         let defaults = config.defaults.resolve();
-        defaults.map_err(RedisStartError::Defaults)?;
+        let defaults = defaults.map_err(RedisStartError::Defaults)?;
         let deployment = Deployment::new(config.url.clone())?;
+        let watched = deployment.clone();
         let condition = Arc::new(Condition::new(&config.url.to_string()));
-        let tasks = Tasks::new();
-        tasks.spawn(watch(deployment.clone(), condition.clone()));
-        Ok(Arc::new(Self {
+        let tasks = Arc::new(Tasks::new());
+        let connector = deployment.connector();
+        let connect = move || connector.connect();
+        let multiplexer = Multiplexer::new(connect, MultiplexerOptions::default());
+        let topics = Topics::new(
+            &config,
+            defaults,
             deployment,
+            condition.clone(),
+            tasks.clone(),
+        );
+        let wake = wake::listen(&topics, &multiplexer);
+        let channels = Channels::new(multiplexer, watched.clone());
+        tasks.spawn(watch(watched, condition.clone()));
+        Ok(Arc::new(Self {
+            topics,
             condition,
             tasks,
-            capabilities: channel::Sender::new(capabilities(config.url.is_cluster())),
+            capabilities: watch::Sender::new(capabilities(config.url.is_cluster())),
+            channels,
+            wake: Mutex::new(Some(wake)),
         }))
     }
-}
 
-fn refused() -> Error {
-    Error::unsupported("topics", "this engine can't do that so far")
+    /// Whether nothing waits for the server, is under way, or has not reached its sink.
+    pub fn is_idle(&self) -> bool {
+        self.topics.is_idle()
+    }
 }
 
 impl Engine for RedisEngine {
-    fn capabilities(&self) -> channel::Receiver<Capabilities> {
+    fn capabilities(&self) -> watch::Receiver<Capabilities> {
         self.capabilities.subscribe()
     }
 
-    fn submit(&self, _: &Caller, _: Batch, completion: Completion) {
-        completion.complete(Err(refused()));
+    fn submit(&self, _: &Caller, batch: Batch, completion: Completion) {
+        self.topics.submit(batch, completion);
     }
 
-    fn admin(&self, _: &Caller, _: Admin, completion: Completion) {
-        completion.complete(Err(refused()));
+    fn admin(&self, _: &Caller, command: Admin, completion: Completion) {
+        self.topics.manage(command, completion);
     }
 
     fn consume(
         &self,
         _: &Caller,
-        _: ConsumeSpec,
+        spec: ConsumeSpec,
         sink: Arc<dyn DeliverySink>,
     ) -> Box<dyn ConsumerHandle> {
-        sink.started(Err(refused()));
-        Box::new(Unheard)
+        self.topics.consume(&spec, sink)
     }
 
-    fn publish_channel(&self, _: &Caller, _: ChannelMessage, completion: Completion) {
-        completion.complete(Err(refused()));
+    fn publish_channel(&self, _: &Caller, message: ChannelMessage, completion: Completion) {
+        self.channels.publish(message, completion);
     }
 
     fn listen(
         &self,
         _: &Caller,
-        _: Arc<dyn ListenerSink>,
-        _: ListenPolicy,
+        sink: Arc<dyn ListenerSink>,
+        policy: ListenPolicy,
     ) -> Box<dyn ListenHandle> {
-        Box::new(Unheard)
+        self.channels.listen(sink, policy)
     }
 
-    fn health(&self) -> channel::Receiver<Health> {
+    fn health(&self) -> watch::Receiver<Health> {
         self.condition.subscribe()
     }
 
-    fn close(&self, _: Duration) {
-        self.condition.closed();
-        self.tasks.abort();
-    }
-}
-
-/// Hears nothing.
-struct Unheard;
-
-impl ListenHandle for Unheard {
-    fn add(&self, _: &[ChannelName], _: &[Pattern]) {}
-
-    fn remove(&self, _: &[ChannelName], _: &[Pattern]) {}
-}
-
-impl ConsumerHandle for Unheard {
-    fn id(&self) -> ConsumerId {
-        ConsumerId(0)
-    }
-
-    fn credit(&self, _: u32) {}
-
-    fn taken(&self, _: u64) {}
-
-    fn cancel(&self) -> u64 {
-        0
+    /// Ends the consumers, finishes what waits, and tells every topic that this process goes. What the server
+    /// does not take before the deadline ends with an error; what was delivered then returns when the lease
+    /// is over.
+    fn close(&self, deadline: Duration) {
+        if !self.topics.begin_closing() {
+            return;
+        }
+        self.condition.closing();
+        self.channels.close();
+        let until = Instant::now() + deadline;
+        let (topics, condition) = (self.topics.clone(), self.condition.clone());
+        let tasks = self.tasks.clone();
+        let wake = self.wake.lock().expect("nothing panics with it").take();
+        self.tasks.spawn(async move {
+            topics.finish_closing(until).await;
+            drop(wake);
+            condition.closed();
+            tasks.abort();
+        });
     }
 }
 
@@ -129,7 +146,7 @@ impl Drop for RedisEngine {
 impl fmt::Debug for RedisEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisEngine")
-            .field("deployment", &self.deployment)
+            .field("topics", &self.topics)
             .field("health", &*self.condition.subscribe().borrow())
             .finish_non_exhaustive()
     }

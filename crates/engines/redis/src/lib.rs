@@ -11,17 +11,12 @@
 
 mod bundle;
 mod capabilities;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the engine comes after its channels")
-)]
 mod channels;
 mod config;
 mod connection;
 mod consumer_groups;
 mod deployment;
 mod engine;
-#[expect(dead_code, reason = "topics tell more of it")]
 mod health;
 mod rpcprocessor;
 mod serving;

@@ -3,6 +3,7 @@
 
 mod asking;
 mod both;
+mod conformance;
 mod lists;
 mod losses;
 mod proxy;

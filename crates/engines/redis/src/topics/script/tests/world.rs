@@ -16,7 +16,8 @@ pub(crate) const ME: &str = "me";
 pub(crate) const NUMBER: u32 = 7;
 
 pub(crate) struct World {
-    pub(crate) server: Redis,
+    /// It ends with this.
+    _server: Redis,
     pub(crate) redis: Connection,
     pub(crate) script: Script,
     pub(crate) topic: TopicName,
@@ -139,7 +140,7 @@ impl World {
         script.clock = Some(Timestamp::from_micros(1_700_000_000_000_000));
         Some(Self {
             redis: client.get_connection().expect("Redis answers"),
-            server,
+            _server: server,
             script,
             topic: "t".parse().expect("a name"),
             lease: Duration::from_secs(100_000),
