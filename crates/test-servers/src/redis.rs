@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::{Process, ports, program, wait_until};
 
 /// The variable that names the program `redis-server`.
-const VARIABLE: &str = "TRUNKLINE_TEST_REDIS";
+pub(crate) const VARIABLE: &str = "TRUNKLINE_TEST_REDIS";
 
 const START_MAX: Duration = Duration::from_secs(60);
 /// For one try to get an answer.
@@ -126,6 +126,12 @@ impl Redis {
     /// Lets it go on after [`Redis::pause`].
     pub fn resume(&self) {
         self.process.iter().for_each(Process::resume);
+    }
+
+    /// Whether it was killed and not started again.
+    #[must_use]
+    pub const fn is_dead(&self) -> bool {
+        self.process.is_none()
     }
 
     /// The end of its log, for the text of a failure.

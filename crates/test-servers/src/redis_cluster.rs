@@ -1,0 +1,328 @@
+//! A Redis cluster.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::resp::{Reply, ask};
+use crate::{Redis, ports, wait_until};
+
+/// How many slots a cluster has.
+const SLOTS: usize = 16_384;
+/// For the nodes to agree on something.
+const AGREE_MAX: Duration = Duration::from_secs(60);
+/// After so many milliseconds of silence a node is given up by the others.
+const NODE_TIMEOUT: &str = "1500";
+/// Keys that are moved at a time.
+const KEYS_AT_A_TIME: &str = "100";
+
+/// Three masters that share the slots evenly, and perhaps a replica of each. They listen on 127.0.0.1 alone.
+#[derive(Debug)]
+pub struct RedisCluster {
+    /// The masters, then their replicas in the same order.
+    nodes: Vec<Redis>,
+    ids: Vec<String>,
+}
+
+impl RedisCluster {
+    /// How many nodes are masters at the beginning: the first ones.
+    pub const MASTERS: usize = 3;
+
+    /// Starts three masters and waits until each knows that all slots have an owner. `None`, after saying so, if
+    /// `cargo xtask test` didn't name a server.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't get ready.
+    #[must_use]
+    pub fn start() -> Option<RedisCluster> {
+        RedisCluster::start_with(&[])
+    }
+
+    /// The same with further options of every node, as on its command line.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't get ready.
+    #[must_use]
+    pub fn start_with(options: &[&str]) -> Option<RedisCluster> {
+        let mut cluster = RedisCluster {
+            nodes: Vec::new(),
+            ids: Vec::new(),
+        };
+        for _ in 0..Self::MASTERS {
+            cluster.add(options)?;
+        }
+        for (place, node) in cluster.nodes.iter().enumerate() {
+            let bounds = [place, place + 1].map(|part| part * SLOTS / Self::MASTERS);
+            let (first, last) = (bounds[0].to_string(), (bounds[1] - 1).to_string());
+            must(node.address(), &["CLUSTER", "ADDSLOTSRANGE", &first, &last]);
+        }
+        cluster.introduce();
+        Some(cluster)
+    }
+
+    /// The same with a replica of each master, which takes its place when it is dead.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't get ready.
+    #[must_use]
+    pub fn start_with_replicas() -> Option<RedisCluster> {
+        let mut cluster = RedisCluster::start_with(&[])?;
+        for _ in 0..Self::MASTERS {
+            cluster.add(&[])?;
+        }
+        cluster.introduce();
+        for place in 0..Self::MASTERS {
+            let replica = cluster.nodes[Self::MASTERS + place].address();
+            must(replica, &["CLUSTER", "REPLICATE", &cluster.ids[place]]);
+        }
+        for place in 0..Self::MASTERS {
+            let master = cluster.nodes[place].address();
+            soon("a replica that is up to date", || {
+                let role = ask(master, &["ROLE"])?;
+                match role.parts() {
+                    [_, _, Reply::Many(replicas)] if !replicas.is_empty() => Ok(()),
+                    _ => Err(format!("{role:?}")),
+                }
+            });
+        }
+        // Who votes must know who is whose replica.
+        for node in &cluster.nodes {
+            soon("that all know all replicas", || {
+                let nodes = ask(node.address(), &["CLUSTER", "NODES"])?;
+                let text = nodes.text().unwrap_or_default().to_owned();
+                let replicas = text.lines().filter(|line| line.contains("slave")).count();
+                if replicas == Self::MASTERS {
+                    Ok(())
+                } else {
+                    Err(text)
+                }
+            });
+        }
+        Some(cluster)
+    }
+
+    /// The URL, with all nodes.
+    #[must_use]
+    pub fn url(&self) -> String {
+        let nodes: Vec<_> = self
+            .nodes
+            .iter()
+            .map(|node| node.address().to_string())
+            .collect();
+        format!("redis-cluster://{}", nodes.join(","))
+    }
+
+    /// A node: the masters come first.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    #[must_use]
+    pub fn node(&self, place: usize) -> &Redis {
+        &self.nodes[place]
+    }
+
+    /// The same, to kill and restart it.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many.
+    pub fn node_mut(&mut self, place: usize) -> &mut Redis {
+        &mut self.nodes[place]
+    }
+
+    /// The slot of a key.
+    ///
+    /// # Panics
+    ///
+    /// If the first node doesn't say.
+    #[must_use]
+    pub fn slot(&self, key: &str) -> u16 {
+        match must(self.nodes[0].address(), &["CLUSTER", "KEYSLOT", key]) {
+            Reply::Number(slot) => slot.try_into().expect("slots are small"),
+            other => panic!("{other:?} is no slot"),
+        }
+    }
+
+    /// The place of the node that owns a slot, as that node says itself.
+    ///
+    /// # Panics
+    ///
+    /// If no node that runs says so in time.
+    #[must_use]
+    pub fn owner(&self, slot: u16) -> usize {
+        soon("the owner of a slot", || {
+            for (place, node) in self.nodes.iter().enumerate() {
+                let Ok(nodes) = ask(node.address(), &["CLUSTER", "NODES"]) else {
+                    continue;
+                };
+                let text = nodes.text().unwrap_or_default();
+                let mine = text.lines().find(|line| line.contains("myself"));
+                if mine.is_some_and(|line| owns(line, slot)) {
+                    return Ok(place);
+                }
+            }
+            Err("nobody owns it".to_owned())
+        })
+    }
+
+    /// Gives a slot with all its keys to another master, key by key, while others read and write it.
+    ///
+    /// # Panics
+    ///
+    /// If it isn't done in time.
+    pub fn migrate_slot(&self, slot: u16, to: usize) {
+        let from = self.begin_migration(slot, to);
+        while self.migrate_keys(slot, from, to) {}
+        self.end_migration(slot, to);
+    }
+
+    /// The first step: keys that are not there are looked for, and made, at the new owner. The place of the old one.
+    ///
+    /// # Panics
+    ///
+    /// If the nodes refuse.
+    #[must_use]
+    pub fn begin_migration(&self, slot: u16, to: usize) -> usize {
+        let from = self.owner(slot);
+        let number = slot.to_string();
+        let (source, target) = (self.nodes[from].address(), self.nodes[to].address());
+        let set = |node, what, id: &String| must(node, &["CLUSTER", "SETSLOT", &number, what, id]);
+        set(target, "IMPORTING", &self.ids[from]);
+        set(source, "MIGRATING", &self.ids[to]);
+        from
+    }
+
+    /// The second step: moves some keys; false if there were none.
+    ///
+    /// # Panics
+    ///
+    /// If the nodes refuse.
+    #[must_use]
+    pub fn migrate_keys(&self, slot: u16, from: usize, to: usize) -> bool {
+        let source = self.nodes[from].address();
+        let slot = slot.to_string();
+        let get = ["CLUSTER", "GETKEYSINSLOT", &slot, KEYS_AT_A_TIME];
+        let keys = must(source, &get);
+        let keys: Vec<_> = keys.parts().iter().filter_map(Reply::text).collect();
+        if keys.is_empty() {
+            return false;
+        }
+        let port = self.nodes[to].address().port().to_string();
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        migrate.extend(keys);
+        must(source, &migrate);
+        true
+    }
+
+    /// The last step: all nodes are told of the new owner.
+    ///
+    /// # Panics
+    ///
+    /// If the nodes refuse.
+    pub fn end_migration(&self, slot: u16, to: usize) {
+        let number = slot.to_string();
+        // The new owner first: nobody may think that there is none.
+        let order = std::iter::once(to).chain((0..self.nodes.len()).filter(|place| *place != to));
+        for place in order {
+            let node = self.nodes[place].address();
+            // A replica learns it from its master.
+            if ask(node, &["ROLE"]).is_ok_and(|role| is_master(&role)) {
+                must(
+                    node,
+                    &["CLUSTER", "SETSLOT", &number, "NODE", &self.ids[to]],
+                );
+            }
+        }
+    }
+
+    /// Waits until every node that answers takes commands for all slots.
+    ///
+    /// # Panics
+    ///
+    /// If that isn't so in time.
+    pub fn wait_until_ok(&self) {
+        for node in &self.nodes {
+            soon("cluster_state:ok", || {
+                if node.is_dead() {
+                    return Ok(());
+                }
+                let info = ask(node.address(), &["CLUSTER", "INFO"])?;
+                let text = info.text().unwrap_or_default();
+                if text.contains("cluster_state:ok") {
+                    Ok(())
+                } else {
+                    Err(text.to_owned())
+                }
+            });
+        }
+    }
+
+    fn add(&mut self, options: &[&str]) -> Option<()> {
+        let [bus] = ports();
+        let bus = bus.to_string();
+        let mut all = vec![
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus,
+            "--cluster-node-timeout",
+            NODE_TIMEOUT,
+            "--repl-diskless-sync-delay",
+            "0",
+        ];
+        all.extend(options);
+        let node = Redis::start_with(&all)?;
+        let id = must(node.address(), &["CLUSTER", "MYID"]);
+        self.ids.push(id.text().unwrap_or_default().to_owned());
+        self.nodes.push(node);
+        Some(())
+    }
+
+    /// Has all nodes know each other.
+    fn introduce(&self) {
+        let first = self.nodes[0].address();
+        for node in &self.nodes[1..] {
+            let port = node.address().port().to_string();
+            let bus = must(node.address(), &["CONFIG", "GET", "cluster-port"]);
+            let bus = bus.parts()[1].text().unwrap_or_default().to_owned();
+            must(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);
+        }
+        for node in &self.nodes {
+            soon("that all know all", || {
+                let info = ask(node.address(), &["CLUSTER", "INFO"])?;
+                let text = info.text().unwrap_or_default().to_owned();
+                let all = format!("cluster_known_nodes:{}\r", self.nodes.len());
+                if text.contains(&all) {
+                    Ok(())
+                } else {
+                    Err(text)
+                }
+            });
+        }
+        self.wait_until_ok();
+    }
+}
+
+/// Whether a line of `CLUSTER NODES` names a slot: `ID ADDRESS FLAGS … 0-5460 7000 [7001->-ID]`.
+fn owns(line: &str, slot: u16) -> bool {
+    line.split(' ').skip(8).any(|part| {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        let bounds = (first.parse::<u16>(), last.trim().parse::<u16>());
+        matches!(bounds, (Ok(first), Ok(last)) if (first..=last).contains(&slot))
+    })
+}
+
+fn is_master(role: &Reply) -> bool {
+    role.parts().first().and_then(Reply::text) == Some("master")
+}
+
+fn must(address: SocketAddr, words: &[&str]) -> Reply {
+    ask(address, words).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn soon<T>(what: &str, attempt: impl FnMut() -> Result<T, String>) -> T {
+    wait_until(what, AGREE_MAX, attempt).unwrap_or_else(|error| panic!("{error}"))
+}
