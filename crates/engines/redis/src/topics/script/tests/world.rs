@@ -17,7 +17,7 @@ pub(crate) const NUMBER: u32 = 7;
 
 pub(crate) struct World {
     /// It ends with this.
-    _server: Redis,
+    pub(crate) server: Redis,
     pub(crate) redis: Connection,
     pub(crate) script: Script,
     pub(crate) topic: TopicName,
@@ -140,7 +140,7 @@ impl World {
         script.clock = Some(Timestamp::from_micros(1_700_000_000_000_000));
         Some(Self {
             redis: client.get_connection().expect("Redis answers"),
-            _server: server,
+            server,
             script,
             topic: "t".parse().expect("a name"),
             lease: Duration::from_secs(100_000),
@@ -259,6 +259,13 @@ impl World {
             Done::Inspected(inspected) => *inspected,
             other => panic!("{other:?}"),
         }
+    }
+
+    /// Redis is killed and starts again with what it has on disk.
+    pub(crate) fn restart(&mut self) {
+        self.server.restart();
+        let client = redis::Client::open(self.server.url()).expect("a URL");
+        self.redis = client.get_connection().expect("Redis answers");
     }
 
     /// All keys of the topic without their common part, sorted.
