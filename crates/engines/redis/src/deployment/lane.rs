@@ -12,6 +12,9 @@ use tokio::time::{Instant, timeout_at};
 use trunkline_model::Backoff;
 use trunkline_mpx::RedisAddress;
 
+/// How many attempts there is time for where there are several servers, if they all hang.
+const PARTS: u32 = 3;
+
 /// Where a lane leads.
 #[derive(Clone, Debug)]
 pub(super) enum Way {
@@ -29,6 +32,8 @@ pub(super) struct Lane {
     /// How the connection is called in `CLIENT LIST`.
     name: Option<String>,
     patience: Patience,
+    /// Longest attempt: where there are several servers, there must be time to find another one.
+    attempt: Duration,
     held: Mutex<Option<Arc<Open>>>,
     tries: tokio::sync::Mutex<Tries>,
 }
@@ -49,8 +54,11 @@ impl Lane {
         way: Way,
         name: Option<String>,
         patience: Patience,
+        several: bool,
     ) -> Self {
+        let attempt = dialer.timeout() / if several { PARTS } else { 1 };
         Self {
+            attempt,
             dialer,
             way,
             name,
@@ -87,7 +95,8 @@ impl Lane {
         // Counted before it is known, since it may be given up.
         tries.failures = tries.failures.saturating_add(1);
         tries.next = Instant::now() + delay(tries.failures);
-        let made = match timeout_at(deadline, self.connect()).await {
+        let until = deadline.min(Instant::now() + self.attempt);
+        let made = match timeout_at(until, self.connect()).await {
             Ok(made) => made,
             Err(_) => Err(self.late("the server did not answer the login")),
         };

@@ -41,7 +41,7 @@ impl LaneMaker {
             }
             _ => self.patience(),
         };
-        self.lane(Way::To(Box::new(self.dialer.host(host))), patience)
+        self.lane(Way::To(Box::new(self.dialer.host(host))), patience, true)
     }
 
     fn patience(&self) -> Patience {
@@ -53,8 +53,9 @@ impl LaneMaker {
         }
     }
 
-    fn lane(&self, way: Way, patience: Patience) -> Lane {
-        Lane::new(self.dialer.clone(), way, self.name.clone(), patience)
+    fn lane(&self, way: Way, patience: Patience, several: bool) -> Lane {
+        let name = self.name.clone();
+        Lane::new(self.dialer.clone(), way, name, patience, several)
     }
 }
 
@@ -75,7 +76,7 @@ impl Router {
             }
         };
         let several = matches!(way, Way::Master(_));
-        let lane = Arc::new(maker.lane(way, maker.patience()));
+        let lane = Arc::new(maker.lane(way, maker.patience(), several));
         if several {
             Self::Master(lane)
         } else {

@@ -1,13 +1,16 @@
 //! Deployments on real servers.
 
+mod cluster;
+mod sentinel;
 mod single;
 mod tls;
+mod writers;
 
 use super::{Deployment, Failure, RedisUrl};
 use std::time::Duration;
 
 /// Longest wait for anything; a test that gets there has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whatever is awaited comes.
 async fn soon<T>(what: impl Future<Output = T>) -> T {
