@@ -98,7 +98,10 @@ async fn run(shared: Arc<Shared>) {
     let mut failures = 0_u32;
     // Redis has answered last time.
     let mut there = false;
-    while let Some(mut turn) = shared.next_turn().await {
+    // Why it has not.
+    let mut reason = None;
+    while let Some(publishes) = shared.next_turn().await {
+        let mut turn = Turn::new(publishes, reason.take());
         if !there {
             // What fails in the meantime is known not to be sent.
             match shared.in_time(&mut turn, shared.ask()).await {
@@ -124,6 +127,7 @@ async fn run(shared: Arc<Shared>) {
         let random = RandomState::new().hash_one(failures);
         let pause = Backoff::RECONNECT.delay(failures - 1, random);
         shared.in_time(&mut turn, tokio::time::sleep(pause)).await;
+        reason = turn.reason().map(ToOwned::to_owned);
         shared.state().waiting.put_back(turn.into_left());
     }
 }
@@ -146,14 +150,14 @@ impl Shared {
     }
 
     /// What goes together, once there is anything; `None` if nothing will be.
-    async fn next_turn(&self) -> Option<Turn> {
+    async fn next_turn(&self) -> Option<Vec<Publish>> {
         loop {
             let (publishes, closed) = {
                 let mut state = self.state();
                 (state.waiting.take(), state.closed)
             };
             if !publishes.is_empty() {
-                return Some(Turn::new(publishes));
+                return Some(publishes);
             }
             if closed {
                 return None;

@@ -19,12 +19,13 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    pub(super) fn new(publishes: Vec<Publish>) -> Self {
+    /// `reason` says why the last turn was not sent, if Redis has not answered since.
+    pub(super) fn new(publishes: Vec<Publish>, reason: Option<String>) -> Self {
         Self {
             publishes: publishes.into_iter().map(Some).collect(),
             over: 0,
             begun: false,
-            reason: None,
+            reason,
         }
     }
 
@@ -40,6 +41,11 @@ impl Turn {
             command.arg(&publish.payload[..]);
         }
         commands
+    }
+
+    /// Why they were not sent.
+    pub(super) fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
     }
 
     /// Whether all are over.
@@ -169,7 +175,7 @@ mod tests {
 
         /// Publishes 1 to n, which are due at as many seconds.
         fn turn(&self, n: u64) -> Turn {
-            Turn::new((1..=n).map(|token| self.publish(token)).collect())
+            Turn::new((1..=n).map(|token| self.publish(token)).collect(), None)
         }
 
         fn publish(&self, token: u64) -> Publish {

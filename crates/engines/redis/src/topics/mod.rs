@@ -230,10 +230,11 @@ impl Topics {
         }
     }
 
-    /// Why a step can't wait any longer.
-    fn too_late(&self, may_be_done: bool) -> Error {
-        let trouble = self.condition.trouble();
-        let trouble = trouble.unwrap_or_else(|| "Redis is too slow".into());
+    /// Why a step can't wait any longer; `trouble` is what was said last about its topic.
+    fn too_late(&self, trouble: Option<&str>, may_be_done: bool) -> Error {
+        let trouble = trouble.map(ToOwned::to_owned);
+        let trouble = trouble.or_else(|| self.condition.trouble());
+        let trouble = trouble.unwrap_or_else(|| format!("Redis at {} is too slow", self.server()));
         let (text, executed) = match may_be_done {
             true => (
                 "so it isn't known whether this was done; look, or publish again with the same publish_id",

@@ -141,6 +141,8 @@ pub(super) struct Actor {
     used: Instant,
     /// Tries that have failed in a row.
     failures: u32,
+    /// What was said last, if there was no answer since.
+    trouble: Option<String>,
     /// The topic was told that this process goes.
     left: bool,
 }
@@ -155,6 +157,7 @@ impl Actor {
             asked: now,
             used: now,
             failures: 0,
+            trouble: None,
             left: false,
         }
     }
@@ -226,7 +229,7 @@ impl Actor {
         drop(waiting);
         let mut out = Outgoing::default();
         for job in late {
-            let error = self.topics.too_late(false);
+            let error = self.topics.too_late(self.trouble.as_deref(), false);
             self.end(job.order.then, Err(Trouble::Failed(error)), &mut out);
         }
         out.hand_over(&self.topics);
@@ -243,7 +246,8 @@ impl Actor {
                 return;
             };
             let checked = tokio::time::timeout_at(deadline, check).await;
-            let checked = checked.unwrap_or_else(|_| Err(self.topics.too_late(false)));
+            let checked = checked
+                .unwrap_or_else(|_| Err(self.topics.too_late(self.trouble.as_deref(), false)));
             if let Err(error) = checked
                 && let Some(job) = self.pop()
             {
@@ -323,10 +327,12 @@ impl Actor {
             match asked {
                 Ok(answer) => {
                     self.failures = 0;
+                    self.trouble = None;
                     self.topics.condition.answered();
                     return self.answered(round, answer).await;
                 }
                 Err(failure) => {
+                    self.trouble = Some(failure.to_string());
                     let undone = failure.is_undone();
                     if self.topics.is_final(&failure) && !unsure {
                         self.refuse(round, &failure);
@@ -380,7 +386,7 @@ impl Actor {
             let late = orders.iter_mut().filter(|order| !order.told);
             for order in late.filter(|order| order.deadline <= now) {
                 // It may be done whenever the server answers again.
-                let error = self.topics.too_late(true);
+                let error = self.topics.too_late(self.trouble.as_deref(), true);
                 order.told = true;
                 order
                     .then

@@ -8,5 +8,6 @@ mod lists;
 mod losses;
 mod proxy;
 mod python;
+mod resilience;
 mod setup;
 mod working;
