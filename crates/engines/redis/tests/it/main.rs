@@ -4,6 +4,7 @@
 mod asking;
 mod both;
 mod conformance;
+mod elsewhere;
 mod lists;
 mod losses;
 mod proxy;

@@ -51,7 +51,7 @@ pub(crate) async fn setup_with(options: &[&str]) -> Option<Setup> {
     let server = Redis::start_with(options)?;
     Some(Setup {
         hand: Hand::on(&server).await,
-        clock: Arc::new(SystemClock::new(Timestamp::ZERO)),
+        clock: clock(),
         server,
     })
 }
@@ -71,14 +71,23 @@ impl Setup {
     }
 
     pub(crate) fn call(&self, method: &str, params: &str, timeout: Duration) -> Call {
-        Call {
-            method: method.into(),
-            params: Some(Bytes::copy_from_slice(params.as_bytes())),
-            caller: Arc::new(Caller::system()),
-            category: "general".into(),
-            deadline: self.clock.now().after(timeout),
-            traceparent: None,
-        }
+        call(method, params, timeout)
+    }
+}
+
+pub(crate) fn clock() -> Arc<dyn Clock> {
+    Arc::new(SystemClock::new(Timestamp::ZERO))
+}
+
+/// A call to be answered in time.
+pub(crate) fn call(method: &str, params: &str, timeout: Duration) -> Call {
+    Call {
+        method: method.into(),
+        params: Some(Bytes::copy_from_slice(params.as_bytes())),
+        caller: Arc::new(Caller::system()),
+        category: "general".into(),
+        deadline: clock().now().after(timeout),
+        traceparent: None,
     }
 }
 
