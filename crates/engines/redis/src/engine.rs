@@ -59,6 +59,7 @@ impl RedisEngine {
         );
         let wake = wake::listen(&topics, &multiplexer);
         let channels = Channels::new(multiplexer, watched.clone());
+        tasks.spawn(topics.clone().sweep());
         tasks.spawn(watch(watched, condition.clone()));
         Ok(Arc::new(Self {
             topics,

@@ -55,9 +55,14 @@ impl Condition {
 
     /// A command has failed.
     pub(crate) fn failed(&self, failure: &Failure) {
+        self.silent_since(Instant::now(), failure);
+    }
+
+    /// A command that was sent then has failed.
+    pub(crate) fn silent_since(&self, since: Instant, failure: &Failure) {
         let mut seen = self.seen();
-        let since = seen.silent.as_ref().map(|(since, _)| *since);
-        let since = since.unwrap_or_else(Instant::now);
+        let before = seen.silent.as_ref().map(|(since, _)| *since);
+        let since = before.map_or(since, |before| before.min(since));
         seen.silent = Some((since, failure.to_string()));
         self.tell(&seen);
     }

@@ -5,7 +5,6 @@ use super::admin::{self, told};
 use super::body;
 use super::script::{Done, Peek, Seen, Step};
 use futures_util::{StreamExt, stream};
-use redis::pipe;
 use std::future::Future;
 use std::sync::Arc;
 use trunkline_model::{
@@ -128,16 +127,12 @@ impl Topics {
         after: Option<TopicName>,
         limit: usize,
     ) -> Result<Outcome, Error> {
-        let key = self.names_key();
         let mut infos = Vec::new();
         let mut from = after.map_or("-".to_owned(), |name| format!("({name}"));
         while infos.len() < limit {
             let count = (limit - infos.len()).clamp(TOGETHER, 1_000);
-            let mut range = pipe();
-            range.cmd("ZRANGEBYLEX").arg(&key).arg(&from).arg("+");
-            range.arg("LIMIT").arg(0).arg(count);
-            let listed = self.deployment.run(key.as_bytes(), &range).await;
-            let (names,): (Vec<String>,) = listed.map_err(|failure| {
+            let listed = self.names_from(&from, count).await;
+            let names = listed.map_err(|failure| {
                 Error::new(ErrorCode::Unavailable, failure.to_string())
                     .with("reason", "unreachable")
             })?;

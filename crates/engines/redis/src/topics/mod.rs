@@ -21,6 +21,7 @@ mod redrive;
 mod refused;
 mod room;
 mod script;
+mod sweep;
 mod topic;
 pub(crate) mod wake;
 
@@ -234,15 +235,18 @@ impl Topics {
     fn too_late(&self, trouble: Option<&str>, may_be_done: bool) -> Error {
         let trouble = trouble.map(ToOwned::to_owned);
         let trouble = trouble.or_else(|| self.condition.trouble());
-        let trouble = trouble.unwrap_or_else(|| format!("Redis at {} is too slow", self.server()));
+        let trouble = trouble.unwrap_or_else(|| {
+            let millis = self.patience.publish.as_millis();
+            format!("no answer from Redis at {} for {millis} ms", self.server())
+        });
         let (text, executed) = match may_be_done {
             true => (
-                "so it isn't known whether this was done; look, or publish again with the same publish_id",
+                "it isn't known whether this was done; look, or publish again with the same publish_id",
                 "unknown",
             ),
             false => ("nothing was done; try again when it answers", "no"),
         };
-        Error::new(ErrorCode::Unavailable, format!("{trouble}: {text}"))
+        Error::new(ErrorCode::Unavailable, format!("{trouble}; {text}"))
             .with("reason", "unreachable")
             .with("executed", executed)
     }

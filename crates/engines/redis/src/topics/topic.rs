@@ -7,6 +7,7 @@ use super::Topics;
 use super::consumers::{Attaching, Taking};
 use super::job::{Job, Order, Outgoing, Then, Trouble};
 use super::script::{Answer, Done, Refusal, Reply, Request, Step};
+use super::sweep;
 use crate::deployment::Failure;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -208,7 +209,9 @@ impl Actor {
     fn ends(&self) -> bool {
         let closing = self.topics.is_closing() && self.left;
         let idle = self.used.elapsed() >= IDLE
-            && self.due.is_none()
+            && self
+                .due
+                .is_none_or(|due| due > Instant::now() + sweep::EVERY)
             && !self.topics.consumers().has_any(&self.topic.name);
         let mut waiting = self.topic.waiting();
         waiting.gone = (closing || idle) && waiting.jobs.is_empty() && !waiting.burying;

@@ -4,11 +4,14 @@
 mod asking;
 mod both;
 mod conformance;
+mod desk;
 mod elsewhere;
 mod lists;
 mod losses;
+mod outage;
 mod proxy;
 mod python;
 mod resilience;
 mod setup;
+mod sharing;
 mod working;

@@ -1,0 +1,123 @@
+//! The server goes away, hangs, comes back: what engines say, and what becomes of what waits.
+
+use crate::desk::{Desk, ack, publish, text};
+use std::time::Duration;
+use trunkline_model::{Engine, ErrorCode, Health};
+use trunkline_test_servers::Redis;
+
+const AOF: &[&str] = &["--appendonly", "yes", "--appendfsync", "always"];
+
+fn hasty(server: &Redis) -> Desk {
+    Desk::open(server, |config| {
+        config.publish_timeout = Duration::from_millis(400);
+        config.lease = Duration::from_secs(600);
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_server_publishes_fail_in_time_and_later_all_goes_on() {
+    let Some(mut server) = Redis::start_with(AOF) else {
+        return;
+    };
+    let desk = hasty(&server);
+    desk.health(|health| *health == Health::Ready).await;
+    let mut taker = desk.consume("t", 9).await;
+    desk.publish("t", "1").await;
+    let first = taker.next().await;
+    server.kill();
+    let refused = desk.submit(publish("t", "lost")).await.expect_err("late");
+    assert_eq!(refused.code(), ErrorCode::Unavailable);
+    let address = server.address().to_string();
+    assert!(refused.message().contains(&address), "{refused}");
+    let data = refused.data().expect("it tells more");
+    assert_eq!(data["reason"], "unreachable");
+    let failed = desk
+        .health(|health| matches!(health, Health::Failed(_)))
+        .await;
+    assert!(matches!(failed, Health::Failed(text) if text.contains(&address)));
+    // Acks have more time.
+    let acking = desk.submit(ack(taker.id(), first.tag));
+    server.restart();
+    assert_eq!(acking.await.map(|receipt| receipt.acked), Ok(1));
+    desk.health(|health| *health == Health::Ready).await;
+    desk.publish("t", "2").await;
+    let next = taker.next().await;
+    let again = match text(&next).as_str() {
+        // It was on its way when the server died: it wasn't known whether it was stored.
+        "lost" if data["executed"] == "unknown" => taker.next().await,
+        _ => next,
+    };
+    assert_eq!(text(&again), "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_server_that_hangs_was_sent_is_done_once() {
+    let Some(server) = Redis::start() else { return };
+    let desk = hasty(&server);
+    let mut taker = desk.consume("t", 9).await;
+    desk.publish("t", "1").await;
+    assert_eq!(text(&taker.next().await), "1");
+    server.pause();
+    let refused = desk.submit(publish("t", "2")).await.expect_err("late");
+    assert_eq!(refused.code(), ErrorCode::Unavailable);
+    assert_eq!(
+        refused.data().expect("it tells more")["executed"],
+        "unknown"
+    );
+    server.resume();
+    assert_eq!(text(&taker.next().await), "2");
+    desk.publish("t", "3").await;
+    assert_eq!(text(&taker.next().await), "3", "the second one came once");
+    assert_eq!(desk.inspect("t").await.published, 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_has_a_bound_and_acks_are_always_taken() {
+    let Some(server) = Redis::start() else { return };
+    let desk = Desk::open(&server, |config| {
+        config.waiting_bytes_max = 10_000;
+        config.lease = Duration::from_secs(600);
+    });
+    let mut taker = desk.consume("t", 9).await;
+    desk.publish("t", "1").await;
+    let delivery = taker.next().await;
+    server.pause();
+    let large = "x".repeat(4_000);
+    let (one, two) = (
+        desk.submit(publish("t", &large)),
+        desk.submit(publish("t", &large)),
+    );
+    let refused = desk
+        .submit(publish("t", &large))
+        .await
+        .expect_err("too much");
+    assert_eq!(refused.code(), ErrorCode::Overloaded);
+    assert_eq!(refused.data().expect("it tells which")["limit"], 10_000);
+    let acking = desk.submit(ack(taker.id(), delivery.tag));
+    server.resume();
+    assert_eq!(acking.await.map(|receipt| receipt.acked), Ok(1));
+    assert!(one.await.is_ok() && two.await.is_ok());
+    desk.publish("t", &large).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn closing_without_a_server_ends_in_time() {
+    let Some(mut server) = Redis::start() else {
+        return;
+    };
+    let desk = Desk::open(&server, |config| {
+        config.publish_timeout = Duration::from_secs(600);
+    });
+    let mut taker = desk.consume("t", 9).await;
+    server.kill();
+    let publishing = desk.submit(publish("t", "1"));
+    desk.engine.close(Duration::from_millis(300));
+    assert_eq!(taker.ended().await.code(), ErrorCode::ShuttingDown);
+    desk.health(|health| *health == Health::Closed).await;
+    assert!(publishing.await.is_err());
+    let after = desk.submit(publish("t", "2")).await;
+    assert_eq!(
+        after.map_err(|error| error.code()).map(|_| ()),
+        Err(ErrorCode::ShuttingDown)
+    );
+}
