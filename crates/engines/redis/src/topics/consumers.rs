@@ -27,6 +27,8 @@ struct Source {
     may_have: bool,
     /// What is there is larger than what there was room for.
     starved: bool,
+    /// Deliveries of it that are not settled.
+    held: u32,
     /// A request that takes from it is under way: so many deliveries and bytes are kept free for it.
     taking: Option<(u32, u64)>,
 }
@@ -121,6 +123,7 @@ impl Consumers {
                 attached: false,
                 may_have: true,
                 starved: false,
+                held: 0,
                 taking: None,
             }
         });
@@ -285,6 +288,7 @@ impl Consumers {
             if !consumer.auto_ack {
                 let source = taking.source;
                 consumer.held.insert(tag, Held { source, hold });
+                consumer.sources[source as usize].held += 1;
                 consumer.tags.insert((source, hold.ticket), tag);
             }
             deliveries.push(delivery);
@@ -429,6 +433,7 @@ impl Consumer {
     fn forget(&mut self, tag: u64) {
         if let Some(held) = self.held.remove(&tag) {
             self.tags.remove(&(held.source, held.hold.ticket));
+            self.sources[held.source as usize].held -= 1;
         }
     }
 
@@ -456,6 +461,20 @@ impl Consumer {
         source.attached && source.may_have && !source.starved && source.taking.is_none()
     }
 
+    /// How much more of the credit is a source's, while others wait to be asked or are being asked.
+    fn turn(&self, index: u32) -> u32 {
+        let active = self.sources.iter();
+        let active = active.filter(|source| Self::waits(source) || source.taking.is_some());
+        match u32::try_from(active.count()).unwrap_or(u32::MAX) {
+            0 | 1 => u32::MAX,
+            _ if self.auto_ack => u32::MAX,
+            active => {
+                let share = self.credit.div_ceil(active);
+                share.saturating_sub(self.sources[index as usize].held)
+            }
+        }
+    }
+
     /// What may be taken from a source: its share of what is free.
     fn take(&mut self, id: ConsumerId, index: u32) -> Option<Taking> {
         if !self.started || !Self::waits(&self.sources[index as usize]) {
@@ -468,8 +487,10 @@ impl Consumer {
         if credit == 0 || (!at_least_one && room < limits::DELIVERY_BYTES_MIN) {
             return None;
         }
-        let count = credit.div_ceil(u32::try_from(waiting).unwrap_or(u32::MAX));
-        let count = count.min(TAKE_MAX);
+        let count = credit.min(TAKE_MAX).min(self.turn(index));
+        if count == 0 {
+            return None;
+        }
         let bytes = room.div_ceil(waiting as u64).min(TAKE_BYTES_MAX);
         let source = &mut self.sources[index as usize];
         source.taking = Some((if self.auto_ack { 0 } else { count }, bytes));
@@ -599,6 +620,21 @@ mod tests {
             takes(&mut consumers, "a").is_empty(),
             "all is kept free for b"
         );
+    }
+
+    /// A topic that answered fast took the whole credit before the other one was asked at all.
+    #[test]
+    fn a_fast_source_does_not_take_the_share_of_one_that_was_not_asked_so_far() {
+        let mut consumers = Consumers::default();
+        consumer(&mut consumers, &["a", "b"], 4, 1 << 20);
+        let b = takes(&mut consumers, "b").remove(0);
+        consumers.taken(&b, true, deliveries(&[(1, 0), (2, 0)]));
+        assert!(takes(&mut consumers, "b").is_empty());
+        let a = takes(&mut consumers, "a").remove(0);
+        assert_eq!(a.count, 2);
+        let (_, thirsty) = consumers.taken(&a, false, Vec::new());
+        assert_eq!(thirsty, [topic("b")]);
+        assert_eq!(takes(&mut consumers, "b")[0].count, 2, "a has nothing");
     }
 
     #[test]
