@@ -27,7 +27,10 @@ mod watch;
 
 pub use config::{RedisConfig, RedisStartError};
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};
-pub use deployment::{Deployment, Failure, RedisUrl, RedisUrlError, Refusal};
+pub use deployment::{
+    Deployment, Failure, Features, Fsync, Persistence, RedisUrl, RedisUrlError, Refusal,
+    ServerKind, Version,
+};
 pub use engine::RedisEngine;
 pub use redis;
 pub use rpcprocessor::{

@@ -14,6 +14,7 @@ mod connector;
 mod counted;
 mod dial;
 mod failure;
+mod features;
 mod lane;
 mod open;
 mod router;
@@ -25,6 +26,7 @@ mod url_text;
 mod tests;
 
 pub use failure::{Failure, Refusal};
+pub use features::{Features, Fsync, Persistence, ServerKind, Version};
 pub use url::{RedisUrl, RedisUrlError};
 
 use carry::Carrier;

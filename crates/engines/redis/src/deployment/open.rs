@@ -4,7 +4,7 @@ use super::counted::{Counted, Sent};
 use super::failure::Failure;
 use super::lane::Lane;
 use crate::connection::Connection;
-use redis::{Cmd, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -211,6 +211,11 @@ fn who_is_there(
             }
         }
     })
+}
+
+/// What an answer holds, if it is that.
+pub(super) fn read<T: FromRedisValue>(answer: Value) -> Option<T> {
+    redis::from_redis_value(answer).ok()
 }
 
 /// The error that an answer is.

@@ -1,6 +1,7 @@
 //! Deployments on real servers.
 
 mod cluster;
+mod features;
 mod sentinel;
 mod single;
 mod tls;
