@@ -29,6 +29,16 @@ end
 
 local N = names(BASE)
 
+-- Fills a table when something of it is first used: whatever a script defines it defines anew each time
+-- that it runs, and few requests need everything.
+local function lazy(into, fill)
+  setmetatable(into, { __index = function(_, name)
+    setmetatable(into, nil)
+    fill()
+    return into[name]
+  end })
+end
+
 -- A command with any number of arguments; answers that are numbers are added up.
 local function send(command, key, arguments)
   local count = #arguments

@@ -1,9 +1,8 @@
 -- A client's batch: looked at as a whole before anything of it is done.
-
-local Batch = {}
+lazy(J, function()
 
 -- The subscription, entry and head of a delivery that is held; nil if it isn't.
-function C.held(number, seq, ticket)
+function J.held(number, seq, ticket)
   local sub = T.by_number[number]
   if not sub or B.gone[number .. ':' .. seq] then return nil end
   local raw = call('HGET', sub.k.e, seq)
@@ -53,7 +52,7 @@ local function check(strict, changes)
       for i = 1, #holds, 3 do
         local id = holds[i] .. ':' .. holds[i + 1]
         local is_settled = op ~= 'e' and settled[id]
-        if is_settled or not C.held(holds[i], holds[i + 1], holds[i + 2]) then
+        if is_settled or not J.held(holds[i], holds[i + 1], holds[i + 2]) then
           return { 'no', 'not-held', change[2], holds[i], holds[i + 1], holds[i + 2] }
         end
         settled[id] = settled[id] or op ~= 'e'
@@ -97,7 +96,7 @@ end
 local function judge(holds, verdict)
   local done, late = 0, 0
   for i = 1, #holds, 3 do
-    local sub, e, head = C.held(holds[i], holds[i + 1], holds[i + 2])
+    local sub, e, head = J.held(holds[i], holds[i + 1], holds[i + 2])
     if sub then
       verdict(sub, holds[i + 1], e, head)
       done = done + 1
@@ -109,7 +108,7 @@ local function judge(holds, verdict)
   return done, late
 end
 
-function Batch.run(step)
+function J.batch(step)
   local changes = step[3]
   local refused = check(step[2], changes)
   if refused then return refused end
@@ -136,3 +135,5 @@ function Batch.run(step)
   end
   return { 'batch', ids, published and T.o.durability or false, acked, nacked, extended, skipped }
 end
+
+end)

@@ -1,41 +1,6 @@
 -- C: consumers. Each that is attached to a subscription has an attachment, a number: `a` says whose it
--- is, `p:PROCESS` which ones a process has, `l` until when a process may be silent, and `f:PROCESS` is
--- what it is to be told. Who found nothing is in the subscription's `y` until it is woken.
-
--- Whose an attachment is: { subscription, consumer, process }; nil if it has ended.
-function C.owner(attachment)
-  local raw = call('HGET', N.a, attachment)
-  return raw and decode(raw)
-end
-
--- The attachments of a consumer of this process, each behind the number of its subscription.
-function C.of(consumer)
-  local raw = call('HGET', N['p:' .. T.process], consumer)
-  return raw and decode(raw) or {}
-end
-
-function C.attachment(sub, consumer)
-  local list = C.of(consumer)
-  for i = 1, #list, 2 do
-    if list[i] == sub.n then return list[i + 1] end
-  end
-end
-
-function C.tell(process, what)
-  call('RPUSH', N['f:' .. process], encode(what))
-  if process ~= T.process then C.wake(process) end
-end
-
--- How many heard it, as far as this server knows.
-function C.wake(process)
-  return call('PUBLISH', T.wake .. process, T.name)
-end
-
--- A delivery isn't one any more, and its holder is to know.
-function C.forget(sub, seq, e)
-  local owner = C.owner(e[4])
-  if owner then C.tell(owner[3], { owner[2], sub.n, seq, e[5] }) end
-end
+-- is, `p:PROCESS` which ones a process has, `l` until when a process may be silent.
+lazy(C, function()
 
 function C.attach(step)
   local consumer, name = step[2], step[3]
@@ -46,7 +11,7 @@ function C.attach(step)
     sub, released = A.make_subscription(name, step[4], NONE)
     created = true
   end
-  local list = C.of(consumer)
+  local list = W.of(consumer)
   for i = 1, #list, 2 do
     if list[i] == sub.n then return { 'attached', sub.n, created, released } end
   end
@@ -119,7 +84,7 @@ function C.release(process)
 end
 
 -- All consumers of a process end.
-function C.leave(process)
+function C.depart(process)
   C.release(process)
   local returned = 0
   for _, field in ipairs(call('HKEYS', N['p:' .. process])) do
@@ -150,51 +115,13 @@ function C.end_all(sub)
       call('HDEL', own, 'n' .. sub.n)
       call('HDEL', N.a, all[i])
       S.count(sub, 'consumers', -1)
-      C.tell(owner[3], { owner[2], sub.n })
+      W.tell(owner[3], { owner[2], sub.n })
     end
   end
 end
 
--- What this process is to be told: deliveries forgotten, consumers ended. Where it was woken, it is
--- here now, and somebody else may be needed.
-function C.inbox()
-  local forgotten, ended = {}, {}
-  local box = N['f:' .. T.process]
-  local told = call('LRANGE', box, 0, -1)
-  if #told > 0 then call('DEL', box) end
-  for _, raw in ipairs(told) do
-    local what = decode(raw)
-    if #what == 4 then
-      for i = 1, 4 do forgotten[#forgotten + 1] = what[i] end
-    elseif #what == 2 then
-      ended[#ended + 1] = what[1]
-      ended[#ended + 1] = what[2]
-    elseif T.by_number[what[1]] then
-      T.stir(T.by_number[what[1]])
-    end
-  end
-  return forgotten, ended
+function C.leave()
+  return { 'detached', C.depart(T.process) }
 end
 
--- Wakes those who found nothing, if something is there now: one, and more if that one may not take
--- it all or nobody heard.
-function C.wake_all()
-  for attachment, sub in pairs(T.roused) do
-    local owner = C.owner(attachment)
-    if owner and call('ZREM', sub.k.y, owner[3]) == 1 then
-      call('RPUSH', N['f:' .. owner[3]], encode({ sub.n }))
-      C.wake(owner[3])
-    end
-  end
-  for _, sub in pairs(T.stirred) do
-    if T.by_number[sub.n] == sub and not sub.filled then
-      local there = call('ZCARD', sub.k.w)
-      local hungry = there > 0 and call('ZRANGE', sub.k.y, 0, -1) or {}
-      for _, process in ipairs(hungry) do
-        call('ZREM', sub.k.y, process)
-        if process ~= T.process then call('RPUSH', N['f:' .. process], encode({ sub.n })) end
-        if C.wake(process) > 0 and there <= PORTION then break end
-      end
-    end
-  end
-end
+end)

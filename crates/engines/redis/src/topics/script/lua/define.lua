@@ -1,4 +1,5 @@
 -- A: definitions come, change and go.
+lazy(A, function()
 
 -- The sets of a subscription, without what is counted.
 local SETS = { 'w', 'b', 'd', 'f', 'e', 'h', 'g', 'gb', 'gl', 'own', 'o', 'i' }
@@ -61,7 +62,7 @@ function A.alter(step)
   return { 'altered', T.c.messages, T.c.bytes }
 end
 
-function A.alter_subscription(step)
+A['alter-sub'] = function(step)
   if step[2] ~= T.version then return { 'no', 'changed', T.version } end
   local sub = T.by_name[step[3]]
   if not sub then return { 'no', 'no-sub' } end
@@ -231,7 +232,7 @@ function A.delete()
   local messages = T.c.messages
   for _, process in ipairs(call('ZRANGE', N.l, 0, -1)) do
     call('UNLINK', N['p:' .. process], N['f:' .. process])
-    if process ~= T.process then C.wake(process) end
+    if process ~= T.process then W.wake(process) end
   end
   wipe()
   unlink(OTHERS, N)
@@ -250,3 +251,5 @@ function A.remove(step)
   end
   return { 'settled', removed }
 end
+
+end)

@@ -1,4 +1,5 @@
 -- D: what happens by itself as time passes. What is over at a time is so after its microsecond.
+lazy(D, function()
 
 -- Members of a set whose time is over, at most a portion.
 local function over(key)
@@ -54,7 +55,7 @@ end
 local function end_leases()
   for _, process in ipairs(over(N.l)) do
     if process ~= T.process then
-      C.leave(process)
+      C.depart(process)
       for _, sub in ipairs(T.subs) do T.stir(sub) end
     end
   end
@@ -110,7 +111,6 @@ local function earliest(key, low)
 end
 
 function D.run()
-  if T.now <= T.c.due and not T.is_filling then return end
   T.c.due = NEVER
   local more = expire()
   more = time_out() or more
@@ -126,3 +126,5 @@ function D.run()
   T.due_at(min(earliest(N.x), earliest(N.t), earliest(N.d), earliest(N.l)))
   if T.c.letters > 0 then T.due_at(earliest(N.o, '(' .. format('%.0f', T.now))) end
 end
+
+end)

@@ -2,6 +2,7 @@
 -- before blocks what is behind it. All that waits of a group is in `g`, by place; its first stands in
 -- `w` if anybody may take it, in `own` if only one may, and else nowhere. What doesn't stand in `w` is
 -- in `b`. In `gb` is what blocks. A line in `gl` says who holds how many, and how the first stands.
+lazy(G, function()
 
 function G.id(group)
   return format('%04x', #group) .. group
@@ -122,3 +123,5 @@ function G.settle()
   end
   T.is_dirty = false
 end
+
+end)

@@ -1,6 +1,7 @@
 -- L: messages that a subscription gives up. Those that have where to go are in the outbox: `oe` says
 -- what and why, `o` from when on somebody may take it, the subscription's `o` which entry it is, and
 -- `og` in how many subscriptions a message leaves.
+lazy(L, function()
 
 
 -- How long an entry is for the one who has taken it, in microseconds.
@@ -61,9 +62,9 @@ function L.expire(seq, head)
 end
 
 -- Dead letters that nobody is busy with.
-function L.take(limit)
+function L.outbox(step)
   local letters = {}
-  local found = call('ZRANGEBYSCORE', N.o, '-inf', T.now, 'LIMIT', 0, min(limit, PORTION))
+  local found = call('ZRANGEBYSCORE', N.o, '-inf', T.now, 'LIMIT', 0, min(step[2], PORTION))
   for _, stamp in ipairs(found) do
     local letter = decode(call('HGET', N.oe, stamp))
     local sub = T.by_number[letter[1]]
@@ -93,7 +94,8 @@ function L.remove(stamp)
   return sub
 end
 
-function L.settle(entries)
+function L.settle(step)
+  local entries = step[2]
   local settled = 0
   for i = 1, #entries, 2 do
     local sub = L.remove(format('%016.0f', entries[i]))
@@ -109,3 +111,5 @@ function L.settle(entries)
   end
   return { 'settled', settled }
 end
+
+end)

@@ -1,4 +1,5 @@
 -- V: looking without disturbing.
+lazy(V, function()
 
 -- Most messages that one look passes over.
 V.PASSED = 10000
@@ -162,3 +163,5 @@ function V.peek(step)
   end
   return { 'peeked', seen, has_more and last or false, sub and true or false }
 end
+
+end)

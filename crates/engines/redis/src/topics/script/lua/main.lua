@@ -4,27 +4,12 @@
 -- How long an answer is kept, in milliseconds.
 local KEPT = '600000'
 
+-- Where a step is done.
 local STEPS = {
-  batch = Batch.run, take = C.take, attach = C.attach, detach = C.detach, define = A.define,
-  alter = A.alter, ['alter-sub'] = A.alter_subscription, delete = A.delete, subscribe = A.subscribe,
-  unsubscribe = A.unsubscribe, purge = A.purge, inspect = V.inspect, peek = V.peek, remove = A.remove,
-  leave = function() return { 'detached', C.leave(T.process) } end,
-  outbox = function(step) return L.take(step[2]) end,
-  settle = function(step) return L.settle(step[2]) end,
-  inter = function(step)
-    if T.is_full then return { 'no', 'oom' } end
-    return P.once(step[2], step[3])
-  end,
-  restore = function(step)
-    local sub = T.by_name[step[2]]
-    if not sub then return { 'no', 'no-sub' } end
-    if T.is_full then return { 'no', 'oom' } end
-    return P.once(step[3], step[4], sub)
-  end,
+  batch = J, take = H, attach = C, detach = C, leave = C, define = A, alter = A, ['alter-sub'] = A,
+  delete = A, subscribe = A, unsubscribe = A, purge = A, remove = A, inspect = V, peek = V, outbox = L,
+  settle = L, inter = P, restore = P,
 }
--- Steps for which what publishes have written need not be there yet.
-local BUFFERED = { batch = true }
-
 local request = decode(ARGV[1])
 T.process, T.lease, T.wake = request[1], request[4], request[6]
 local number, steps = request[2], request[5]
@@ -92,39 +77,42 @@ local function run()
     if request[3] then
       local lease = tonumber(call('ZSCORE', N.l, T.process))
       if lease and lease < T.now then
-        C.leave(T.process)
+        C.depart(T.process)
         lease = nil
       end
       lease_lost = not lease
       if lease then call('ZADD', N.l, T.now + T.lease, T.process) end
     end
-    D.run()
+    if T.now > T.c.due or T.is_filling then D.run() end
   end
   local results = {}
   for i, step in ipairs(steps) do
     local is_looking = step[1] == 'inspect' or step[1] == 'peek'
-    if not BUFFERED[step[1]] then B.flush() end
+    -- A batch knows what it must wait for.
+    if step[1] ~= 'batch' then B.flush() end
     if T.is_gone or (not T.number and step[1] ~= 'define') then
       results[i] = { 'no', 'no-topic' }
     elseif number == 0 and not is_looking and step[1] ~= 'define' then
       return redis.error_reply('ERR a request without a number only looks')
     else
-      results[i] = STEPS[step[1]](step)
+      results[i] = STEPS[step[1]][step[1]](step)
     end
   end
   local forgotten, ended, outbox = {}, {}, false
   if number > 0 and not T.is_gone then
-    G.settle()
-    P.tidy()
-    if request[3] then forgotten, ended = C.inbox() end
-    C.wake_all()
+    B.flush()
+    if T.is_dirty then G.settle() end
+    if T.noted then P.tidy() end
+    if request[3] then forgotten, ended = W.inbox() end
+    if next(T.stirred) or next(T.roused) then W.wake_all() end
     outbox = T.c.letters > 0 and #call('ZRANGEBYSCORE', N.o, '-inf', T.now, 'LIMIT', 0, 1) > 0
     T.save()
   end
   local due = T.c.due < NEVER and max(T.c.due + 1, T.now)
   if T.is_gone then due = false end
   local reply = encode({ 'reply', T.now, T.number or 0, due, lease_lost, outbox, forgotten, ended, results })
-  if number > 0 then
+  -- Of a request that did nothing and told nothing there is nothing to remember.
+  if number > 0 and (#steps > 0 or #forgotten > 0 or #ended > 0) then
     if #T.later > 0 and not T.is_gone then call('HSET', N.later, T.process, encode(T.later)) end
     call('SET', memory, encode({ number, reply, T.wanted, #T.later > 0 }), 'PX', KEPT)
   end

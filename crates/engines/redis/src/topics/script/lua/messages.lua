@@ -1,6 +1,7 @@
 -- M: stored messages. A head is { priority, payload bytes, published, expires, deliver, key, group,
 -- publish id }; false stands for none. `r` counts the subscriptions that have not settled a message,
 -- if that is not one.
+lazy(M, function()
 
 
 function M.heads(seqs)
@@ -129,3 +130,5 @@ function M.discard(seq, head, tells)
   end
   return left
 end
+
+end)

@@ -61,7 +61,7 @@ function S.withdraw(sub, seq, head, tells)
   local e = S.entry(sub, seq, head)
   if e[4] then
     S.end_flight(sub, seq, head, e)
-    if tells then C.forget(sub, seq, e) end
+    if tells then W.forget(sub, seq, e) end
     return e
   end
   if call('ZREM', sub.k.w, seq) == 1 then

@@ -1,5 +1,6 @@
 -- P: publishing. A message comes as { publish id, key, group, priority, JMS priority, kind of end,
 -- end, kind of begin, begin, payload bytes, where its body is in ARGV }: kind 1 is a time, 2 a span.
+lazy(P, function()
 
 -- Most publish ids, and keys, that are remembered.
 P.SEEN = 1000000
@@ -40,13 +41,13 @@ end
 function P.note(kind, id, seq, window)
   call('HSET', N[kind], id, format('%.0f:%.0f', seq, T.now))
   call('ZADD', N[kind .. 't'], T.now, id)
-  P.noted = P.noted or {}
-  P.noted[kind] = window
+  T.noted = T.noted or {}
+  T.noted[kind] = window
 end
 
 -- Forgets what is out of its window, a portion at a time.
 function P.tidy()
-  for kind, window in pairs(P.noted or {}) do
+  for kind, window in pairs(T.noted) do
     local times = N[kind .. 't']
     local old = call('ZRANGEBYSCORE', times, '-inf', '(' .. format('%.0f', T.now - window), 'LIMIT', 0, PORTION)
     local much = call('ZCARD', times) - #old - P.SEEN
@@ -152,3 +153,17 @@ end
 
 -- How long dead letters are remembered at least: so long may a process take to settle one.
 P.ONCE = 120000000
+
+function P.inter(step)
+  if T.is_full then return { 'no', 'oom' } end
+  return P.once(step[2], step[3])
+end
+
+function P.restore(step)
+  local sub = T.by_name[step[2]]
+  if not sub then return { 'no', 'no-sub' } end
+  if T.is_full then return { 'no', 'oom' } end
+  return P.once(step[3], step[4], sub)
+end
+
+end)

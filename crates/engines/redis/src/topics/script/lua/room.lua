@@ -1,4 +1,5 @@
 -- R: bounds of the topic and of subscriptions.
+lazy(R, function()
 
 -- Most messages that one publish drops.
 R.DROPS = 1000
@@ -116,3 +117,5 @@ function R.recount_in(sub)
   end
   B.flush()
 end
+
+end)

@@ -1,9 +1,9 @@
 -- What belongs together is in one table: T, the topic as this request sees it; S, subscriptions;
--- G, groups; M, messages; L, leaving; R, room; P, publishing; C, consumers; D, what is due; A, changing
--- definitions; V, looking.
+-- G, groups; M, messages; L, leaving; R, room; P, publishing; J, judging batches; C, consumers; W, waking
+-- and telling; H, handing over; D, what is due; A, changing definitions; V, looking.
 
 local T = { now = 0, c = {}, was = {}, stirred = {}, roused = {}, later = {}, bodies = {}, wanted = {} }
-local S, G, M, L, R, P, C, D, A, V = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
+local S, G, M, L, R, P, J, C, W, H, D, A, V = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
 
 local COUNTERS = { 'now', 'due', 'seq', 'ticket', 'stamp', 'attachment', 'messages', 'bytes', 'idle',
   'letters', 'rest', 'published', 'expired', 'dropped', 'replaced', 'duplicates', 'dead' }

@@ -1,4 +1,5 @@
--- Taking messages.
+-- H: handing messages over.
+lazy(H, function()
 
 -- A message's weight against what a consumer may be given.
 local WEIGHT = 256
@@ -116,10 +117,10 @@ local function take_one(take)
   return true
 end
 
-function C.take(step)
+function H.take(step)
   local sub = T.by_name[step[3]]
   if not sub then return { 'no', 'no-sub' } end
-  local attachment = C.attachment(sub, step[2])
+  local attachment = W.attachment(sub, step[2])
   if not attachment then return { 'no', 'no-consumer' } end
   local take = begin(step, sub, attachment)
   G.settle()
@@ -141,3 +142,5 @@ function C.take(step)
   local more = not is_empty and call('ZCARD', sub.k.w) > 0
   return { 'taken', sub.n, more, take.deliveries, first + 1 }
 end
+
+end)
