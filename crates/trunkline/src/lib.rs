@@ -33,6 +33,8 @@
 mod client;
 #[cfg(feature = "server")]
 mod config;
+#[cfg(feature = "server")]
+mod peer;
 #[cfg(any(feature = "client", feature = "server"))]
 mod random;
 #[cfg(feature = "server")]
@@ -49,17 +51,23 @@ pub use client::{
 };
 #[cfg(feature = "server")]
 pub use config::{
-    Config, ConfigError, EngineSection, HttpSection, LogSection, TopicsSection,
-    VERSION as CONFIG_VERSION,
+    CallsSection, Config, ConfigError, ConsumerGroupsSection, EngineSection, HttpSection, ListMode,
+    LogSection, RpcProcessorSection, TopicsSection, VERSION as CONFIG_VERSION, WiresSection,
 };
 #[cfg(feature = "config-files")]
 pub use config::{DEFAULT_YAML, load};
+#[cfg(feature = "server")]
+pub use peer::{CallPeer, PeerError, Serving};
 #[cfg(any(feature = "client", feature = "server"))]
 pub use random::{random_number, unique_name};
 #[cfg(feature = "server")]
-pub use server::{RunningServer, Server, ServerBuilder, StartError, Stopped, TestServer};
+pub use server::{RunningServer, Server, ServerBuilder, StartError, Stopped, TestServer, WireInfo};
 #[cfg(feature = "server")]
-pub use trunkline_engine_embedded::{LocationError, OpenError};
+pub use trunkline_engine_embedded::OpenError;
+#[cfg(feature = "server")]
+pub use trunkline_engine_redis::{
+    ConsumerGroupsOptions, MethodTaken, QueueMode, RpcProcessorOptions,
+};
 #[cfg(feature = "server")]
 pub use trunkline_gateway::{
     BindError, Drained, GatewayLimits, SlowListener, StompConfig, StompListen, StompListenError,
@@ -74,4 +82,6 @@ pub use trunkline_model::{
     Timestamp, TopicName, TopicSettings, Unsubscribed,
 };
 #[cfg(feature = "server")]
-pub use trunkline_rpc::{CallsConfig, Context as HandlerContext, Failure, Handler, Registration};
+pub use trunkline_rpc::{
+    CategoryConfig, Context as HandlerContext, Failure, Handler, Registration,
+};

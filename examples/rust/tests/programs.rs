@@ -49,6 +49,16 @@ fn a_server_that_answers_itself() {
 }
 
 #[test]
+fn a_worker_on_redis_without_a_server() {
+    let Some(redis) = trunkline_test_servers::Redis::start() else {
+        return;
+    };
+    let mut worker = start(Command::new(env!("CARGO_BIN_EXE_redis_worker")).arg(redis.url()));
+    assert_eq!(worker.line(), "6");
+    worker.stop();
+}
+
+#[test]
 fn a_publisher_outlives_its_server_and_a_consumer_gets_all() {
     let dir = TempDir::new().unwrap();
     let (server, url) = embed(&dir, "127.0.0.1:0");
@@ -95,7 +105,7 @@ async fn a_listener_hears_until_it_is_said_goodbye() {
     assert!(listener.child.wait().unwrap().success());
 }
 
-/// The promise of the documents: ten, fifteen, ten and three lines, blank lines and comments not
+/// The promise of the documents: ten, fifteen, ten, twenty and three lines, blank lines and comments not
 /// counted; and what the documents show is what runs here.
 #[test]
 fn the_programs_are_as_short_as_the_documents_say_and_show() {
@@ -105,6 +115,7 @@ fn the_programs_are_as_short_as_the_documents_say_and_show() {
         ("src/bin/embed.rs", 10),
         ("src/bin/worker.rs", 15),
         ("src/bin/client.rs", 10),
+        ("src/bin/redis_worker.rs", 20),
     ] {
         let program = fs::read_to_string(root.join(file)).unwrap();
         let lines = program.lines().map(str::trim);

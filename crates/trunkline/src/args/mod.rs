@@ -37,7 +37,7 @@ pub(crate) use topic::{
 };
 use value::address;
 pub(crate) use value::{HeaderMatch, KeyValue, Moment, StartAt};
-pub(crate) use worker::WorkerArgs;
+pub(crate) use worker::{WireName, WorkerArgs};
 
 use clap::{Parser, Subcommand};
 

@@ -104,6 +104,8 @@ pub struct RpcError {
 impl RpcError {
     /// The deadline of a call passed.
     pub const TIMEOUT: i64 = ErrorCode::Timeout.number() as i64;
+    /// A handler failed without a code of its own.
+    pub const FAILED: i64 = ErrorCode::HandlerFailed.number() as i64;
 
     /// An error with a code of the handler's own.
     pub fn new(code: i64, message: impl Into<String>) -> Self {

@@ -7,7 +7,7 @@ use tokio::{
     sync::watch,
 };
 use tracing_subscriber::EnvFilter;
-use trunkline::{BindError, Config, Drained, Server, StartError, Stopped, TlsError};
+use trunkline::{BindError, Config, Drained, Server, StartError, Stopped, TlsError, WireInfo};
 use trunkline_model::Health;
 
 /// Exit code of a server that was told twice to end: it did not end cleanly.
@@ -18,8 +18,18 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
     log(&config.log.filter)?;
     // Before anybody is told that the server is there, and may send it a signal.
     let (mut stop, hang_up) = (Stop::listen()?, signal(SignalKind::hangup())?);
-    let server = Server::start(&config).await.map_err(refused)?;
-    announce(context, &config, &server)?;
+    let starting = async {
+        if args.wait {
+            Server::start_waiting(&config).await
+        } else {
+            Server::start(&config).await
+        }
+    };
+    let server = tokio::select! {
+        server = starting => server.map_err(refused)?,
+        () = stop.asked() => return Err(Failure::failed("stopped before it was ready")),
+    };
+    announce(context, &server)?;
     let (reload, trouble) = (
         tokio::spawn(reload(hang_up, server.tls_reload())),
         tokio::spawn(tell_trouble(server.health())),
@@ -124,17 +134,21 @@ fn log(filter: &str) -> Result<(), Failure> {
 fn refused(error: StartError) -> Failure {
     match error {
         StartError::Config(_)
-        | StartError::Location(_)
+        | StartError::Unsupported { .. }
         | StartError::Declare { .. }
         | StartError::Bind(BindError::Public(_) | BindError::Tls(_)) => {
             Failure::usage(error.to_string())
+        }
+        StartError::Unreachable { .. } => {
+            let text = format!("{error}. Start with --wait to wait until that is better");
+            Failure::unreachable(text)
         }
         other => Failure::failed(other.to_string()),
     }
 }
 
-fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), Failure> {
-    let (engine, url) = (&config.engine.url, server.url());
+fn announce(context: &Context, server: &Server) -> Result<(), Failure> {
+    let (engine, url) = (server.engine_url(), server.url());
     let (stomp, tls) = (server.stomp_address(), server.stomp_tls_address());
     if context.output.json {
         let recovery = server.recovery().map_or(Value::Null, |found| {
@@ -146,7 +160,7 @@ fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), F
             "event": "ready", "version": env!("CARGO_PKG_VERSION"), "engine": engine,
             "http": server.address().to_string(), "url": url,
             "stomp": stomp.map(|at| at.to_string()), "stomp_tls": tls.map(|at| at.to_string()),
-            "recovery": recovery,
+            "recovery": recovery, "wires": wires(server),
             "pid": process::id(),
         }))?;
     }
@@ -154,6 +168,10 @@ fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), F
     eprintln!("trunkline {}", env!("CARGO_PKG_VERSION"));
     eprintln!("  engine     {kept}");
     eprintln!("  recovery   {found}");
+    for wire in server.wires() {
+        let categories = wire.categories.join(", ");
+        eprintln!("  calls      {categories}: {} on {}", wire.name, wire.url);
+    }
     eprintln!("  clients    {url}");
     if let Some(address) = stomp {
         eprintln!("  stomp      stomp://{address}");
@@ -173,9 +191,22 @@ fn announce(context: &Context, config: &Config, server: &Server) -> Result<(), F
     Ok(())
 }
 
+/// The wires of calls besides the engine's own, by name.
+fn wires(server: &Server) -> Value {
+    let of = |wire: &WireInfo| {
+        let about = json!({"url": wire.url, "categories": wire.categories});
+        (wire.name.to_owned(), about)
+    };
+    Value::Object(server.wires().iter().map(of).collect())
+}
+
 /// Where messages are kept and how safely, and what was found there.
 fn store(engine: &str, server: &Server) -> (String, String) {
     let Some(recovery) = server.recovery() else {
+        if engine != "memory:" {
+            let kept = format!("{engine} (shared; as durable as it is set up to be)");
+            return (kept, "nothing to recover here".to_owned());
+        }
         let kept = format!("{engine} (nothing on disk, gone at the end)");
         return (kept, "nothing to recover".to_owned());
     };

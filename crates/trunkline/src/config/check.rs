@@ -1,9 +1,11 @@
-use super::{Config, ConfigError, VERSION};
-use trunkline_engine_embedded::Location;
+use super::{Config, ConfigError, EngineUrl, VERSION};
+use std::time::Duration;
 
 /// What the journal takes as the size of a segment.
 const SEGMENT_BYTES: std::ops::RangeInclusive<u64> = 256 << 10..=1 << 30;
 const SEGMENT_STEP: u64 = 4096;
+/// Shortest time after which the deliveries of a process on a shared engine are given to others.
+const LEASE_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
     /// Checks what no single key can tell.
@@ -24,8 +26,14 @@ impl Config {
                 format!("{version} is not a version that this trunkline reads; it reads {VERSION}"),
             );
         }
-        if let Err(error) = self.engine.url.parse::<Location>() {
-            return wrong("engine.url", error.to_string());
+        let engine = match self.engine.url.parse::<EngineUrl>() {
+            Ok(engine) => engine,
+            Err(reason) => return wrong("engine.url", reason),
+        };
+        if self.engine.lease.0 < LEASE_MIN {
+            let reason =
+                "shorter than a second; a process would lose its deliveries in every pause";
+            return wrong("engine.lease", reason.to_owned());
         }
         let segment = self.engine.segment_bytes;
         if !SEGMENT_BYTES.contains(&segment.0) || !segment.0.is_multiple_of(SEGMENT_STEP) {
@@ -36,6 +44,10 @@ impl Config {
                     segment.0
                 ),
             );
+        }
+        let redis = matches!(engine, EngineUrl::Redis(_));
+        if let Err((key, reason)) = self.calls.check(redis) {
+            return wrong(&format!("calls.{key}"), reason);
         }
         if let Err((key, reason)) = self.stomp.check() {
             return wrong(&format!("stomp.{key}"), reason);
@@ -91,8 +103,12 @@ mod tests {
             let known = known(|probe| json!({section: probe}));
             assert_eq!(shown(&printed[section]), known, "{section}");
         }
-        let known = known(|probe| json!({"stomp": {"tls": probe}}));
-        assert_eq!(shown(&printed["stomp"]["tls"]), known);
+        let known_tls = known(|probe| json!({"stomp": {"tls": probe}}));
+        assert_eq!(shown(&printed["stomp"]["tls"]), known_tls);
+        for wire in ["consumer_groups", "rpcprocessor"] {
+            let known = known(|probe| json!({"calls": {"wires": {wire: probe}}}));
+            assert_eq!(shown(&printed["calls"]["wires"][wire]), known, "{wire}");
+        }
     }
 
     /// The keys of a section: serde names them all when it meets an unknown one.
@@ -115,9 +131,23 @@ mod tests {
                 "version: 2 is not a version that this trunkline reads; it reads 1",
             ),
             (
-                "engine: {url: 'redis://a'}",
-                "engine.url: \"redis://a\" is not an embedded engine; \
-                 write embedded:PATH (as in embedded:./data) or memory:",
+                "engine: {url: 'pigeons:a'}",
+                "engine.url: \"pigeons:a\" is no engine; \
+                 write embedded:PATH (as in embedded:./data), memory: or redis://HOST:PORT",
+            ),
+            (
+                "engine: {lease: 10ms}",
+                "engine.lease: shorter than a second; a process would lose its deliveries in every pause",
+            ),
+            (
+                "calls: {categories: {old: {wire: rpcprocessor}}}",
+                "calls.wires.rpcprocessor.url: missing: category old uses this wire, and engine.url is no \
+                 Redis; write redis://HOST:PORT",
+            ),
+            (
+                "calls: {categories: {old: {wire: pigeons}}}",
+                "calls.categories.old.wire: \"pigeons\" is no wire; write native, consumer-groups or \
+                 rpcprocessor",
             ),
             (
                 "engine: {segment_bytes: 10}",

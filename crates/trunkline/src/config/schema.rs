@@ -1,8 +1,8 @@
+use super::CallsSection;
 use serde::Deserialize;
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use trunkline_gateway::{GatewayConfig, GatewayLimits, SlowListener, StompConfig};
 use trunkline_model::{ByteSize, Span, TopicName, TopicSettings};
-use trunkline_rpc::CallsConfig;
 
 /// The version of the schema that this program reads and writes.
 pub const VERSION: u32 = 1;
@@ -25,7 +25,7 @@ pub struct Config {
     /// Topics that are there from the start, and what applies to all.
     pub topics: TopicsSection,
     /// How calls are run, by category.
-    pub calls: CallsConfig,
+    pub calls: CallsSection,
     /// The program's own messages, on stderr.
     pub log: LogSection,
 }
@@ -34,12 +34,14 @@ pub struct Config {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EngineSection {
-    /// `embedded:PATH` or `memory:`.
+    /// `embedded:PATH`, `memory:`, or a Redis or Valkey: `redis://HOST:PORT`.
     pub url: String,
     /// Size of a journal segment, 256 KiB to 1 GiB.
     pub segment_bytes: ByteSize,
     /// Fresh payloads kept in memory, so that a consumer that keeps up reads no disk.
     pub cache_bytes: ByteSize,
+    /// On Redis: when a process that says nothing for so long loses the deliveries that it holds.
+    pub lease: Span,
 }
 
 /// The HTTP and WebSocket listener.
@@ -97,7 +99,7 @@ impl Default for Config {
             stomp: StompConfig::default(),
             limits: GatewayLimits::default(),
             topics: TopicsSection::default(),
-            calls: CallsConfig::default(),
+            calls: CallsSection::default(),
             log: LogSection::default(),
         }
     }
@@ -109,6 +111,7 @@ impl Default for EngineSection {
             url: "embedded:trunkline-data".to_owned(),
             segment_bytes: ByteSize(64 << 20),
             cache_bytes: ByteSize(16 << 20),
+            lease: Span(Duration::from_secs(10)),
         }
     }
 }

@@ -48,6 +48,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Keeps topics and channels on this Redis or Valkey, such as `redis://127.0.0.1:6379`, with all
+    /// other servers that do.
+    pub fn redis(mut self, url: &str) -> Self {
+        url.clone_into(&mut self.config.engine.url);
+        self
+    }
+
     /// Listens on this address, such as `127.0.0.1:7400`; port 0 takes a free one.
     pub fn listen(mut self, address: &str) -> Self {
         match address.parse() {

@@ -1,14 +1,19 @@
 //! A whole server inside a program.
 
 mod builder;
+mod capable;
+pub(crate) mod engine;
 mod running;
 mod testing;
+mod wires;
 
 pub use builder::ServerBuilder;
 pub use running::RunningServer;
 pub use testing::TestServer;
+pub use wires::WireInfo;
 
-use crate::{Config, ConfigError, unique_name};
+use crate::{Config, ConfigError, config::EngineUrl, unique_name};
+use engine::Opened;
 use std::{
     future::Future,
     net::SocketAddr,
@@ -17,9 +22,9 @@ use std::{
 };
 use tokio::{sync::watch, time::timeout};
 use trunkline_auth::Access;
-use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location, LocationError, OpenError};
+use trunkline_engine_embedded::OpenError;
 use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services, TlsError};
-use trunkline_journal::{Config as JournalConfig, RecoveryReport};
+use trunkline_journal::RecoveryReport;
 use trunkline_model::{Admin, Caller, Engine, Error, Health, TopicName, TopicSettings, oneshot};
 use trunkline_rpc::{Calls, Handler, Registration};
 
@@ -33,12 +38,27 @@ pub enum StartError {
     /// The configuration makes no sense.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The engine's URL is none.
-    #[error("engine.url: {0}")]
-    Location(#[from] LocationError),
     /// The store doesn't open.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The engine is elsewhere, and doesn't answer as it should.
+    #[error("can't use {engine}: {reason}")]
+    Unreachable {
+        /// Its URL, without credentials.
+        engine: String,
+        /// What it says, or that it says nothing.
+        reason: String,
+    },
+    /// The engine can't do what the configuration asks for.
+    #[error("{place}: the {engine} engine can't do `{option}`; take it away or use another engine")]
+    Unsupported {
+        /// `topics.defaults`, or a topic's key.
+        place: String,
+        /// The engine's name.
+        engine: &'static str,
+        /// The option.
+        option: &'static str,
+    },
     /// A topic of the configuration can't be made.
     #[error("topics.declare.{}: {error}", topic.as_str())]
     Declare {
@@ -84,7 +104,10 @@ pub struct Stopped {
 /// # }
 /// ```
 pub struct Server {
-    engine: Arc<Embedded>,
+    engine: Arc<dyn Engine>,
+    engine_url: String,
+    recovery: Option<RecoveryReport>,
+    wires: Vec<WireInfo>,
     gateway: Gateway,
     calls: Arc<Calls>,
     /// Handlers that live as long as the server.
@@ -109,27 +132,49 @@ impl Server {
     /// Takes the addresses, opens the store and makes the topics of the configuration; who asks
     /// before that is done gets 503, or an ERROR over STOMP. Must be called inside a tokio runtime.
     ///
+    /// An engine that is elsewhere has 5 s to answer.
+    ///
     /// # Errors
     /// [`StartError`] says what is wrong and what to do.
     pub async fn start(config: &Config) -> Result<Self, StartError> {
+        Self::start_or_wait(config, false).await
+    }
+
+    /// The same, but waits for an engine that is elsewhere as long as it takes.
+    ///
+    /// # Errors
+    /// [`StartError`] says what is wrong and what to do.
+    pub async fn start_waiting(config: &Config) -> Result<Self, StartError> {
+        Self::start_or_wait(config, true).await
+    }
+
+    async fn start_or_wait(config: &Config, wait: bool) -> Result<Self, StartError> {
         config.check()?;
-        let location: Location = config.engine.url.parse()?;
+        let wrong = |reason: String| ConfigError::Meaning {
+            key: "engine.url".to_owned(),
+            reason,
+        };
+        let url: EngineUrl = config.engine.url.parse().map_err(wrong)?;
         let doorstep = Doorstep::bind(gateway_config(config)).await?;
-        let (opened, made) = (OnceLock::new(), OnceLock::new());
+        let made = OnceLock::new();
         let gateway = doorstep
-            .open("recovering the store", async {
-                let engine = open(engine_config(config, location)).await?;
-                opened.set(Arc::clone(&engine)).ok();
-                let services = services(config, engine).await?;
-                made.set(Arc::clone(&services.calls)).ok();
+            .open(engine::doing(&url), async {
+                let opened = engine::open(config, url, wait).await?;
+                let (services, wires) = services(config, &opened).await?;
+                let calls = Arc::clone(&services.calls);
+                made.set((opened, calls, wires)).ok();
                 Ok::<_, StartError>(services)
             })
             .await?;
-        let engine = opened.into_inner().expect("services were made from it");
+        let made = made.into_inner();
+        let (opened, calls, wires) = made.expect("the gateway was opened with it");
         Ok(Self {
-            engine,
+            engine: opened.engine,
+            engine_url: EngineUrl::shown(&config.engine.url),
+            recovery: opened.recovery,
+            wires,
             gateway,
-            calls: made.into_inner().expect("services have it"),
+            calls,
             handlers: Vec::new(),
         })
     }
@@ -176,9 +221,19 @@ impl Server {
         format!("ws://{}/rpc", self.address())
     }
 
+    /// Where topics and channels live, without credentials.
+    pub fn engine_url(&self) -> &str {
+        &self.engine_url
+    }
+
+    /// The wires of calls besides the engine's own.
+    pub fn wires(&self) -> &[WireInfo] {
+        &self.wires
+    }
+
     /// What was found in the store; `None` without one.
     pub fn recovery(&self) -> Option<&RecoveryReport> {
-        self.engine.recovery()
+        self.recovery.as_ref()
     }
 
     /// Whether the store takes publishes, as it changes.
@@ -203,55 +258,37 @@ impl Server {
     }
 }
 
-/// Opens the store where waiting disturbs nobody: recovery reads files.
-///
-/// Where that is possible, this is the calling thread, which for a program is mostly its main one:
-/// glibc enlarges the heap of any other thread page by page, with a system call each, and a
-/// backlog of a million messages needs thousands of them.
-async fn open(config: EmbeddedConfig) -> Result<Arc<Embedded>, StartError> {
-    let flavor = tokio::runtime::Handle::current().runtime_flavor();
-    if flavor == tokio::runtime::RuntimeFlavor::MultiThread {
-        return Ok(tokio::task::block_in_place(|| Embedded::open(config))?);
-    }
-    let opening = tokio::task::spawn_blocking(move || Embedded::open(config));
-    Ok(opening.await.expect("opening doesn't panic")?)
-}
-
 /// Everything that the gateway is the front of, with the topics of the configuration.
-async fn services(config: &Config, engine: Arc<Embedded>) -> Result<Services, StartError> {
-    let clock = engine.clock();
-    let calls = Calls::start(
-        Arc::clone(&engine) as Arc<dyn Engine>,
-        Arc::clone(&clock),
-        config.calls.clone(),
+async fn services(
+    config: &Config,
+    opened: &Opened,
+) -> Result<(Services, Vec<WireInfo>), StartError> {
+    let (engine, clock) = (&opened.engine, &opened.clock);
+    capable::check(&engine.capabilities().borrow(), &config.topics)?;
+    let (wires, infos) = wires::make(config, clock)?;
+    let calls = Calls::start_with(
+        Arc::clone(engine),
+        Arc::clone(clock),
+        config.calls.config(),
         unique_name().into(),
+        wires,
     );
+    let calls = calls.map_err(|error| ConfigError::Meaning {
+        key: "calls".to_owned(),
+        reason: error.to_string(),
+    })?;
     for (topic, settings) in &config.topics.declare {
-        declare(&*engine, topic, settings).await?;
+        declare(&**engine, topic, settings).await?;
     }
-    Ok(Services {
-        engine,
+    let services = Services {
+        engine: Arc::clone(engine),
         calls,
         access: Arc::new(Access::default()),
-        clock,
+        clock: Arc::clone(clock),
         version: env!("CARGO_PKG_VERSION"),
-        engine_url: config.engine.url.clone(),
-    })
-}
-
-fn engine_config(config: &Config, location: Location) -> EmbeddedConfig {
-    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-    let section = &config.engine;
-    EmbeddedConfig {
-        auto_create: config.topics.auto_create,
-        defaults: config.topics.defaults.clone(),
-        journal: JournalConfig {
-            segment_bytes: u32::try_from(section.segment_bytes.0).unwrap_or(u32::MAX),
-            cache_bytes: size(section.cache_bytes.0),
-            ..JournalConfig::default()
-        },
-        ..EmbeddedConfig::new(location)
-    }
+        engine_url: EngineUrl::shown(&config.engine.url),
+    };
+    Ok((services, infos))
 }
 
 fn gateway_config(config: &Config) -> GatewayConfig {

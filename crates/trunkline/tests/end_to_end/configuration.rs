@@ -34,7 +34,11 @@ fn an_unknown_key_is_told_with_line_and_nearest() {
 fn what_serve_would_refuse_check_refuses() {
     let store = store();
     for (yaml, says) in [
-        ("engine: {url: 'redis://a'}", "not an embedded engine"),
+        ("engine: {url: 'pigeons:a'}", "is no engine"),
+        (
+            "calls: {categories: {old: {wire: rpcprocessor}}}",
+            "calls.wires.rpcprocessor.url: missing",
+        ),
         ("engine: {segment_bytes: 5000}", "engine.segment_bytes: "),
         ("log: {filter: a=b=c}", "log.filter: "),
         ("http: {listen: localhost:1}", "like 127.0.0.1:7400"),
@@ -85,10 +89,8 @@ fn leaves(section: &Value) -> Vec<(String, &Value)> {
     for (key, value) in section.as_object().into_iter().flatten() {
         match value.as_object() {
             Some(part) if !part.is_empty() => {
-                leaves.extend(
-                    part.iter()
-                        .map(|(inner, value)| (format!("{key}.{inner}"), value)),
-                );
+                let inner = self::leaves(value).into_iter();
+                leaves.extend(inner.map(|(inner, value)| (format!("{key}.{inner}"), value)));
             }
             _ => leaves.push((key.clone(), value)),
         }
@@ -111,7 +113,7 @@ fn topics_of_the_configuration_are_there_from_the_start() {
 #[test]
 fn what_is_not_served_is_refused_by_name() {
     let serve = |args: &[&str]| run(trunkline(&[&["serve"], args].concat()), b"");
-    serve(&["--engine", "redis://localhost"]).fails(2, "not an embedded engine");
+    serve(&["--engine", "pigeons:here"]).fails(2, "is no engine");
     serve(&["--engine", "memory:", "--http", "0.0.0.0:0"]).fails(2, "--insecure");
     let memory = ["--engine", "memory:", "--http", "127.0.0.1:0"];
     serve(&[&memory[..], &["--stomp", "0.0.0.0:0"]].concat()).fails(2, "--insecure");

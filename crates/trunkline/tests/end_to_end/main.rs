@@ -19,6 +19,7 @@ mod holding_back;
 mod looking;
 mod programs;
 mod reconnecting;
+mod redis;
 mod resume;
 mod setup;
 mod shell;

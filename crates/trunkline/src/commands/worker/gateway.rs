@@ -1,27 +1,17 @@
-use super::again;
+//! A worker of a Trunkline server.
+
+use super::program::{self, Job};
 use crate::{
-    args::WorkerArgs,
-    context::Context,
-    failure::Failure,
-    process::{self, Ended, Streams},
-    signal::Stop,
-    text,
+    args::WorkerArgs, commands::again, context::Context, failure::Failure, signal::Stop, text,
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use std::{collections::HashMap, sync::Arc, time::Duration};
-use tokio::{
-    sync::oneshot,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
-use trunkline::{Connection, Push, Pushes, RpcError};
-use trunkline_model::{Clock, ErrorCode, SystemClock, Timestamp};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
+use trunkline::{Connection, Push, Pushes};
+use trunkline_model::Timestamp;
 
-/// Most that a program may print: what a server takes as one message, less the frame.
-const OUTPUT_MAX: usize = (1 << 20) - 1024;
-
-pub(crate) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Failure> {
+pub(super) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Failure> {
     let args = Arc::new(args);
     let mut stop = Stop::listen()?;
     let mut connection = tokio::select! {
@@ -186,133 +176,26 @@ async fn run(client: &Connection, args: &WorkerArgs, push: Push, cancelled: ones
     let meta: Meta = meta
         .and_then(|meta| serde_json::from_str(meta).ok())
         .unwrap_or_default();
-    let deadline = meta.deadline.as_ref().and_then(point_in_time);
-    let mut environment = vec![("TRUNKLINE_METHOD", push.method.clone())];
-    if let Some(deadline) = deadline {
-        environment.push(("TRUNKLINE_DEADLINE", deadline.to_string()));
-    }
-    let stdin = push.params.as_deref().map_or("", RawValue::get).as_bytes();
-    let streams = Streams::Collected(OUTPUT_MAX);
-    let mut why = ErrorCode::Cancelled;
-    let outcome = process::run(&args.command, &environment, stdin, streams, async {
-        tokio::select! {
-            () = reached(deadline) => why = ErrorCode::Timeout,
-            _ = cancelled => {}
-        }
-    });
-    let answered = match outcome.await {
-        Ok(Some(ended)) => match result(ended) {
-            Ok(result) => client.answer(id.as_id(), &result).await,
-            Err(error) => client.answer_error(id.as_id(), &error).await,
-        },
-        // It frees the worker's slot, and is what the caller gets if it is there first.
-        Ok(None) => {
-            let text = match why {
-                ErrorCode::Timeout => "timed out: the program was killed at the deadline",
-                _ => "cancelled: the program was killed, nobody waits for it any more",
-            };
-            let mut error = error(why, text);
-            error.data = Some(json!({"stage": "running"}));
-            client.answer_error(id.as_id(), &error).await
-        }
-        Err(cause) => {
-            let program = args.command.first().map(|name| name.to_string_lossy());
-            let program = program.unwrap_or_default();
-            let text = format!("can't run {program}: {cause}");
-            eprintln!("{text}");
-            client
-                .answer_error(id.as_id(), &error(ErrorCode::HandlerFailed, &text))
-                .await
-        }
+    let job = Job {
+        method: &push.method,
+        params: push.params.as_deref().map_or("", RawValue::get).as_bytes(),
+        deadline: meta.deadline.as_ref().and_then(point_in_time),
+    };
+    let cancelled = async {
+        // Its sender is dropped when the call is cancelled.
+        let _ = cancelled.await;
+    };
+    let answered = match program::run(&args.command, job, cancelled).await {
+        Ok(result) => client.answer(id.as_id(), &result).await,
+        Err(error) => client.answer_error(id.as_id(), &error).await,
     };
     // A lost connection is the session's matter.
     drop(answered);
 }
 
-async fn reached(deadline: Option<Timestamp>) {
-    match deadline {
-        Some(deadline) => {
-            let now = SystemClock::new(Timestamp::ZERO).now();
-            sleep(deadline.since(now)).await;
-        }
-        None => std::future::pending().await,
-    }
-}
-
-/// What a program's end means: the text of a JSON value, or an error.
-fn result(ended: Ended) -> Result<Vec<u8>, RpcError> {
-    if !ended.status.success() {
-        let mut error = error(
-            ErrorCode::HandlerFailed,
-            &format!("the program ended with {}", ended.status),
-        );
-        error.data = Some(json!({"exit_code": ended.status.code(), "stderr": ended.stderr}));
-        return Err(error);
-    }
-    let Some(stdout) = ended.stdout else {
-        let text = format!("the program printed more than {OUTPUT_MAX} bytes");
-        return Err(error(ErrorCode::TooLarge, &text));
-    };
-    let text = String::from_utf8_lossy(&stdout);
-    if let Ok(json) = serde_json::from_str::<&RawValue>(&text) {
-        return Ok(json.get().as_bytes().to_vec());
-    }
-    let text = text.strip_suffix('\n').unwrap_or(&text);
-    let json = json!(text).to_string().into_bytes();
-    match json.len() {
-        0..=OUTPUT_MAX => Ok(json),
-        _ => Err(error(
-            ErrorCode::TooLarge,
-            "the program's output is too large as JSON",
-        )),
-    }
-}
-
-fn error(code: ErrorCode, message: &str) -> RpcError {
-    RpcError {
-        code: code.number().into(),
-        message: message.to_owned(),
-        data: None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
-
-    fn ended(code: i32, stdout: &[u8]) -> Ended {
-        Ended {
-            status: ExitStatus::from_raw(code << 8),
-            stdout: Some(stdout.to_vec()),
-            stderr: "why\n".to_owned(),
-        }
-    }
-
-    #[test]
-    fn what_a_program_prints_is_the_result() {
-        for (stdout, json) in [
-            (&b"{\"a\": 1.0}\n"[..], "{\"a\": 1.0}"),
-            (b"  [1]  ", "[1]"),
-            (b"plain text\n", "\"plain text\""),
-            (b"two\nlines\n\n", "\"two\\nlines\\n\""),
-            (b"", "\"\""),
-            (b"\xff", "\"\u{fffd}\""),
-        ] {
-            let result = result(ended(0, stdout)).unwrap();
-            assert_eq!(String::from_utf8(result).unwrap(), json);
-        }
-    }
-
-    #[test]
-    fn a_failed_program_is_an_error_with_its_stderr() {
-        let error = result(ended(3, b"ignored")).unwrap_err();
-        assert_eq!(error.code, -32000);
-        assert_eq!(error.data, Some(json!({"exit_code": 3, "stderr": "why\n"})));
-        let mut much = ended(0, b"");
-        much.stdout = None;
-        assert_eq!(result(much).unwrap_err().code, -32007);
-    }
 
     #[test]
     fn deadlines_are_read_in_both_forms() {

@@ -1,0 +1,124 @@
+//! The engine of a server: opened here, or somewhere else.
+
+use super::StartError;
+use crate::{Config, config::EngineUrl};
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
+use trunkline_engine_redis::{RedisConfig, RedisEngine, RedisUrl};
+use trunkline_journal::{Config as JournalConfig, RecoveryReport};
+use trunkline_model::{Clock, Engine, Health, SystemClock, Timestamp};
+
+/// Longest wait for a Redis at the start, unless the start is to wait: connecting takes 5 s at most, and then
+/// it is known why it failed.
+pub(crate) const REACH_WITHIN: Duration = Duration::from_secs(7);
+
+/// An engine that can be used.
+pub(crate) struct Opened {
+    pub(crate) engine: Arc<dyn Engine>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) recovery: Option<RecoveryReport>,
+}
+
+/// What a server is doing until its engine is there.
+pub(super) fn doing(url: &EngineUrl) -> &'static str {
+    match url {
+        EngineUrl::Embedded(_) => "recovering the store",
+        EngineUrl::Redis(_) => "waiting for Redis",
+    }
+}
+
+/// Opens the engine that the configuration names. One that is elsewhere has 5 s to answer, or with
+/// `wait` as long as it takes.
+pub(crate) async fn open(
+    config: &Config,
+    url: EngineUrl,
+    wait: bool,
+) -> Result<Opened, StartError> {
+    match url {
+        EngineUrl::Embedded(location) => {
+            let engine = embedded(embedded_config(config, location)).await?;
+            Ok(Opened {
+                clock: engine.clock(),
+                recovery: engine.recovery().cloned(),
+                engine,
+            })
+        }
+        EngineUrl::Redis(url) => redis(config, *url, wait).await,
+    }
+}
+
+/// Opens a store where waiting disturbs nobody: recovery reads files.
+///
+/// Where that is possible, this is the calling thread, which for a program is mostly its main one:
+/// glibc enlarges the heap of any other thread page by page, with a system call each, and a
+/// backlog of a million messages needs thousands of them.
+async fn embedded(config: EmbeddedConfig) -> Result<Arc<Embedded>, StartError> {
+    let flavor = tokio::runtime::Handle::current().runtime_flavor();
+    if flavor == tokio::runtime::RuntimeFlavor::MultiThread {
+        return Ok(tokio::task::block_in_place(|| Embedded::open(config))?);
+    }
+    let opening = tokio::task::spawn_blocking(move || Embedded::open(config));
+    Ok(opening.await.expect("opening doesn't panic")?)
+}
+
+fn embedded_config(config: &Config, location: Location) -> EmbeddedConfig {
+    let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+    let section = &config.engine;
+    EmbeddedConfig {
+        auto_create: config.topics.auto_create,
+        defaults: config.topics.defaults.clone(),
+        journal: JournalConfig {
+            segment_bytes: u32::try_from(section.segment_bytes.0).unwrap_or(u32::MAX),
+            cache_bytes: size(section.cache_bytes.0),
+            ..JournalConfig::default()
+        },
+        ..EmbeddedConfig::new(location)
+    }
+}
+
+/// Starts on a Redis once it answers: in 5 s at most, or with `wait` however long that takes.
+async fn redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, StartError> {
+    let shown = url.to_string();
+    let engine = RedisEngine::start(RedisConfig {
+        auto_create: config.topics.auto_create,
+        defaults: config.topics.defaults.clone(),
+        lease: config.engine.lease.0,
+        ..RedisConfig::new(url)
+    });
+    let engine = engine.map_err(|error| StartError::Unreachable {
+        engine: shown.clone(),
+        reason: error.to_string(),
+    })?;
+    let mut health = engine.health();
+    let mut why = "it didn't answer".to_owned();
+    let reached = async {
+        loop {
+            match health.borrow_and_update().clone() {
+                Health::Ready | Health::Degraded(_) | Health::ReadOnly(_) => return true,
+                Health::Failed(reason) | Health::Starting(reason) => why = reason,
+                _ => return false,
+            }
+            if health.changed().await.is_err() {
+                return false;
+            }
+        }
+    };
+    let reached = if wait {
+        reached.await
+    } else {
+        timeout(REACH_WITHIN, reached).await.unwrap_or(false)
+    };
+    if !reached {
+        engine.close(Duration::ZERO);
+        return Err(StartError::Unreachable {
+            engine: shown,
+            reason: why,
+        });
+    }
+    Ok(Opened {
+        engine,
+        clock: Arc::new(SystemClock::new(Timestamp::ZERO)),
+        recovery: None,
+    })
+}
