@@ -2,6 +2,7 @@
 
 mod cluster;
 mod features;
+mod listening;
 mod sentinel;
 mod single;
 mod tls;
