@@ -39,7 +39,8 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-const SHORT: Duration = Duration::from_millis(250);
+/// Longer than a restart takes on a busy machine.
+const SHORT: Duration = Duration::from_millis(600);
 
 fn later(text: &str, after: Duration) -> Message {
     Message {

@@ -44,7 +44,7 @@ pub(super) const CASES: &[Case] = &[
     ),
 ];
 
-const SHORT: Duration = Duration::from_millis(250);
+const SHORT: Duration = Duration::from_millis(500);
 
 fn expiring(text: &str, after: Duration) -> Message {
     Message {

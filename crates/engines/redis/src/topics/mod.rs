@@ -309,6 +309,12 @@ impl Topics {
                 "Redis did not take everything in time; what was delivered returns when the lease is over"
             );
         }
+        if tokio::time::timeout_at(until, self.end_turn())
+            .await
+            .is_err()
+        {
+            tracing::debug!("others visit the topics when the lease is over");
+        }
         self.phase.send_replace(Phase::Closed);
         let topics: Vec<_> = self.topics().drain().map(|(_, topic)| topic).collect();
         let mut out = Outgoing::default();

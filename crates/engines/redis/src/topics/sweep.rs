@@ -6,10 +6,13 @@ use crate::deployment::Failure;
 use redis::pipe;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use trunkline_model::{Backoff, TopicName};
 
-/// Between two visits of all topics, by one of all processes.
+/// Between two visits of all topics.
 pub(super) const EVERY: Duration = Duration::from_secs(60);
+/// Between two looks whether it is this process' turn.
+const TRY: Duration = Duration::from_secs(3);
 /// Topics that are visited together.
 const TOGETHER: usize = 64;
 /// Between those and the next.
@@ -21,46 +24,72 @@ const AGAIN: Backoff = Backoff {
 };
 
 impl Topics {
-    /// Visits all topics at the start, and then whenever it is this process' turn.
+    /// Visits all topics for as long as this process is the one that does.
     pub(crate) async fn sweep(self: Arc<Self>) {
-        let (mut mine, mut failures) = (Ok(true), 0);
+        let (mut failures, mut swept) = (0, None::<Instant>);
         loop {
-            let swept = match mine {
-                Ok(true) => self.visit_all().await,
-                Ok(false) => Ok(()),
+            let visited = match self.takes_turn().await {
+                Ok(false) => {
+                    swept = None;
+                    Ok(())
+                }
+                Ok(true) if swept.is_some_and(|at| at.elapsed() < EVERY) => Ok(()),
+                Ok(true) => {
+                    swept = Some(Instant::now());
+                    self.visit_all().await
+                }
                 Err(failure) => Err(failure),
             };
-            let pause = match swept {
+            let pause = match visited {
                 Ok(()) => {
                     failures = 0;
-                    EVERY
+                    TRY.min(self.lease / 3)
                 }
                 Err(failure) => {
                     tracing::debug!(%failure, "not all topics could be visited");
+                    swept = None;
                     failures += 1;
                     AGAIN.bound(failures)
                 }
             };
             tokio::time::sleep(pause).await;
-            mine = match failures {
-                0 => self.takes_turn().await,
-                _ => Ok(true),
-            };
         }
     }
 
-    /// Whether nobody else has visited the topics for a while.
+    fn sweeper_key(&self) -> String {
+        format!("{}:topics:sweeper", self.prefix)
+    }
+
+    /// Whether this process is the one that visits the topics: it was until now, or nobody is.
     async fn takes_turn(&self) -> Result<bool, Failure> {
-        let key = format!("{}:topics:swept", self.prefix);
+        let key = self.sweeper_key();
+        let millis = u64::try_from(self.lease.as_millis()).unwrap_or(u64::MAX);
         let mut set = pipe();
-        set.cmd("SET")
-            .arg(&key)
-            .arg(self.process.as_str())
-            .arg("NX");
-        let millis = u64::try_from(EVERY.as_millis()).unwrap_or(u64::MAX);
-        set.arg("PX").arg(millis / 10 * 9);
-        let (taken,): (Option<String>,) = self.deployment.run(key.as_bytes(), &set).await?;
-        Ok(taken.is_some())
+        set.cmd("SET").arg(&key).arg(self.process.as_str());
+        set.arg("NX").arg("PX").arg(millis).ignore();
+        set.cmd("GET").arg(&key);
+        let (holder,): (Option<String>,) = self.deployment.run(key.as_bytes(), &set).await?;
+        let mine = holder.is_some_and(|holder| *holder == *self.process);
+        if mine {
+            let mut renew = pipe();
+            renew.cmd("PEXPIRE").arg(&key).arg(millis);
+            let (_,): (u64,) = self.deployment.run(key.as_bytes(), &renew).await?;
+        }
+        Ok(mine)
+    }
+
+    /// Lets another process visit the topics.
+    pub(super) async fn end_turn(&self) {
+        if matches!(self.takes_turn().await, Ok(true)) {
+            let key = self.sweeper_key();
+            let mut delete = pipe();
+            delete.cmd("DEL").arg(&key);
+            let deleted: Result<(u64,), Failure> =
+                self.deployment.run(key.as_bytes(), &delete).await;
+            if let Err(failure) = deleted {
+                tracing::debug!(%failure, "others visit the topics when the lease is over");
+            }
+        }
     }
 
     async fn visit_all(self: &Arc<Self>) -> Result<(), Failure> {

@@ -144,7 +144,7 @@ pub(super) struct Actor {
     failures: u32,
     /// What was said last, if there was no answer since.
     trouble: Option<String>,
-    /// The topic was told that this process goes.
+    /// The topic knows nothing of this process: it never did, or was told that this process goes.
     left: bool,
 }
 
@@ -159,7 +159,7 @@ impl Actor {
             used: now,
             failures: 0,
             trouble: None,
-            left: false,
+            left: true,
         }
     }
 
@@ -323,6 +323,8 @@ impl Actor {
 
     /// Asks until there is an answer, or until it is certain that nothing was done.
     async fn ask(&mut self, mut round: Round) {
+        let mut steps = round.steps.iter();
+        self.left &= !steps.any(|step| matches!(step, Step::Attach { .. }));
         let number = self.topics.next_number();
         let mut unsure = false;
         loop {

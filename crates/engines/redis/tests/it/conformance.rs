@@ -1,11 +1,11 @@
-//! The suite that every engine passes, on a real server. Its groups run beside each other.
+//! The suite that every engine passes, on real servers. Its groups run beside each other.
 
 use std::sync::Arc;
 use std::time::Duration;
 use trunkline_conformance::{BoxFuture, Factory, Fixture, run};
 use trunkline_engine_redis::{RedisConfig, RedisEngine};
 use trunkline_model::{Engine, Health};
-use trunkline_test_servers::Redis;
+use trunkline_test_servers::{Redis, RedisCluster, RedisSentinel};
 
 /// A server, and where engines find it.
 struct Server {
@@ -67,42 +67,60 @@ impl Fixture for Subject {
     }
 }
 
-/// Runs the cases of some groups.
-async fn passes(name: &'static str, groups: &[&str]) {
-    let Some(server) = Redis::start() else {
-        return;
-    };
-    let factory = Server {
-        name,
-        url: server.url(),
-    };
-    let asked = std::env::var("TRUNKLINE_CASE").ok();
-    for group in groups {
-        if asked.as_ref().is_none_or(|asked| asked.starts_with(group)) {
-            let only = asked.clone().unwrap_or_else(|| format!("{group}: "));
-            let report = run(&factory, Some(&only)).await;
-            println!("{report}");
-            assert!(report.is_ok(), "{report}");
-        }
+/// All groups, in portions that take about equally long.
+const PORTIONS: [&[&str]; 6] = [
+    &["order", "acks", "batches", "admin"],
+    &["timing", "delays"],
+    &["dead letters", "looking"],
+    &["dedupe", "groups", "altering"],
+    &["subscriptions", "flow", "bounds"],
+    &["lifecycle", "channels"],
+];
+
+/// Runs the suite, several portions beside each other.
+async fn passes(name: &'static str, url: String) {
+    let server = Arc::new(Server { name, url });
+    let portions = PORTIONS.map(|groups| {
+        let server = server.clone();
+        tokio::spawn(async move {
+            for group in groups {
+                portion(&server, group).await;
+            }
+        })
+    });
+    for portion in portions {
+        portion.await.expect("all of it passes");
     }
 }
 
-macro_rules! groups {
-    ($($test:ident: $groups:expr;)*) => {
-        $(
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $test() {
-                passes("redis", &$groups).await;
-            }
-        )*
-    };
+async fn portion(server: &Server, group: &str) {
+    let asked = std::env::var("TRUNKLINE_CASE").ok();
+    if asked.as_ref().is_none_or(|asked| asked.starts_with(group)) {
+        let only = asked.unwrap_or_else(|| format!("{group}: "));
+        let report = run(server, Some(&only)).await;
+        println!("{report}");
+        assert!(report.is_ok(), "{report}");
+    }
 }
 
-groups! {
-    redis_passes_order_and_acks: ["order", "acks", "batches", "admin"];
-    redis_passes_timing_and_delays: ["timing", "delays"];
-    redis_passes_dead_letters: ["dead letters", "looking"];
-    redis_passes_dedupe: ["dedupe", "groups", "altering"];
-    redis_passes_subscriptions_and_flow: ["subscriptions", "flow", "bounds"];
-    redis_passes_lifecycle: ["lifecycle", "channels"];
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_server_passes() {
+    let Some(server) = Redis::start() else { return };
+    passes("redis://", server.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_master_with_sentinels_passes() {
+    let Some(servers) = RedisSentinel::start() else {
+        return;
+    };
+    passes("redis-sentinel://", servers.url()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_passes() {
+    let Some(servers) = RedisCluster::start() else {
+        return;
+    };
+    passes("redis-cluster://", servers.url()).await;
 }
