@@ -22,7 +22,7 @@ local function wipe()
     call('HDEL', sub.k.c, 'bytes')
     sub.delta.bytes, sub.lines, sub.dirty = nil, {}, {}
   end
-  T.c.messages, T.c.bytes, T.c.idle, T.c.letters = 0, 0, 0, 0
+  T.c.messages, T.c.bytes, T.c.idle, T.c.letters, T.c.carried = 0, 0, 0, 0, 0
 end
 
 function A.define(step)

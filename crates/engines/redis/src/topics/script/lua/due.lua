@@ -105,8 +105,8 @@ local function fill()
   return T.is_filling
 end
 
-local function earliest(key, low)
-  local found = call('ZRANGEBYSCORE', key, low or '-inf', '+inf', 'WITHSCORES', 'LIMIT', 0, 1)
+local function earliest(key)
+  local found = call('ZRANGE', key, 0, 0, 'WITHSCORES')
   return tonumber(found[2]) or NEVER
 end
 
@@ -124,7 +124,7 @@ function D.run()
     return
   end
   T.due_at(min(earliest(N.x), earliest(N.t), earliest(N.d), earliest(N.l)))
-  if T.c.letters > 0 then T.due_at(earliest(N.o, '(' .. format('%.0f', T.now))) end
+  if T.c.letters > 0 and T.c.carried > T.now then T.due_at(T.c.carried) end
 end
 
 end)

@@ -1,10 +1,11 @@
 -- L: messages that a subscription gives up. Those that have where to go are in the outbox: `oe` says
--- what and why, `o` from when on somebody may take it, the subscription's `o` which entry it is, and
--- `og` in how many subscriptions a message leaves.
+-- what and why, `o` in which order, the subscription's `o` which entry it is, and `og` in how many
+-- subscriptions a message leaves. One process at a time carries some of them away, so that they come in
+-- their order.
 lazy(L, function()
 
 
--- How long an entry is for the one who has taken it, in microseconds.
+-- How long the one who has taken some may need, in microseconds.
 L.LEASE = 5000000
 
 -- A message leaves a subscription; false if it isn't there.
@@ -14,7 +15,7 @@ function L.leave(sub, seq, head, reason, tells)
   T.c.stamp = T.c.stamp + 1
   local stamp = format('%016.0f', T.c.stamp)
   local target = S.options(sub).dead_letter
-  call('ZADD', N.o, T.now, stamp)
+  call('ZADD', N.o, T.c.stamp, stamp)
   call('HSET', N.oe, stamp, encode({ sub.n, seq, reason, e[2], e[3] or T.now, T.now, target }))
   call('HSET', sub.k.o, seq, stamp)
   call('HINCRBY', N.og, seq, 1)
@@ -61,16 +62,23 @@ function L.expire(seq, head)
   if M.discard(seq, head, true) > 0 or has_left then T.c.expired = T.c.expired + 1 end
 end
 
--- Dead letters that nobody is busy with.
+-- Whether there are dead letters that nobody carries.
+function L.waits()
+  return T.c.letters > 0 and T.c.carried <= T.now
+end
+
+-- Dead letters to carry away.
 function L.outbox(step)
   local letters = {}
-  local found = call('ZRANGEBYSCORE', N.o, '-inf', T.now, 'LIMIT', 0, min(step[2], PORTION))
+  local found = L.waits() and call('ZRANGE', N.o, 0, min(step[2], PORTION) - 1) or {}
+  if #found > 0 then
+    T.c.carried, T.c.carrying = T.now + L.LEASE, #found
+    T.due_at(T.c.carried)
+  end
   for _, stamp in ipairs(found) do
     local letter = decode(call('HGET', N.oe, stamp))
     local sub = T.by_number[letter[1]]
     local head = call('HGET', N.h, letter[2])
-    call('ZADD', N.o, T.now + L.LEASE, stamp)
-    T.due_at(T.now + L.LEASE)
     letters[#letters + 1] = { tonumber(stamp), letter[1], sub and sub.name or false,
       S.buries(sub) and S.options(sub).dead_letter or letter[7], letter[3], letter[4], letter[5],
       letter[6], letter[2], head, T.body(letter[2]) }
@@ -101,6 +109,7 @@ function L.settle(step)
     local sub = L.remove(format('%016.0f', entries[i]))
     if sub then
       settled = settled + 1
+      T.c.carrying = T.c.carrying - 1
       if entries[i + 1] then
         T.c.dead = T.c.dead + 1
         S.count(sub, 'dead', 1)
@@ -109,6 +118,7 @@ function L.settle(step)
       end
     end
   end
+  if T.c.carrying <= 0 then T.c.carried = 0 end
   return { 'settled', settled }
 end
 

@@ -105,7 +105,7 @@ local function run()
     if T.noted then P.tidy() end
     if request[3] then forgotten, ended = W.inbox() end
     if next(T.stirred) or next(T.roused) then W.wake_all() end
-    outbox = T.c.letters > 0 and #call('ZRANGEBYSCORE', N.o, '-inf', T.now, 'LIMIT', 0, 1) > 0
+    outbox = T.c.letters > 0 and T.c.carried <= T.now
     T.save()
   end
   local due = T.c.due < NEVER and max(T.c.due + 1, T.now)

@@ -6,7 +6,7 @@ local T = { now = 0, c = {}, was = {}, stirred = {}, roused = {}, later = {}, bo
 local S, G, M, L, R, P, J, C, W, H, D, A, V = {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}
 
 local COUNTERS = { 'now', 'due', 'seq', 'ticket', 'stamp', 'attachment', 'messages', 'bytes', 'idle',
-  'letters', 'rest', 'published', 'expired', 'dropped', 'replaced', 'duplicates', 'dead' }
+  'letters', 'carried', 'carrying', 'rest', 'published', 'expired', 'dropped', 'replaced', 'duplicates', 'dead' }
 local OPTIONS = { 'priorities', 'default_priority', 'dedupe', 'dedupe_window', 'ttl', 'ack_timeout',
   'max_attempts', 'dead_letter', 'dead_letter_expired', 'retry_min', 'retry_max', 'max_messages',
   'max_bytes', 'overflow', 'durability', 'delivery', 'unsubscribed', 'publish_id_window', 'transient' }

@@ -33,10 +33,19 @@ fn who_takes_a_letter_has_it_for_a_while() {
         ("dead", &b"a"[..])
     );
     assert!(!world.tick().outbox);
-    assert!(letters(&mut world).is_empty());
+    world.batch(nack(1, &holds(&taken[2..]), false, 0));
+    assert!(letters(&mut world).is_empty(), "one carries at a time");
+    let due = world.last.as_ref().and_then(|reply| reply.next_due);
+    assert!(due.is_some_and(|due| due > world.now()));
     world.wait_s(6);
     assert!(world.tick().outbox);
-    assert_eq!(letters(&mut world).len(), 2, "nobody has settled them");
+    let again = letters(&mut world);
+    let told: Vec<_> = again.iter().map(|letter| letter.message.sequence).collect();
+    assert_eq!(
+        told,
+        [1, 2, 3],
+        "nobody has settled them, in the same order"
+    );
     assert_eq!(world.inspect().messages, 3);
     let entries = vec![
         Settled {
@@ -53,8 +62,14 @@ fn who_takes_a_letter_has_it_for_a_while() {
         },
     ];
     assert_eq!(world.done(Step::SettleOutbox { entries }), Done::Settled(2));
+    assert!(!world.tick().outbox, "one is under way still");
+    let entries = vec![Settled {
+        entry: again[2].entry,
+        buried: true,
+    }];
+    assert_eq!(world.done(Step::SettleOutbox { entries }), Done::Settled(1));
     let info = world.inspect();
-    assert_eq!((info.messages, info.dead, info.dropped), (1, 1, 1));
+    assert_eq!((info.messages, info.dead, info.dropped), (0, 2, 1));
 }
 
 #[test]
