@@ -24,10 +24,30 @@ fn silent(deployment: &Deployment) -> Failure {
     }
 }
 
+/// What a server is like that has answered: it is told, and what somebody should see to is a warning for as long
+/// as the server is there. False if it couldn't be asked.
+async fn look(deployment: &Deployment, condition: &Condition) -> bool {
+    let Ok(features) = deployment.features().await else {
+        return false;
+    };
+    let server = deployment.url();
+    tracing::info!(%server, %features, "connected to Redis");
+    for note in features.notes(server) {
+        tracing::info!(%server, "{note}");
+    }
+    let warnings = features.warnings(server);
+    for warning in &warnings {
+        tracing::warn!(%server, "{warning}");
+    }
+    let text = (!warnings.is_empty()).then(|| warnings.join("; "));
+    condition.warn("server", text);
+    true
+}
+
 /// Looks for ever.
 pub(crate) async fn watch(deployment: Deployment, condition: Arc<Condition>) {
     let ping = redis::cmd("PING");
-    let mut failures = 0;
+    let (mut failures, mut known) = (0, false);
     loop {
         let asked = Instant::now();
         let answered = tokio::time::timeout(PATIENCE, deployment.one::<String>(b"", &ping)).await;
@@ -35,10 +55,13 @@ pub(crate) async fn watch(deployment: Deployment, condition: Arc<Condition>) {
         match answered {
             Ok(_) => {
                 failures = 0;
+                // Another one may answer after a loss.
+                known = known || look(&deployment, &condition).await;
                 condition.answered();
                 tokio::time::sleep(EVERY).await;
             }
             Err(failure) => {
+                known = false;
                 condition.silent_since(asked, &failure);
                 tokio::time::sleep(AGAIN.bound(failures)).await;
                 failures = failures.saturating_add(1);

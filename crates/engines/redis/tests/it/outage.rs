@@ -121,3 +121,14 @@ async fn closing_without_a_server_ends_in_time() {
         Err(ErrorCode::ShuttingDown)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_keeps_nothing_is_warned_about() {
+    let Some(server) = Redis::start() else { return };
+    let desk = hasty(&server);
+    let health = desk
+        .health(|health| !matches!(health, Health::Starting(_)))
+        .await;
+    assert!(matches!(health, Health::Degraded(_)), "{health:?}");
+    desk.publish("t", "1").await;
+}
