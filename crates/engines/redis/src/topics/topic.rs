@@ -29,6 +29,8 @@ const TAKES_MAX: usize = 64;
 const IDLE: Duration = Duration::from_secs(10);
 /// Longest wait for something that is due.
 const DUE_MAX: Duration = Duration::from_secs(3_600);
+/// While an answer doesn't come, it is looked so often for what can't wait for it.
+const LOOK: Duration = Duration::from_millis(100);
 /// Waits between tries.
 const AGAIN: Backoff = Backoff {
     min: Duration::from_millis(20),
@@ -112,6 +114,12 @@ impl Topic {
         let mut waiting = self.waiting();
         waiting.gone = true;
         waiting.jobs.drain(..).collect()
+    }
+
+    /// When the first of what waits can't wait any longer.
+    fn late(&self) -> Option<Instant> {
+        let waiting = self.waiting();
+        waiting.jobs.iter().map(|job| job.order.deadline).min()
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -200,9 +208,7 @@ impl Actor {
         if let Some(due) = self.due {
             until = until.min(due);
         }
-        let waiting = self.topic.waiting();
-        let late = waiting.jobs.iter().map(|job| job.order.deadline).min();
-        late.map_or(until, |late| until.min(late))
+        self.topic.late().map_or(until, |late| until.min(late))
     }
 
     /// Whether the topic can be let go of; then nothing can be left in it any more.
@@ -350,6 +356,7 @@ impl Actor {
                     }
                     unsure |= !undone;
                     self.wait().await;
+                    self.give_up_late();
                     if self.topics.is_closed() {
                         return self.refuse(round, &failure);
                     }
@@ -374,7 +381,9 @@ impl Actor {
         loop {
             let late = orders.iter().filter(|order| !order.told);
             let late = late.map(|order| order.deadline).min();
-            let late = late.unwrap_or_else(|| Instant::now() + DUE_MAX);
+            let late = late.into_iter().chain(self.topic.late()).min();
+            // What comes meanwhile has a deadline, too.
+            let look = Instant::now() + LOOK;
             tokio::select! {
                 biased;
                 answer = &mut asking => return answer,
@@ -384,8 +393,9 @@ impl Actor {
                         reason: "the engine was closed before".into(),
                     });
                 }
-                () = sleep_until(late) => {}
+                () = sleep_until(late.map_or(look, |late| look.min(late))) => {}
             }
+            self.give_up_late();
             let mut out = Outgoing::default();
             let now = Instant::now();
             let late = orders.iter_mut().filter(|order| !order.told);

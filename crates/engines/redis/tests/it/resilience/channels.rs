@@ -87,9 +87,15 @@ fn describe(event: &ListenerEvent) -> String {
 /// Publishes until it is heard: what is published while a listener is away is missed.
 pub(crate) async fn until_heard(from: &RedisEngine, heard: &mut Heard, channel: &str, text: &str) {
     soon(async {
-        while send(from, channel, text).await.is_err() {}
-        while heard.next().await != text {
+        loop {
             while send(from, channel, text).await.is_err() {}
+            let hearing = async { while heard.next().await != text {} };
+            if tokio::time::timeout(Duration::from_millis(200), hearing)
+                .await
+                .is_ok()
+            {
+                return;
+            }
         }
     })
     .await;

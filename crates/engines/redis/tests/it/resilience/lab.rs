@@ -32,7 +32,8 @@ pub(crate) fn durable_server() -> Option<Redis> {
 
 /// An engine that is quick to notice that nobody answers.
 pub(crate) fn engine(url: &str) -> Arc<RedisEngine> {
-    let url = format!("{url}?connect_timeout=1s&answer_timeout=1s");
+    let mark = if url.contains('?') { '&' } else { '?' };
+    let url = format!("{url}{mark}connect_timeout=1s&answer_timeout=1s");
     let mut config = RedisConfig::new(url.parse().expect("a URL"));
     config.publish_timeout = PUBLISH_TIMEOUT;
     config.lease = Duration::from_secs(3);
@@ -131,9 +132,10 @@ pub(crate) struct Fleet {
     takers: JoinSet<()>,
 }
 
-const TOPIC: &str = "load";
-
 impl Fleet {
+    /// The topic, which is also the hash tag of its keys.
+    pub(crate) const TOPIC: &str = "load";
+
     /// Starts it, and waits until it is at work.
     pub(crate) async fn start(url: &str) -> Self {
         let mut fleet = Self {
@@ -204,7 +206,7 @@ impl Fleet {
                 let text = format!("{name}.{n}");
                 loop {
                     let begun = Instant::now();
-                    let done = publish(&engine, TOPIC, &text).await;
+                    let done = publish(&engine, Fleet::TOPIC, &text).await;
                     let confirmed = lock(&ledger).published(&text, begun.elapsed(), done);
                     changed.send_replace(());
                     if confirmed {
@@ -229,7 +231,7 @@ impl Fleet {
         });
         let spec = ConsumeSpec {
             sources: vec![Source {
-                topic: TOPIC.parse::<TopicName>().expect("a name"),
+                topic: Fleet::TOPIC.parse::<TopicName>().expect("a name"),
                 subscription: "all".parse().expect("a name"),
                 from: None,
             }],

@@ -3,4 +3,5 @@
 
 mod channels;
 mod lab;
+mod moving;
 mod topics;

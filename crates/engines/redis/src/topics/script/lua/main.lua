@@ -10,6 +10,19 @@ local STEPS = {
   delete = A, subscribe = A, unsubscribe = A, purge = A, remove = A, inspect = V, peek = V, outbox = L,
   settle = L, inter = P, restore = P,
 }
+
+-- While the slot of a topic moves to another node of a cluster, some of its keys are here and some are there. Either node
+-- refuses to be asked for keys that it doesn't have, so keys that never are tell it. Nothing is done until the slot has moved.
+local moves = redis.pcall('EXISTS', BASE .. 'never', BASE .. 'nowhere')
+if type(moves) == 'table' and moves.err then
+  for _, reason in ipairs({ 'non local', 'TRYAGAIN', 'ASK' }) do
+    if string.find(moves.err, reason, 1, true) then
+      return redis.error_reply('TRYAGAIN the slot of this topic moves to another node')
+    end
+  end
+  return moves
+end
+
 local request = decode(ARGV[1])
 T.process, T.lease, T.wake = request[1], request[4], request[6]
 local number, steps = request[2], request[5]
