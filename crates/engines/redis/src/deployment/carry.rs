@@ -337,7 +337,8 @@ impl Carrier<'_> {
 
 impl Waiting {
     fn new(wait: Wait, time: Duration) -> Self {
-        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        // 0 would be for ever.
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
         let mut command;
         match wait {
             Wait::Replicas(replicas) => {

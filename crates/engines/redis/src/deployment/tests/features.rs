@@ -62,7 +62,7 @@ async fn what_a_server_refuses_to_say_is_unknown_and_a_wrong_login_is_an_error()
 #[tokio::test]
 async fn a_write_that_too_few_replicas_have_says_so_and_is_there() {
     let Some(server) = Redis::start() else { return };
-    let url = format!("{}?wait=1&wait_timeout=100ms", server.url());
+    let url = format!("{}?wait=1&wait_timeout=100us", server.url());
     let redis = deployment(&url);
     let push = super::pipeline(&[&["RPUSH", "a", "1"]]);
     for round in 1..3 {
