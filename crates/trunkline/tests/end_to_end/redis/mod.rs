@@ -1,6 +1,7 @@
 //! Calls over a Redis that others use, with counterparts in Python that know nothing but the wires.
 
 mod cases;
+mod engine;
 mod gateway;
 mod trouble;
 mod worker;
