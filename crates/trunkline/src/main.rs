@@ -42,6 +42,7 @@ async fn run(command: Command, context: &Context) -> Result<(), failure::Failure
         Command::Consume(args) => commands::consume(context, args).await,
         Command::Demo(args) => commands::demo(context, args).await,
         Command::DemoWorker => commands::demo_worker(context).await,
+        Command::Info => commands::server_info(context).await,
         Command::Journal(command) => commands::journal(context, &command),
         Command::Man(args) => commands::man(context, &args),
         Command::Publish(args) => commands::publish(context, args).await,

@@ -3,16 +3,15 @@
 use crate::{
     Config, RpcError, StartError,
     config::{EngineUrl, redis_url},
-    server::engine::{self, Opened, REACH_WITHIN},
+    server::engine::{self, Opened},
     unique_name,
 };
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
-use tokio::time::timeout;
 use trunkline_engine_embedded::{Drive, Embedded, EmbeddedConfig, OpenError};
 use trunkline_engine_redis::{
-    ConsumerGroups, ConsumerGroupsOptions, Deployment, RpcProcessor, RpcProcessorOptions, redis,
+    ConsumerGroups, ConsumerGroupsOptions, Deployment, RpcProcessor, RpcProcessorOptions,
 };
 use trunkline_model::{
     CallOutcome, CallWire, Caller, Clock, Engine, Error, Outcome, SystemClock, Timestamp, oneshot,
@@ -86,7 +85,7 @@ impl CallPeer {
         options: ConsumerGroupsOptions,
         category: &str,
     ) -> Result<Self, PeerError> {
-        let (deployment, clock) = reach(url).await?;
+        let (deployment, clock) = reached(url).await?;
         let place = format!("{} (consumer-groups)", deployment.url());
         let wire = ConsumerGroups::new(deployment, options, clock.clone());
         Self::over(Arc::new(wire), clock, category, place)
@@ -101,7 +100,7 @@ impl CallPeer {
         options: RpcProcessorOptions,
         category: &str,
     ) -> Result<Self, PeerError> {
-        let (deployment, clock) = reach(url).await?;
+        let (deployment, clock) = reached(url).await?;
         let place = format!("{} (rpcprocessor)", deployment.url());
         let wire = RpcProcessor::new(deployment, options, clock.clone());
         Self::over(Arc::new(wire), clock, category, place)
@@ -239,24 +238,15 @@ impl fmt::Debug for CallPeer {
     }
 }
 
-/// Asks a Redis for a sign of life.
-async fn reach(text: &str) -> Result<(Deployment, Arc<dyn Clock>), PeerError> {
+/// A Redis that answers.
+async fn reached(text: &str) -> Result<(Deployment, Arc<dyn Clock>), PeerError> {
     let url = redis_url(text).map_err(PeerError::Url)?;
-    let unreachable = |reason: String| PeerError::Unreachable {
+    let deployment = engine::reach(&url).await;
+    let deployment = deployment.map_err(|reason| PeerError::Unreachable {
         url: url.to_string(),
         reason,
-    };
-    let deployment =
-        Deployment::new(url.clone()).map_err(|error| PeerError::Url(error.to_string()))?;
-    let ping = redis::cmd("PING");
-    match timeout(REACH_WITHIN, deployment.one::<redis::Value>(b"", &ping)).await {
-        Ok(Ok(_)) => Ok((deployment, Arc::new(SystemClock::new(Timestamp::ZERO)))),
-        Ok(Err(failure)) => Err(unreachable(failure.to_string())),
-        Err(_) => Err(unreachable(format!(
-            "no answer within {} s",
-            REACH_WITHIN.as_secs()
-        ))),
-    }
+    })?;
+    Ok((deployment, Arc::new(SystemClock::new(Timestamp::ZERO))))
 }
 
 /// Whoever doesn't wait any more gives the call up.

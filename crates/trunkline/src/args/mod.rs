@@ -117,6 +117,8 @@ pub(crate) enum Command {
     Restore(RestoreArgs),
     #[command(subcommand)]
     Bench(BenchCommand),
+    /// Show what a server is, what its engine can do, and its limits
+    Info,
     Completions(CompletionsArgs),
     Man(ManArgs),
     /// Print the version

@@ -5,13 +5,13 @@ use crate::{Config, config::EngineUrl};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use trunkline_engine_embedded::{Embedded, EmbeddedConfig, Location};
-use trunkline_engine_redis::{RedisConfig, RedisEngine, RedisUrl};
+use trunkline_engine_redis::{Deployment, RedisConfig, RedisEngine, RedisUrl, redis};
 use trunkline_journal::{Config as JournalConfig, RecoveryReport};
 use trunkline_model::{Clock, Engine, Health, SystemClock, Timestamp};
 
 /// Longest wait for a Redis at the start, unless the start is to wait: connecting takes 5 s at most, and then
 /// it is known why it failed.
-pub(crate) const REACH_WITHIN: Duration = Duration::from_secs(7);
+const REACH_WITHIN: Duration = Duration::from_secs(7);
 
 /// An engine that can be used.
 pub(crate) struct Opened {
@@ -44,7 +44,7 @@ pub(crate) async fn open(
                 engine,
             })
         }
-        EngineUrl::Redis(url) => redis(config, *url, wait).await,
+        EngineUrl::Redis(url) => on_redis(config, *url, wait).await,
     }
 }
 
@@ -77,19 +77,37 @@ fn embedded_config(config: &Config, location: Location) -> EmbeddedConfig {
     }
 }
 
+/// Asks a Redis for a sign of life, for 5 s or so.
+///
+/// # Errors
+/// What is wrong, for people.
+pub(crate) async fn reach(url: &RedisUrl) -> Result<Deployment, String> {
+    let deployment = Deployment::new(url.clone()).map_err(|error| error.to_string())?;
+    let ping = redis::cmd("PING");
+    match timeout(REACH_WITHIN, deployment.one::<redis::Value>(b"", &ping)).await {
+        Ok(Ok(_)) => Ok(deployment),
+        Ok(Err(failure)) => Err(failure.to_string()),
+        Err(_) => Err(format!("no answer within {} s", REACH_WITHIN.as_secs())),
+    }
+}
+
 /// Starts on a Redis once it answers: in 5 s at most, or with `wait` however long that takes.
-async fn redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, StartError> {
+async fn on_redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, StartError> {
     let shown = url.to_string();
+    let unreachable = |reason: String| StartError::Unreachable {
+        engine: shown.clone(),
+        reason,
+    };
+    if !wait {
+        reach(&url).await.map_err(unreachable)?;
+    }
     let engine = RedisEngine::start(RedisConfig {
         auto_create: config.topics.auto_create,
         defaults: config.topics.defaults.clone(),
         lease: config.engine.lease.0,
         ..RedisConfig::new(url)
     });
-    let engine = engine.map_err(|error| StartError::Unreachable {
-        engine: shown.clone(),
-        reason: error.to_string(),
-    })?;
+    let engine = engine.map_err(|error| unreachable(error.to_string()))?;
     let mut health = engine.health();
     let mut why = "it didn't answer".to_owned();
     let reached = async {
@@ -111,10 +129,7 @@ async fn redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, Sta
     };
     if !reached {
         engine.close(Duration::ZERO);
-        return Err(StartError::Unreachable {
-            engine: shown,
-            reason: why,
-        });
+        return Err(unreachable(why));
     }
     Ok(Opened {
         engine,

@@ -17,6 +17,13 @@ fn two_servers_are_one() {
     let [one, other] = &servers;
     assert_eq!(one.ready["engine"], on.redis.url().trim_end_matches('/'));
     assert!(one.ready["recovery"].is_null());
+    let info = one.run(&["info"]).ok();
+    assert!(
+        info.contains(on.redis.url().trim_end_matches('/')),
+        "{info}"
+    );
+    let info = other.run(&["--json", "info"]).objects();
+    assert_eq!(info[0]["capabilities"]["shared"], true);
 
     let topic = ["topic", "add", "orders", "--option", "priorities=3"];
     one.run(&topic).ok();

@@ -125,7 +125,9 @@ fn a_server_says_what_is_wrong_with_its_redis() {
         ran
     };
     let address = format!("127.0.0.1:{port}");
-    serve(&format!("redis://me:secret@{address}")).fails(3, &address);
+    let nobody = serve(&format!("redis://me:secret@{address}"));
+    assert!(nobody.err.contains("--wait"), "{nobody:?}");
+    nobody.fails(3, &format!("can't reach Redis at {address}"));
     serve("redis://127.0.0.1:1/x").fails(2, "database");
     let Some(redis) = Redis::start_with(&["--requirepass", "right"]) else {
         return;
