@@ -16,9 +16,14 @@ use trunkline_mpx::{ChannelSubscription, Event, Multiplexer};
 /// Most requests of one round trip.
 const REQUESTS_AT_ONCE: usize = 512;
 
+/// Of a command that sends one, without the stream and the fields, about.
+const XADD_BYTES: usize = 40;
+
 /// Calls that wait for their answers. Their number is bounded by who calls.
 pub(super) struct Asking {
     pub(super) who: String,
+    /// The same.
+    who_bytes: Bytes,
     mpx: Multiplexer,
     state: Mutex<State>,
     /// There is something to send, or it is over.
@@ -40,6 +45,7 @@ struct State {
 impl Asking {
     pub(super) fn new(mpx: Multiplexer, who: String) -> Self {
         Self {
+            who_bytes: Bytes::copy_from_slice(who.as_bytes()),
             who,
             mpx,
             state: Mutex::default(),
@@ -67,7 +73,7 @@ impl Asking {
         }
         state.last += 1;
         let number = state.last;
-        let request = Request::of(&call, stream, &self.who, number, now);
+        let request = Request::of(&call, stream, &self.who_bytes, number, now);
         state.pending.insert(number, completion);
         state.outgoing.push_back((number, request));
         drop(state);
@@ -228,9 +234,12 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
 }
 
 fn xadd(shared: &Shared, request: &Request) -> Cmd {
-    let mut xadd = redis::cmd("XADD");
+    let fields = request.fields.iter();
+    let bytes: usize = fields.map(|(name, value)| name.len() + value.len()).sum();
+    let words = 6 + 2 * request.fields.len();
+    let mut xadd = Cmd::with_capacity(words, bytes + request.stream.len() + XADD_BYTES);
     let length = shared.options.stream_length_max;
-    xadd.arg(&request.stream[..]);
+    xadd.arg("XADD").arg(&request.stream[..]);
     xadd.arg("MAXLEN").arg("~").arg(length).arg("*");
     for (name, value) in &request.fields {
         xadd.arg(*name).arg(&value[..]);

@@ -9,6 +9,9 @@ use trunkline_model::{CallOutcome, Error, ErrorCode};
 /// What existing workers say about a failure that is nobody's business.
 const SORRY: &str = "Sorry, an error occurred while processing your request.";
 
+/// Of a reply, without its result and method, about.
+const ENVELOPE_BYTES: usize = 96;
+
 #[derive(Deserialize)]
 struct Published<'a> {
     #[serde(borrow)]
@@ -131,7 +134,10 @@ pub(super) fn write(
             Response::Result(json)
         },
     };
-    serde_json::to_string(&publishing).expect("strings and JSON are JSON")
+    let room = json.get().len() + method.map_or(0, str::len) + ENVELOPE_BYTES;
+    let mut text = Vec::with_capacity(room);
+    serde_json::to_writer(&mut text, &publishing).expect("strings and JSON are JSON");
+    String::from_utf8(text).expect("JSON is text")
 }
 
 /// The result of what failed without a word about it.

@@ -5,6 +5,9 @@ use compact_str::CompactString;
 use serde_json::value::RawValue;
 use trunkline_model::{Call, Timestamp};
 
+/// Most fields of a request.
+const FIELDS_MAX: usize = 6;
+
 /// A request as a gateway writes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Request {
@@ -18,16 +21,15 @@ impl Request {
     pub(super) fn of(
         call: &Call,
         stream: CompactString,
-        who: &str,
+        who: &Bytes,
         number: u64,
         now: Timestamp,
     ) -> Self {
         let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let mut fields = vec![
-            ("rpc", text(&call.method)),
-            ("who", text(who)),
-            ("deadline", Bytes::from(seconds(call.deadline, now))),
-        ];
+        let mut fields = Vec::with_capacity(FIELDS_MAX);
+        fields.push(("rpc", text(&call.method)));
+        fields.push(("who", who.clone()));
+        fields.push(("deadline", Bytes::from(seconds(call.deadline, now))));
         let args = call.params.clone();
         fields.push(("args", args.unwrap_or(Bytes::from_static(b"{}"))));
         if let Some(trace) = &call.traceparent {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     fn fields(call: &Call, now: u64) -> Vec<(&'static str, String)> {
-        let request = Request::of(call, "general".into(), "9E93", 1, AT(now));
+        let request = Request::of(call, "general".into(), &Bytes::from("9E93"), 1, AT(now));
         let text = |value: &Bytes| String::from_utf8(value.to_vec()).unwrap();
         let fields = request.fields.iter();
         fields.map(|(name, value)| (*name, text(value))).collect()

@@ -8,7 +8,7 @@ use crate::serving::{self, Crew, Serve};
 use bytes::Bytes;
 use compact_str::CompactString;
 use hashbrown::HashMap;
-use redis::Value;
+use redis::{Cmd, Value};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -164,12 +164,14 @@ impl Serve for Shared {
     fn write(&self, answer: &Answer, _again: bool, bundle: &mut Bundle) {
         let stream = answer.stream.as_bytes();
         if let Some((who, text)) = &answer.reply {
-            let mut publish = redis::cmd("PUBLISH");
-            publish.arg(&who[..]).arg(text);
+            let mut publish = Cmd::with_capacity(3, who.len() + text.len() + 8);
+            publish.arg("PUBLISH").arg(&who[..]).arg(text);
             bundle.add(stream, publish);
         }
-        let mut ack = redis::cmd("XACK");
-        ack.arg(stream).arg(&self.options.group).arg(&answer.entry);
+        let group = &self.options.group;
+        let bytes = stream.len() + group.len() + answer.entry.len() + 8;
+        let mut ack = Cmd::with_capacity(4, bytes);
+        ack.arg("XACK").arg(stream).arg(group).arg(&answer.entry);
         bundle.add(stream, ack);
     }
 

@@ -42,7 +42,20 @@ struct State {
     outgoing: VecDeque<u64>,
     /// Ids of calls that were given up, with the time until which their answers are waited for.
     abandoned: VecDeque<(Timestamp, String)>,
+    reader: Reader,
     closed: bool,
+}
+
+/// What the one who waits for answers does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Reader {
+    /// It looks at what there is to wait for before it waits.
+    #[default]
+    Awake,
+    /// It waits, and hears of nothing new unless it is woken.
+    Waits,
+    /// The same, and it is being woken.
+    Woken,
 }
 
 struct Pending {
@@ -138,9 +151,10 @@ impl Asking {
         self.state().closed
     }
 
-    /// The ids whose answers are waited for, those of abandoned calls among them.
+    /// The ids whose answers are waited for from now on, those of abandoned calls among them.
     pub(super) fn awaited(&self, now: Timestamp) -> Vec<String> {
         let mut state = self.state();
+        state.reader = Reader::Waits;
         while state
             .abandoned
             .front()
@@ -150,6 +164,20 @@ impl Asking {
         }
         let abandoned = state.abandoned.iter().map(|(_, id)| id);
         state.queued.keys().chain(abandoned).cloned().collect()
+    }
+
+    /// They are waited for no longer; whether that was to be ended.
+    pub(super) fn stop_waiting(&self) -> bool {
+        let reader = std::mem::take(&mut self.state().reader);
+        reader == Reader::Woken
+    }
+
+    /// It could not be ended.
+    fn is_not_woken(&self) {
+        let mut state = self.state();
+        if state.reader == Reader::Woken {
+            state.reader = Reader::Waits;
+        }
     }
 
     /// Waits until there is something to wait for.
@@ -192,8 +220,8 @@ impl Asking {
     }
 
     /// Requests to be sent, without those that nobody waits for any more. Their answers are waited for
-    /// from now on.
-    fn take_outgoing(&self) -> Vec<Outgoing> {
+    /// from now on; whether that takes a wake-up.
+    fn take_outgoing(&self) -> (Vec<Outgoing>, bool) {
         let mut state = self.state();
         let mut taken = Vec::new();
         while taken.len() < REQUESTS_AT_ONCE
@@ -212,7 +240,11 @@ impl Asking {
                 request,
             });
         }
-        taken
+        let wakes = !taken.is_empty() && state.reader == Reader::Waits;
+        if wakes {
+            state.reader = Reader::Woken;
+        }
+        (taken, wakes)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -225,14 +257,17 @@ impl Asking {
 /// Sends what is asked, in order, until it is over.
 pub(super) async fn send_calls(shared: Arc<Shared>) {
     while !shared.asking.is_closed() {
-        let requests = shared.asking.take_outgoing();
+        let (requests, wakes) = shared.asking.take_outgoing();
         if requests.is_empty() {
             shared.asking.work.notified().await;
             continue;
         }
         shared.asking.waiting.notify_one();
-        let bundle = commands(&shared, &requests);
+        let bundle = commands(&shared, &requests, wakes);
         let results = bundle.run(&shared.deployment).await;
+        if wakes && results.last().is_some_and(Result::is_err) {
+            shared.asking.is_not_woken();
+        }
         for (request, result) in requests.iter().zip(results) {
             match result {
                 Ok(_) => shared.counting.sent.add(1),
@@ -247,8 +282,8 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
     }
 }
 
-/// What queues the requests, each a thing of its own, and has the answers waited for.
-fn commands(shared: &Shared, requests: &[Outgoing]) -> Bundle {
+/// What queues the requests, each a thing of its own, and has the answers waited for, the last thing.
+fn commands(shared: &Shared, requests: &[Outgoing], wakes: bool) -> Bundle {
     let mut bundle = Bundle::new(&shared.deployment);
     for request in requests {
         bundle.begin();
@@ -265,6 +300,9 @@ fn commands(shared: &Shared, requests: &[Outgoing]) -> Bundle {
             push.arg(&request.id);
         }
         bundle.add(queue.as_bytes(), push);
+    }
+    if !wakes {
+        return bundle;
     }
     bundle.begin();
     let wake = &shared.keys.wake;

@@ -2,7 +2,7 @@
 
 use super::Shared;
 use crate::deployment::{Deployment, Failure};
-use redis::Value;
+use redis::{Cmd, Value};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +12,9 @@ use trunkline_model::Backoff;
 const BLOCK_SECONDS: u64 = 5;
 /// Most lists of one read. What is beyond has its turn when some of these are answered.
 const LISTS_AT_ONCE: usize = 4_096;
+
+/// Ended calls that are remembered together while others are waited for.
+const KEPT_AT_ONCE: usize = 128;
 
 const AFTER_ERRORS: Backoff = Backoff {
     min: Duration::from_millis(50),
@@ -23,9 +26,15 @@ const FORGET: &str = r"
 local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[1])
 local beyond = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[2])
 if beyond > #gone then gone = redis.call('ZRANGE', KEYS[2], 0, beyond - 1) end
-for _, id in ipairs(gone) do
-    redis.call('HDEL', KEYS[1], id, id .. '_response')
-    redis.call('ZREM', KEYS[2], id)
+for from = 1, #gone, 1000 do
+    local to = math.min(from + 999, #gone)
+    local fields = {}
+    for n = from, to do
+        fields[#fields + 1] = gone[n]
+        fields[#fields + 1] = gone[n] .. '_response'
+    end
+    redis.call('HDEL', KEYS[1], unpack(fields))
+    redis.call('ZREM', KEYS[2], unpack(gone, from, to))
 end
 return #gone
 ";
@@ -47,8 +56,8 @@ return taken
 pub(super) async fn take_answers(shared: Arc<Shared>) {
     let reader = shared.deployment.patient("rpcprocessor".to_owned());
     let mut failures = 0;
-    // What is remembered while the next answers are waited for.
-    let mut ended = Vec::new();
+    // What is to be remembered, and whether that has time.
+    let (mut ended, mut busy) = (Vec::new(), false);
     while !shared.asking.is_closed() {
         let awaited = shared.asking.awaited(shared.clock.now());
         if awaited.is_empty() {
@@ -56,13 +65,18 @@ pub(super) async fn take_answers(shared: Arc<Shared>) {
             shared.asking.anything().await;
             continue;
         }
+        let kept = if busy && ended.len() < KEPT_AT_ONCE {
+            Vec::new()
+        } else {
+            std::mem::take(&mut ended)
+        };
         let reading = read(&shared, &reader, &awaited);
-        let (answered, ()) = tokio::join!(reading, keep(&shared, &ended));
-        ended.clear();
+        let (answered, ()) = tokio::join!(reading, keep(&shared, &kept));
         match answered {
-            Ok(answered) => {
+            Ok(mut answered) => {
                 failures = 0;
-                ended = answered;
+                busy = !answered.is_empty();
+                ended.append(&mut answered);
             }
             Err(error) => {
                 tracing::warn!(%error, "can't wait for answers; trying again");
@@ -83,23 +97,27 @@ async fn read(
 ) -> Result<Vec<String>, Failure> {
     let awaited = &awaited[..awaited.len().min(LISTS_AT_ONCE)];
     let wake = shared.keys.wake.as_bytes();
-    let mut wait = redis::cmd("BRPOP");
-    for id in awaited {
-        wait.arg(shared.key(id));
-    }
+    let keys: Vec<String> = awaited.iter().map(|id| shared.key(id)).collect();
+    let bytes: usize = keys.iter().map(String::len).sum();
+    let mut wait = Cmd::with_capacity(keys.len() + 3, bytes + wake.len() + 16);
+    wait.arg("BRPOP").arg(&keys);
     wait.arg(&shared.keys.wake).arg(BLOCK_SECONDS);
-    let first: Option<(String, Vec<u8>)> = reader.one(wake, &wait).await?;
-    let Some((list, answer)) = first else {
+    let first = reader.one::<Option<(String, Vec<u8>)>>(wake, &wait).await;
+    let woken = shared.asking.stop_waiting();
+    let Some((list, answer)) = first? else {
         return Ok(Vec::new());
     };
-    let keys: Vec<String> = awaited.iter().map(|id| shared.key(id)).collect();
     let first = keys.iter().position(|key| *key == list);
     let first = first.map(|place| (&*awaited[place], answer));
     // It is taken, whatever becomes of the others.
     shared.asking.conclude(shared, first.as_slice());
     let mut others = redis::pipe();
-    others.cmd("DEL").arg(&shared.keys.wake).ignore();
-    others.cmd("EVAL").arg(TAKE).arg(keys.len()).arg(keys);
+    if woken && first.is_some() {
+        others.cmd("DEL").arg(&shared.keys.wake).ignore();
+    }
+    let mut take = Cmd::with_capacity(keys.len() + 3, bytes + TAKE.len() + 16);
+    take.arg("EVAL").arg(TAKE).arg(keys.len()).arg(keys);
+    others.add_command(take);
     let (others,): (Vec<(usize, Vec<u8>)>,) = reader.run(wake, &others).await?;
     let others: Vec<_> = others
         .into_iter()
