@@ -62,6 +62,12 @@ pub(super) const ALL: &[Mark] = &[
     #[cfg(feature = "redis")] mark("Q5", "redis-lists-64", Judged::Rate, 0.8, 1.0),
     #[cfg(feature = "redis")] mark("Q6", "redis-lists-1000", Judged::Rate, 0.8, 1.0),
     #[cfg(feature = "redis")] mark("Q7", "redis-fan-out", Judged::Rate, 0.8, 1.0),
+    #[cfg(feature = "redis")] mark("Q8", "redis-publish-everysec-1", Judged::Latency, 3.0, 1.5),
+    #[cfg(feature = "redis")] mark("Q9", "redis-publish-everysec-512", Judged::Rate, 0.3, 0.6),
+    #[cfg(feature = "redis")] mark("Q10", "redis-publish-always-1", Judged::Latency, 3.0, 1.5),
+    #[cfg(feature = "redis")] mark("Q11", "redis-publish-always-512", Judged::Rate, 0.3, 0.6),
+    #[cfg(feature = "redis")] mark("Q12", "redis-end-to-end-everysec", Judged::Rate, 0.3, 0.6),
+    #[cfg(feature = "redis")] mark("Q13", "redis-end-to-end-always", Judged::Rate, 0.3, 0.6),
     mark("M5", "memory-connection", Judged::Figure, 20.0 * KIB, 11.0 * KIB),
 ];
 

@@ -15,7 +15,7 @@ mod verdict;
 
 pub(crate) use counterpart::{Counterpart, RivalRuns};
 #[cfg(feature = "redis")]
-pub(crate) use redis::Pipeline;
+pub(crate) use redis::{Pipeline, end_to_end, publish};
 pub use rivals::{Peer, PeerArgs};
 pub(crate) use rivals::{Rival, Rivals};
 pub(crate) use verdict::Comparison;

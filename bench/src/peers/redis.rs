@@ -19,7 +19,7 @@ const CHANNEL: &[u8] = b"bench";
 const COUNT: &[u8] = b"100";
 
 /// `publishers` connections, one `XADD` for every message.
-pub(super) fn publish(
+pub(crate) fn publish(
     context: &Context<'_>,
     address: SocketAddr,
     publishers: u32,
@@ -29,7 +29,7 @@ pub(super) fn publish(
 }
 
 /// The same, and a consumer that reads as a group, acknowledges and deletes.
-pub(super) fn end_to_end(
+pub(crate) fn end_to_end(
     context: &Context<'_>,
     address: SocketAddr,
     publishers: u32,

@@ -1,21 +1,28 @@
 //! Calls over a wire of our engine: who asks and who answers are two instances in this process,
 //! which meet only on Redis.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytes::Bytes;
+use compact_str::CompactString;
 use trunkline_bench_peers::redis::Durability;
 use trunkline_engine_redis::{
     ConsumerGroups, ConsumerGroupsOptions, Deployment, RpcProcessor, RpcProcessorOptions,
 };
 use trunkline_model::{
     Call, CallOutcome, CallSink, CallWire, Caller, Clock, Completed, Completion, CompletionQueue,
-    CompletionSink, DispatchId, Error, HandlerName, IncomingCall, MethodSpec, Outcome, SystemClock,
-    Timestamp, WorkerHandle, WorkerSpec,
+    DispatchId, Error, HandlerName, IncomingCall, MethodSpec, Outcome, SystemClock, Timestamp,
+    WorkerHandle, WorkerSpec,
 };
 
+use trunkline_rpc::Native;
+
+use super::answers::Answers;
+use super::topics;
 use super::{Server, Wire, start_runtime};
 use crate::load::{self, Exchange, Slot};
 use crate::measure::Measure;
@@ -27,9 +34,6 @@ pub(super) const HANDLER: &str = "bench";
 
 /// When nobody waits for an answer any more: longer than any run.
 pub(super) const DEADLINE: Duration = Duration::from_secs(600);
-
-/// How long an answer may take, so that a lost one ends the run instead of hanging it.
-const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What every call brings and every answer takes back: JSON text.
 pub(super) fn params() -> String {
@@ -64,6 +68,10 @@ pub(super) fn run(context: &Context<'_>, wire: Wire, window: u32) -> Result<Meas
 fn open(wire: Wire, url: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn CallWire>> {
     let deployment = Deployment::new(url.parse()?)?;
     Ok(match wire {
+        Wire::Native => {
+            let engine = topics::start(url)?;
+            Native::start(engine, clock.clone(), unique_process())
+        }
         Wire::Streams => {
             let options = ConsumerGroupsOptions::default();
             Arc::new(ConsumerGroups::new(deployment, options, clock.clone()))
@@ -74,6 +82,13 @@ fn open(wire: Wire, url: &str, clock: &Arc<dyn Clock>) -> Result<Arc<dyn CallWir
             Arc::new(RpcProcessor::new(deployment, options, clock.clone()))
         }
     })
+}
+
+/// A name that no other instance of this run has.
+fn unique_process() -> CompactString {
+    static LAST: AtomicU32 = AtomicU32::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed);
+    format!("bench-{}-{number}", process::id()).into()
 }
 
 /// Answers every call with what it brought, for as long as the handle lives.
@@ -178,43 +193,5 @@ impl Exchange for Asker {
             }
         }
         Ok(())
-    }
-}
-
-/// Answers that wait to be taken.
-#[derive(Default)]
-struct Answers {
-    waiting: Mutex<Vec<Completed>>,
-    came: Condvar,
-}
-
-impl Answers {
-    /// Blocks until there is one, and takes all, into an empty vector.
-    fn take(&self, into: &mut Vec<Completed>) -> Result<()> {
-        let waiting = self.waiting();
-        let waited = self
-            .came
-            .wait_timeout_while(waiting, SILENCE_MAX, |waiting| waiting.is_empty());
-        let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        ensure!(!waiting.is_empty(), "no answer for {SILENCE_MAX:?}");
-        std::mem::swap(&mut *waiting, into);
-        Ok(())
-    }
-
-    // No code that can panic runs under the lock, so a poisoned one is still consistent.
-    fn waiting(&self) -> MutexGuard<'_, Vec<Completed>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl CompletionSink for Answers {
-    fn completed(&self, completed: Completed) {
-        let mut waiting = self.waiting();
-        waiting.push(completed);
-        let first = waiting.len() == 1;
-        drop(waiting);
-        if first {
-            self.came.notify_one();
-        }
     }
 }

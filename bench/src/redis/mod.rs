@@ -2,9 +2,10 @@
 //! plain commands on a server of the same kind.
 //!
 //! `calls.rs` asks and answers over the two wires that others speak, `bare_streams.rs` and
-//! `bare_lists.rs` do it by hand; `fan_out.rs`, `promises.rs` and `resubscribe.rs` are about the
+//! `bare_lists.rs` do it by hand; `topics.rs` publishes and consumes; `fan_out.rs`, `promises.rs` and `resubscribe.rs` are about the
 //! multiplexer.
 
+mod answers;
 mod bare_lists;
 mod bare_streams;
 mod calls;
@@ -12,20 +13,29 @@ mod fan_out;
 mod promises;
 mod resubscribe;
 mod server;
+mod topics;
 
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use tokio::runtime::{self, Runtime};
 
+use trunkline_bench_peers::redis::Durability;
+
 use self::server::Server;
 use crate::measure::Measure;
+use crate::peers;
 use crate::workloads::Context;
+
+/// Publishes in flight, end to end.
+const WINDOW: u32 = 512;
 
 /// What is done over Redis, and how much of it at once.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum RedisWork {
     Calls { wire: Wire, window: u32 },
+    Publish { durability: Durability, window: u32 },
+    EndToEnd { durability: Durability },
     FanOut,
     Promises,
     PromisesGrowth,
@@ -39,6 +49,8 @@ pub(crate) enum Wire {
     Streams,
     /// Lists, as rpcprocessor has them.
     Lists,
+    /// Our own, over topics and channels of the engine.
+    Native,
 }
 
 /// From which moment on names are waited for.
@@ -54,6 +66,10 @@ impl RedisWork {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<Measure> {
         match self {
             RedisWork::Calls { wire, window } => calls::run(context, wire, window),
+            RedisWork::Publish { durability, window } => {
+                topics::publish(context, durability, window)
+            }
+            RedisWork::EndToEnd { durability } => topics::end_to_end(context, durability, WINDOW),
             RedisWork::FanOut => fan_out::run(context),
             RedisWork::Promises => promises::rate(context),
             RedisWork::PromisesGrowth => promises::growth(context),
@@ -66,10 +82,15 @@ impl RedisWork {
     /// What the bare client does, where there is one.
     pub(crate) fn bare_form(self) -> Option<&'static str> {
         match self {
-            RedisWork::Calls { wire, .. } => Some(match wire {
-                Wire::Streams => "bare XADD → XREADGROUP → PUBLISH, XACK of each",
-                Wire::Lists => "bare HSET, LPUSH → BRPOP, HGET → HSET, LPUSH → BRPOP of all",
-            }),
+            RedisWork::Calls { wire, .. } => match wire {
+                Wire::Streams => Some("bare XADD → XREADGROUP → PUBLISH, XACK of each"),
+                Wire::Lists => Some("bare HSET, LPUSH → BRPOP, HGET → HSET, LPUSH → BRPOP of all"),
+                Wire::Native => None,
+            },
+            RedisWork::Publish { .. } => Some("bare XADD, one a message, pipelined"),
+            RedisWork::EndToEnd { .. } => {
+                Some("bare XADD; XREADGROUP COUNT 100, one XACK and one XDEL a batch")
+            }
             RedisWork::FanOut => Some("bare SUBSCRIBE, handed to 1,000 bounded queues"),
             RedisWork::Promises | RedisWork::PromisesGrowth | RedisWork::Resubscribe { .. } => None,
         }
@@ -81,7 +102,16 @@ impl RedisWork {
             RedisWork::Calls { wire, window } => match wire {
                 Wire::Streams => bare_streams::run(context, window),
                 Wire::Lists => bare_lists::run(context, window),
+                Wire::Native => bail!("a wire without a bare client"),
             },
+            RedisWork::Publish { durability, window } => {
+                let server = Server::start(context, durability)?;
+                peers::publish(&context.on(&server.process), server.address, 1, window)
+            }
+            RedisWork::EndToEnd { durability } => {
+                let server = Server::start(context, durability)?;
+                peers::end_to_end(&context.on(&server.process), server.address, 1, WINDOW)
+            }
             RedisWork::FanOut => fan_out::run_bare(context),
             _ => bail!("a workload without a bare client"),
         }

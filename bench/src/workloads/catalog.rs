@@ -13,6 +13,8 @@ use crate::measure::Measure;
 use crate::plan::Plan;
 #[cfg(feature = "redis")]
 use crate::redis::{RedisWork, Since, Wire};
+#[cfg(feature = "redis")]
+use trunkline_bench_peers::redis::Durability;
 
 /// One line of the table of results.
 #[derive(Clone, Copy)]
@@ -153,6 +155,15 @@ pub(crate) const ALL: &[Workload] = &[
     #[cfg(feature = "redis")] redis("redis-lists-1", "calls over lists, 1 in flight; appendonly no", RedisWork::Calls { wire: Wire::Lists, window: 1 }),
     #[cfg(feature = "redis")] redis("redis-lists-64", "calls over lists, 64 in flight; appendonly no", RedisWork::Calls { wire: Wire::Lists, window: 64 }),
     #[cfg(feature = "redis")] redis("redis-lists-1000", "calls over lists, 1,000 in flight; appendonly no", RedisWork::Calls { wire: Wire::Lists, window: 1_000 }),
+    #[cfg(feature = "redis")] redis("redis-native-1", "calls over the engine, 1 in flight; appendonly no", RedisWork::Calls { wire: Wire::Native, window: 1 }),
+    #[cfg(feature = "redis")] redis("redis-native-64", "calls over the engine, 64 in flight; appendonly no", RedisWork::Calls { wire: Wire::Native, window: 64 }),
+    #[cfg(feature = "redis")] redis("redis-native-1000", "calls over the engine, 1,000 in flight; appendonly no", RedisWork::Calls { wire: Wire::Native, window: 1_000 }),
+    #[cfg(feature = "redis")] redis("redis-publish-everysec-1", "publish, 1 in flight; appendfsync everysec", RedisWork::Publish { durability: Durability::EverySecond, window: 1 }),
+    #[cfg(feature = "redis")] redis("redis-publish-everysec-512", "publish, 512 in flight; appendfsync everysec", RedisWork::Publish { durability: Durability::EverySecond, window: 512 }),
+    #[cfg(feature = "redis")] redis("redis-publish-always-1", "publish, 1 in flight; appendfsync always", RedisWork::Publish { durability: Durability::Always, window: 1 }),
+    #[cfg(feature = "redis")] redis("redis-publish-always-512", "publish, 512 in flight; appendfsync always", RedisWork::Publish { durability: Durability::Always, window: 512 }),
+    #[cfg(feature = "redis")] redis("redis-end-to-end-everysec", "publish → ack confirmed; appendfsync everysec", RedisWork::EndToEnd { durability: Durability::EverySecond }),
+    #[cfg(feature = "redis")] redis("redis-end-to-end-always", "publish → ack confirmed; appendfsync always", RedisWork::EndToEnd { durability: Durability::Always }),
     #[cfg(feature = "redis")] redis("redis-fan-out", "channel 1 → 1,000 in one process, 1 SUBSCRIBE", RedisWork::FanOut),
     #[cfg(feature = "redis")] redis("redis-promises", "promises made and timed out", RedisWork::Promises),
     #[cfg(feature = "redis")] redis("redis-promises-growth", "resident after the last round − after the first", RedisWork::PromisesGrowth),

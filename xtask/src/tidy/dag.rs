@@ -59,11 +59,12 @@ const GRAPH: &[(&str, May)] = &[
     ("trunkline-bench-peers", Use(&[])),
     (
         "trunkline-bench",
-        // The last three only with the feature `redis`, which nothing else builds.
+        // All but the first only with the feature `redis`, which nothing else builds.
         Use(&[
             "trunkline-bench-peers",
             "trunkline-engine-redis",
             "trunkline-mpx",
+            "trunkline-rpc",
             "trunkline-model",
         ]),
     ),
