@@ -189,6 +189,7 @@ impl Exchange for Asker {
                     ensure!(Some(&json) == expected, "not the answer: {json:?}");
                     answered.push(Slot::try_from(token).context("a token of another's")?);
                 }
+                Ok(Outcome::Taken) => {}
                 other => bail!("a call ended with {other:?}"),
             }
         }
