@@ -1,10 +1,10 @@
 //! Consumers: how they begin, what they are handed, how they end.
 
-use super::Topics;
 use super::body;
 use super::consumers::{Attaching, Taking};
 use super::job::{Job, Order, Outgoing, Then};
 use super::script::{Step, Taken};
+use super::{FOREVER, Topics};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::time::Instant;
@@ -184,7 +184,7 @@ impl Topics {
     fn detach(self: &Arc<Self>, id: ConsumerId, topics: impl IntoIterator<Item = TopicName>) {
         for topic in topics {
             let mut job = self.job(Step::Detach { consumer: id.0 }, false, Then::Nothing);
-            job.order.deadline = Instant::now() + self.patience.ack;
+            job.order.deadline = Instant::now() + FOREVER;
             self.push(&topic, job);
         }
     }

@@ -11,8 +11,12 @@ use trunkline_model::{
 
 /// Most messages that one step takes for a consumer.
 const TAKE_MAX: u32 = 256;
-/// Most bytes of the same, but for one that is larger.
+/// Most bytes of the same, but for one that is larger; fewer where many take from a topic.
 const TAKE_BYTES_MAX: u64 = 1 << 20;
+/// At least so many may be taken, however many take.
+const TAKE_BYTES_MIN: u64 = 64 << 10;
+/// What all who take from a topic share.
+const TAKE_BYTES_ALL: u64 = 8 << 20;
 
 /// A subscription that a consumer takes from.
 #[derive(Debug)]
@@ -66,6 +70,8 @@ pub(super) struct Taking {
     pub(super) subscription: SubscriptionName,
     pub(super) count: u32,
     pub(super) bytes: u64,
+    /// No step of the topic takes more bytes now.
+    pub(super) bytes_max: u64,
     /// One message may be larger than `bytes`.
     pub(super) at_least_one: bool,
     pub(super) auto_ack: bool,
@@ -232,6 +238,8 @@ impl Consumers {
         let Some(sources) = self.by_topic.get(topic) else {
             return takes;
         };
+        let share = TAKE_BYTES_ALL / sources.len().max(1) as u64;
+        let bytes_max = share.clamp(TAKE_BYTES_MIN, TAKE_BYTES_MAX);
         let turn = self.turns.get(topic).copied();
         let from = turn.unwrap_or((ConsumerId(0), 0));
         for (id, source) in sources.range(from..).chain(sources.range(..from)) {
@@ -239,7 +247,10 @@ impl Consumers {
                 self.turns.insert(topic.clone(), (*id, *source));
                 return takes;
             }
-            let taking = self.all.get_mut(id).and_then(|c| c.take(*id, *source));
+            let taking = self
+                .all
+                .get_mut(id)
+                .and_then(|c| c.take(*id, *source, bytes_max));
             takes.extend(taking);
         }
         takes
@@ -271,7 +282,7 @@ impl Consumers {
         }
         consumer.sources[taking.source as usize].taking = None;
         // What came meanwhile may be room enough.
-        let room = consumer.free().1.min(TAKE_BYTES_MAX);
+        let room = consumer.free().1.min(taking.bytes_max);
         let has_more = room > taking.bytes || (consumer.is_empty() && !taking.at_least_one);
         let source = &mut consumer.sources[taking.source as usize];
         source.may_have = more || got.len() >= taking.count as usize;
@@ -476,7 +487,7 @@ impl Consumer {
     }
 
     /// What may be taken from a source: its share of what is free.
-    fn take(&mut self, id: ConsumerId, index: u32) -> Option<Taking> {
+    fn take(&mut self, id: ConsumerId, index: u32, bytes_max: u64) -> Option<Taking> {
         if !self.started || !Self::waits(&self.sources[index as usize]) {
             return None;
         }
@@ -491,7 +502,7 @@ impl Consumer {
         if count == 0 {
             return None;
         }
-        let bytes = room.div_ceil(waiting as u64).min(TAKE_BYTES_MAX);
+        let bytes = room.div_ceil(waiting as u64).min(bytes_max);
         let source = &mut self.sources[index as usize];
         source.taking = Some((if self.auto_ack { 0 } else { count }, bytes));
         Some(Taking {
@@ -500,6 +511,7 @@ impl Consumer {
             subscription: source.subscription.clone(),
             count,
             bytes,
+            bytes_max,
             at_least_one,
             auto_ack: self.auto_ack,
         })

@@ -43,6 +43,9 @@ use tokio::time::Instant;
 use topic::{Actor, Topic};
 use trunkline_model::{Error, ErrorCode, TopicName, TopicOptions};
 
+/// As long as it takes, for steps that nobody could do anything about.
+const FOREVER: Duration = Duration::from_secs(24 * 3_600);
+
 /// How long steps wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {

@@ -3,11 +3,11 @@
 //! One request is under way at a time. What comes meanwhile goes into the next one, in order, and
 //! so do the consumers who have room: who is alone waits for nobody, and many share a trip.
 
-use super::Topics;
 use super::consumers::{Attaching, Taking};
 use super::job::{Job, Order, Outgoing, Then, Trouble};
 use super::script::{Answer, Done, Refusal, Reply, Request, Step};
 use super::sweep;
+use super::{FOREVER, Topics};
 use crate::deployment::Failure;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
@@ -550,7 +550,9 @@ impl Actor {
 
     fn attach_again(&self, again: Vec<Attaching>) {
         for attaching in again {
-            let job = self.topics.attach_job(attaching, None, false);
+            let mut job = self.topics.attach_job(attaching, None, false);
+            // However long that takes: the consumer goes on.
+            job.order.deadline = Instant::now() + FOREVER;
             // It is not let go of while its task runs.
             drop(self.topic.push(job));
         }
