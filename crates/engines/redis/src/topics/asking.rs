@@ -6,10 +6,15 @@ use crate::deployment::Failure;
 use redis::{Cmd, Pipeline, Value};
 
 impl Topics {
-    /// Asks once. A server that doesn't know the script yet is sent it.
-    pub(super) async fn ask(&self, request: &Request<'_>) -> Result<Answer, Failure> {
+    /// Asks once. A server that doesn't know the script yet is sent it. With `confirmed`, replicas must have what
+    /// somebody relies on, as far as the URL asks for that.
+    pub(super) async fn ask(
+        &self,
+        request: &Request<'_>,
+        confirmed: bool,
+    ) -> Result<Answer, Failure> {
         let key = self.script.key(request.topic);
-        let confirmed = request.steps.iter().any(changes);
+        let confirmed = confirmed && request.steps.iter().any(changes);
         let mut answered = self.carry(&key, self.script.call(request), confirmed).await;
         if matches!(&answered, Err(failure) if failure.is_no_script()) {
             answered = self.carry(&key, self.script.send(request), confirmed).await;
@@ -34,7 +39,7 @@ impl Topics {
 }
 
 /// Whether a step does what somebody relies on, so that replicas must have it if that is asked for.
-const fn changes(step: &Step) -> bool {
+pub(super) const fn changes(step: &Step) -> bool {
     !matches!(
         step,
         Step::Take { .. }

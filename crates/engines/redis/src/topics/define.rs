@@ -81,7 +81,7 @@ impl Topics {
             lease: self.lease,
             steps: &steps,
         };
-        let looked = self.ask(&request).await;
+        let looked = self.ask(&request, false).await;
         let answer = looked.map_err(|failure| {
             Error::new(ErrorCode::Unavailable, failure.to_string()).with("reason", "unreachable")
         })?;

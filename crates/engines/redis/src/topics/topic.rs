@@ -332,15 +332,20 @@ impl Actor {
         let mut steps = round.steps.iter();
         self.left &= !steps.any(|step| matches!(step, Step::Attach { .. }));
         let number = self.topics.next_number();
-        let mut unsure = false;
+        let (mut unsure, mut confirmed) = (false, true);
         loop {
-            let asked = self.ask_once(&mut round, number).await;
+            let asked = self.ask_once(&mut round, number, confirmed).await;
             match asked {
                 Ok(answer) => {
                     self.failures = 0;
                     self.trouble = None;
                     self.topics.condition.answered();
                     return self.answered(round, answer).await;
+                }
+                Err(failure @ Failure::Replicas { .. }) if confirmed => {
+                    // It is done here. Those who rely on it are told, and the topic goes on.
+                    self.tell_unconfirmed(&mut round, &failure);
+                    (unsure, confirmed) = (true, false);
                 }
                 Err(failure) => {
                     self.trouble = Some(failure.to_string());
@@ -366,7 +371,12 @@ impl Actor {
     }
 
     /// One try. Whoever can't wait any longer is told meanwhile.
-    async fn ask_once(&self, round: &mut Round, number: u64) -> Result<Answer, Failure> {
+    async fn ask_once(
+        &self,
+        round: &mut Round,
+        number: u64,
+        confirmed: bool,
+    ) -> Result<Answer, Failure> {
         let Round { steps, orders, .. } = round;
         let attached = self.topics.consumers().is_attached(&self.topic.name);
         let request = Request {
@@ -377,7 +387,7 @@ impl Actor {
             lease: self.topics.lease,
             steps,
         };
-        let mut asking = pin!(self.topics.ask(&request));
+        let mut asking = pin!(self.topics.ask(&request, confirmed));
         loop {
             let late = orders.iter().filter(|order| !order.told);
             let late = late.map(|order| order.deadline).min();
@@ -409,6 +419,21 @@ impl Actor {
             }
             out.hand_over(&self.topics);
         }
+    }
+
+    /// Too few replicas have what was done.
+    fn tell_unconfirmed(&self, round: &mut Round, failure: &Failure) {
+        let mut out = Outgoing::default();
+        let steps = round.steps.iter().zip(&mut round.orders);
+        let relied_on = steps.filter(|(step, order)| !order.told && super::asking::changes(step));
+        for (_, order) in relied_on {
+            let error = self.topics.refused(failure).with("executed", "unconfirmed");
+            order.told = true;
+            order
+                .then
+                .give_up(&self.topics, &self.topic.name, error, &mut out);
+        }
+        out.hand_over(&self.topics);
     }
 
     /// Waits before the next try, longer each time; steps that can't wait are told meanwhile.

@@ -132,3 +132,26 @@ async fn a_server_that_keeps_nothing_is_warned_about() {
     assert!(matches!(health, Health::Degraded(_)), "{health:?}");
     desk.publish("t", "1").await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_too_few_replicas_have_is_not_confirmed_and_holds_up_nothing() {
+    let Some(server) = Redis::start() else { return };
+    let desk = Desk::open(&server, |config| {
+        let url = format!("redis://{}?wait=1&wait_timeout=100ms", server.address());
+        config.url = url.parse().expect("a URL");
+    });
+    let plain = hasty(&server);
+    let mut taker = plain.consume("t", 9).await;
+    for text in ["1", "2"] {
+        let refused = desk.submit(publish("t", text)).await.expect_err("alone");
+        assert_eq!(refused.code(), ErrorCode::Unavailable);
+        assert!(refused.message().contains("0 of 1"), "{refused}");
+        assert_eq!(
+            refused.data().expect("it tells more")["executed"],
+            "unconfirmed"
+        );
+        // It is stored all the same.
+        assert_eq!(crate::desk::text(&taker.next().await), text);
+    }
+    assert_eq!(desk.inspect("t").await.published, 2);
+}

@@ -43,7 +43,11 @@ end
 local function again(raw)
   local kept = decode(raw)
   if kept[1] > number then return { encode({ 'stale' }) } end
-  if kept[1] == number then return answer(kept[2], fields(N.m, kept[3])) end
+  if kept[1] == number then
+    -- A write, so that WAIT has something to wait for, on whichever connection this came.
+    call('PEXPIRE', memory, KEPT)
+    return answer(kept[2], fields(N.m, kept[3]))
+  end
 end
 
 -- Redis refuses the first write of a script that needs memory if there is none, and what is written
