@@ -39,7 +39,6 @@ function C.end_attachment(process, number, attachment)
   end
   if not sub then return 0 end
   S.count(sub, 'consumers', -1)
-  B.flush()
   local held = S.held_by(sub, attachment)
   if held > 0 then C.give_back(sub, attachment, held) end
   return held

@@ -153,26 +153,40 @@ local function remove_subscription(sub)
   T.define()
 end
 
--- Takes up to a portion out of sets of a subscription, what is older than `below`; how many.
-local function settle_some(sub, keys, below)
-  local removed = 0
-  for _, key in ipairs(keys) do
-    local skipped = 0
-    while removed < PORTION and skipped < 10 * PORTION do
-      B.flush()
-      local found = call('ZRANGE', key, skipped, skipped + PORTION - removed - 1)
-      if #found == 0 then break end
-      for _, text in ipairs(found) do
-        local seq = tonumber(text)
-        if seq < below and M.settle(sub, seq, M.head(seq)) then
-          removed = removed + 1
-        else
-          skipped = skipped + 1
-        end
+-- Takes up to a portion out of a set of a subscription, between two scores: what is older than `below`;
+-- how many.
+local function settle_between(sub, key, low, high, below, portion)
+  local removed, skipped = 0, 0
+  while removed < portion do
+    B.flush()
+    local found = call('ZRANGEBYSCORE', key, low, '(' .. format('%.0f', high), 'LIMIT', skipped, portion - removed)
+    if #found == 0 then break end
+    for _, text in ipairs(found) do
+      local seq = tonumber(text)
+      if seq < below and M.settle(sub, seq, M.head(seq)) then
+        removed = removed + 1
+      else
+        skipped = skipped + 1
       end
     end
   end
   B.flush()
+  return removed
+end
+
+-- The same of what waits, priority by priority, and of sets by sequence. No message stands at a position
+-- above its sequence, so that few are looked at in vain.
+local function settle_some(sub, keys, below)
+  local removed = 0
+  for lane = 0, T.o.priorities - 1 do
+    local low = lane * LANE
+    for _, key in ipairs({ sub.k.w, sub.k.b }) do
+      removed = removed + settle_between(sub, key, low, low + min(below, LANE), below, PORTION - removed)
+    end
+  end
+  for _, key in ipairs(keys) do
+    removed = removed + settle_between(sub, key, 0, below, below, PORTION - removed)
+  end
   return removed
 end
 
@@ -189,7 +203,7 @@ function A.unsubscribe(step)
     remove_subscription(sub)
     return { 'removed', messages, false }
   end
-  local removed = settle_some(sub, { sub.k.w, sub.k.b, sub.k.d, sub.k.f }, NEVER)
+  local removed = settle_some(sub, { sub.k.d, sub.k.f }, NEVER)
   for i, stamp in ipairs(call('HVALS', sub.k.o)) do
     if removed < PORTION and L.remove(stamp) then removed = removed + 1 end
   end
@@ -219,7 +233,7 @@ function A.purge(step)
   local more = false
   removed = 0
   for _, sub in ipairs(subs) do
-    local taken = settle_some(sub, { sub.k.w, sub.k.b, sub.k.d }, below)
+    local taken = settle_some(sub, { sub.k.d }, below)
     removed = removed + taken
     more = more or taken == PORTION
   end

@@ -98,7 +98,10 @@ local function run()
         lease = nil
       end
       lease_lost = not lease
-      if lease then call('ZADD', N.l, T.now + T.lease, T.process) end
+      if lease then
+        call('ZADD', N.l, T.now + T.lease, T.process)
+        T.due_at(T.now + T.lease)
+      end
     end
     if T.now > T.c.due or T.is_filling then D.run() end
   end

@@ -17,6 +17,7 @@ function S.holdings(sub, attachment, limit)
 end
 
 function S.held_by(sub, attachment)
+  B.flush()
   local id = format('%012.0f', attachment)
   return call('ZLEXCOUNT', sub.k.h, '[' .. id, '(' .. id .. ':')
 end

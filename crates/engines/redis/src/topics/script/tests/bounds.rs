@@ -2,7 +2,7 @@
 
 use super::world::{NUMBER, World, ack, after, attach, holds, message, publish, subscribe, text};
 use crate::topics::script::{Done, Incoming, Refusal, Step};
-use trunkline_model::StartFrom;
+use trunkline_model::{Priority, StartFrom};
 
 fn many(world: &mut World, count: usize, template: &Incoming) {
     let messages = (0..count).map(|_| template.clone());
@@ -106,6 +106,63 @@ fn a_large_subscription_goes_in_portions() {
     }
     assert_eq!(removed, 2_503);
     assert_eq!(world.inspect().messages, 13);
+}
+
+#[test]
+fn what_waits_is_purged_whatever_came_later() {
+    let Some(mut world) = World::new(r#"{"priorities": 3}"#) else {
+        return;
+    };
+    world.ask(&[subscribe("s", None), subscribe("t", None)]);
+    let of = |priority| Incoming {
+        priority: Some(Priority(priority)),
+        ..message("m")
+    };
+    many(&mut world, 600, &of(1));
+    many(&mut world, 600, &of(2));
+    let purge = |below| Step::Purge {
+        subscription: Some("s".parse().expect("a name")),
+        below,
+    };
+    let Done::Removed { messages, more } = world.done(purge(None)) else {
+        panic!("a purge")
+    };
+    assert_eq!((messages, more), (1_000, Some(1_201)));
+    many(&mut world, 1_500, &of(0));
+    let rest = Done::Removed {
+        messages: 200,
+        more: None,
+    };
+    assert_eq!(world.done(purge(more)), rest);
+    assert_eq!(waiting(&mut world), [1_500, 2_700]);
+}
+
+#[test]
+fn what_many_hold_returns_in_portions() {
+    let Some(mut world) = World::new(r#"{"max_attempts": 2}"#) else {
+        return;
+    };
+    world.ask(&[attach(1, "s"), attach(2, "s")]);
+    many(&mut world, 2_500, &message("m"));
+    assert_eq!(world.take(1, "s", 3_000).len(), 2_500);
+    let detached = world.done(Step::Detach { consumer: 1 });
+    assert_eq!(detached, Done::Detached { returned: 2_500 });
+    let due = world.last.clone().map(|reply| (reply.next_due, reply.now));
+    assert!(due.is_some_and(|(due, now)| due == Some(now)));
+    assert_eq!(world.inspect().subscriptions[0].waiting, 2_000);
+    world.tick();
+    assert_eq!(waiting(&mut world), [2_500]);
+    assert!(!world.keys().contains(&"rest".to_owned()));
+    let taken = world.take(2, "s", 3_000);
+    assert!(taken.iter().all(|taken| taken.attempt == 2));
+    assert_eq!((taken.len(), taken[0].message.sequence), (2_500, 1));
+    world.lease = std::time::Duration::from_secs(1);
+    world.tick();
+    world.wait_s(2);
+    for _ in 0..3 {
+        world.ask_as("other", &[]);
+    }
+    assert_eq!(world.inspect().dropped, 2_500, "after the last attempt");
 }
 
 #[test]
