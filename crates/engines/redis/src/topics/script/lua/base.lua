@@ -70,15 +70,19 @@ local function fields(key, wanted)
 end
 
 -- Writes that wait for each other, so that many of a kind become one call. What reads something that
--- may wait here calls B.flush first.
+-- may wait here calls B.flush first. What was read ahead (`ahead`) is right until then.
 local B = { order = {}, by = {}, gone = {} }
 
 function B.put(command, key, first, second)
-  local id = command .. key
-  local arguments = B.by[id]
+  local by = B.by[key]
+  if not by then
+    by = {}
+    B.by[key] = by
+  end
+  local arguments = by[command]
   if not arguments then
     arguments = {}
-    B.by[id] = arguments
+    by[command] = arguments
     B.order[#B.order + 1] = { command, key, arguments }
   end
   local count = #arguments
@@ -87,6 +91,7 @@ function B.put(command, key, first, second)
 end
 
 function B.flush()
+  B.ahead = nil
   local order = B.order
   if #order == 0 then return end
   B.order, B.by, B.gone = {}, {}, {}

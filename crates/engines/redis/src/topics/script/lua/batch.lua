@@ -1,14 +1,45 @@
 -- A client's batch: looked at as a whole before anything of it is done.
 lazy(J, function()
 
+-- Reads what is to be acknowledged by all these steps in one go.
+function J.read_ahead(steps)
+  local seqs, count = {}, 0
+  for _, step in ipairs(steps) do
+    for _, change in ipairs(step[1] == 'batch' and step[3] or {}) do
+      local holds = change[1] == 'a' and change[3] or {}
+      for i = 1, #holds, 3 do
+        local number = holds[i]
+        local list = seqs[number] or {}
+        seqs[number], count = list, count + 1
+        list[#list + 1] = holds[i + 1]
+      end
+    end
+  end
+  if count < 2 then return end
+  local ahead = {}
+  for number, list in pairs(seqs) do
+    local sub = T.by_number[number]
+    if sub then
+      local entries, heads, found = fields(sub.k.e, list), M.heads(list), {}
+      for i, seq in ipairs(list) do found[seq] = { entries[i], heads[i] } end
+      ahead[number] = found
+    end
+  end
+  B.ahead = ahead
+end
+
 -- The subscription, entry and head of a delivery that is held; nil if it isn't.
 function J.held(number, seq, ticket)
   local sub = T.by_number[number]
   if not sub or B.gone[number .. ':' .. seq] then return nil end
-  local raw = call('HGET', sub.k.e, seq)
+  local read = B.ahead and B.ahead[number] and B.ahead[number][seq]
+  local raw = read and read[1]
+  if not read then raw = call('HGET', sub.k.e, seq) end
   local e = raw and decode(raw)
   if not e or e[5] ~= ticket or (e[6] and e[6] < T.now) then return nil end
-  local head = M.head(seq)
+  raw = read and read[2]
+  if not read then raw = call('HGET', N.h, seq) end
+  local head = raw and decode(raw)
   if not head or M.is_expired(head) then return nil end
   return sub, e, head
 end

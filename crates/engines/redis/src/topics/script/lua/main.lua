@@ -105,8 +105,12 @@ local function run()
     end
     if T.now > T.c.due or T.is_filling then D.run() end
   end
-  local results = {}
+  local results, is_read = {}, false
   for i, step in ipairs(steps) do
+    if step[1] == 'batch' and not is_read and T.number then
+      J.read_ahead(steps)
+      is_read = true
+    end
     local is_looking = step[1] == 'inspect' or step[1] == 'peek'
     -- A batch knows what it must wait for.
     if step[1] ~= 'batch' then B.flush() end

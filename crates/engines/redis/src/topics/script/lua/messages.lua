@@ -28,9 +28,10 @@ end
 
 -- Stores a message that so many subscriptions will have.
 function M.store(seq, head, body, refs)
-  B.put('HSET', N.h, seq, encode(head))
-  B.put('HSET', N.m, seq, body)
-  B.put('ZADD', N.q, seq, seq)
+  local text = format('%.0f', seq)
+  B.put('HSET', N.h, text, encode(head))
+  B.put('HSET', N.m, text, body)
+  B.put('ZADD', N.q, text, text)
   if refs > 1 then B.put('HSET', N.r, seq, refs) end
   if head[4] then
     B.put('ZADD', N.x, head[4], seq)
@@ -64,13 +65,14 @@ function M.unref(seq, head)
 end
 
 function M.free(seq, head)
+  local text = format('%.0f', seq)
   if T.keeps then
     T.later[#T.later + 1] = seq
   else
-    B.put('HDEL', N.h, seq)
-    B.put('HDEL', N.m, seq)
+    B.put('HDEL', N.h, text)
+    B.put('HDEL', N.m, text)
   end
-  B.put('ZREM', N.q, seq)
+  B.put('ZREM', N.q, text)
   if head[4] then B.put('ZREM', N.x, seq) end
   M.lose_key(seq, head)
   if T.drops then M.unstock(seq, head) end

@@ -3,8 +3,8 @@
 -- first failure }, and in flight moreover the attachment that holds it, its ticket and its deadline.
 
 -- Names a delivery among those of an attachment.
-function S.holding(attachment, seq)
-  return format('%012.0f%016.0f', attachment, seq)
+function S.holding(attachment, text)
+  return format('%012.0f', attachment) .. text
 end
 
 -- Whatever has been delivered to an attachment, up to so many.
@@ -82,10 +82,11 @@ function S.withdraw(sub, seq, head, tells)
 end
 
 function S.end_flight(sub, seq, head, e)
-  B.put('HDEL', sub.k.e, seq)
-  B.put('ZREM', sub.k.f, seq)
-  B.put('ZREM', sub.k.h, S.holding(e[4], seq))
-  if e[6] then B.put('ZREM', N.t, sub.n .. ':' .. format('%.0f', seq)) end
+  local k, text = sub.k, format('%.0f', seq)
+  B.put('HDEL', k.e, text)
+  B.put('ZREM', k.f, text)
+  B.put('ZREM', k.h, S.holding(e[4], text))
+  if e[6] then B.put('ZREM', N.t, sub.n .. ':' .. text) end
   if head[7] then G.land(sub, head[7], e, seq) end
 end
 

@@ -42,25 +42,26 @@ local function hand_over(take, seq, raw, head, e)
   if attempts > 1 then S.count(sub, 'redelivered', 1) end
   S.count(sub, 'bytes', -head[2])
   S.unstock(sub, seq)
-  B.put('ZREM', k.w, seq)
+  local text = format('%.0f', seq)
+  B.put('ZREM', k.w, text)
   if head[7] then
-    B.put('ZREM', k.b, seq)
+    B.put('ZREM', k.b, text)
     G.unwait(sub, head[7], e[1], seq)
   end
   if take.auto then
-    B.put('HDEL', k.e, seq)
+    B.put('HDEL', k.e, text)
     return
   end
   local deadline = false
   if take.options.ack_timeout > 0 then
     deadline = min(T.now + take.options.ack_timeout, NEVER)
-    B.put('ZADD', N.t, deadline, sub.n .. ':' .. format('%.0f', seq))
+    B.put('ZADD', N.t, deadline, sub.n .. ':' .. text)
     T.due_at(deadline)
   end
   local entry = { e[1], attempts, e[3] or false, take.attachment, ticket, deadline }
-  B.put('HSET', k.e, seq, encode(entry))
-  B.put('ZADD', k.f, seq, seq)
-  B.put('ZADD', k.h, 0, S.holding(take.attachment, seq))
+  B.put('HSET', k.e, text, encode(entry))
+  B.put('ZADD', k.f, text, text)
+  B.put('ZADD', k.h, '0', S.holding(take.attachment, text))
   if head[7] then G.fly(sub, head[7], entry, seq) end
   if T.drops then M.restock(seq, head) end
 end
