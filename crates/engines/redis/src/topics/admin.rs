@@ -18,7 +18,7 @@ pub(super) type Answering = oneshot::Receiver<Ended>;
 impl Topics {
     /// Looks or manages.
     pub(crate) fn manage(self: &Arc<Self>, command: Admin, completion: Completion) {
-        if let Err(error) = self.serves() {
+        if let Err(error) = self.serves().and_then(|()| self.room.check()) {
             return completion.complete(Err(error));
         }
         match command {

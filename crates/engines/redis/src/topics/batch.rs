@@ -9,6 +9,7 @@ use super::consumers::{Consumers, Find};
 use super::job::{Ended, Job, Order, Outgoing, Then, Trouble};
 use super::room::Taken;
 use super::script::{Change, Done, Hold, Refusal, Step};
+use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
@@ -90,6 +91,7 @@ impl Topics {
             strict: batch.strict,
             commands: batch.commands.len(),
             pieces: Vec::new(),
+            by_topic: HashMap::new(),
             skipped: 0,
         };
         for command in &batch.commands {
@@ -197,15 +199,15 @@ struct Split {
     strict: bool,
     commands: usize,
     pieces: Vec<Piece>,
+    by_topic: HashMap<TopicName, usize>,
     skipped: u64,
 }
 
 impl Split {
     fn piece(&mut self, topic: TopicName) -> &mut Piece {
-        let known = self.pieces.iter().position(|piece| piece.topic == topic);
-        let index = known.unwrap_or_else(|| {
+        let index = *self.by_topic.entry(topic).or_insert_with_key(|topic| {
             self.pieces.push(Piece {
-                topic,
+                topic: topic.clone(),
                 changes: Vec::new(),
                 slots: Vec::new(),
                 settles: Vec::new(),

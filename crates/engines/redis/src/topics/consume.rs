@@ -21,7 +21,8 @@ impl Topics {
         sink: Arc<dyn DeliverySink>,
     ) -> Box<dyn ConsumerHandle> {
         let outbox = DeliveryOutbox::new(sink);
-        if let Err(error) = self.serves().and_then(|()| check(spec)) {
+        let checked = self.serves().and_then(|()| self.room.check());
+        if let Err(error) = checked.and_then(|()| check(spec)) {
             outbox.leave_start(Err(error));
             outbox.flush();
             return Box::new(Handle::new(self.clone(), outbox, ConsumerId(0)));

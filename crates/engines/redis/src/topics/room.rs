@@ -43,6 +43,14 @@ impl Room {
         Ok(taken)
     }
 
+    /// Whether there is any room.
+    ///
+    /// # Errors
+    /// `Overloaded`.
+    pub(super) fn check(self: &Arc<Self>) -> Result<(), Error> {
+        self.ask(0).map(drop)
+    }
+
     /// Room for what can't: it is bounded by something else.
     pub(super) fn take(self: &Arc<Self>, bytes: u64) -> Taken {
         let bytes = bytes + STEP_BYTES;

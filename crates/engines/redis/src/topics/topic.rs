@@ -314,6 +314,10 @@ impl Actor {
             round.takings = consumers.takes(name, TAKES_MAX);
         }
         drop(consumers);
+        if round.takings.len() == TAKES_MAX {
+            // Others have their turn with the next request.
+            self.topic.waiting().thirsty = true;
+        }
         let takes = round.takings.iter().map(|taking| Step::Take {
             consumer: taking.consumer.0,
             subscription: taking.subscription.clone(),

@@ -168,11 +168,16 @@ impl Desk {
 
     /// A consumer of the subscription `s` that has begun.
     pub(crate) async fn consume(&self, name: &str, credit: u32) -> Taker {
+        self.consume_as(name, "s", credit).await
+    }
+
+    /// A consumer of some subscription that has begun.
+    pub(crate) async fn consume_as(&self, name: &str, subscription: &str, credit: u32) -> Taker {
         let (sender, heard) = mpsc::unbounded_channel();
         let spec = ConsumeSpec {
             sources: vec![Source {
                 topic: topic(name),
-                subscription: "s".parse().expect("a name"),
+                subscription: subscription.parse().expect("a name"),
                 from: None,
             }],
             credit,

@@ -165,3 +165,21 @@ async fn dead_letters_that_a_killed_process_left_are_carried_by_others() {
     .await;
     assert!(undertaker.rest().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_consumers_of_a_topic_in_one_process_all_get_their_turn() {
+    const MANY: usize = 200;
+    let Some(server) = Redis::start() else { return };
+    let desk = patient(&server);
+    desk.define("t", TopicSettings::default()).await;
+    let mut takers = Vec::with_capacity(MANY);
+    for n in 0..MANY {
+        takers.push(desk.consume_as("t", &format!("s{n}"), 9).await);
+    }
+    for text in ["1", "2"] {
+        desk.publish("t", text).await;
+        for taker in &mut takers {
+            assert_eq!(crate::desk::text(&taker.next().await), text);
+        }
+    }
+}
