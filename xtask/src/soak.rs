@@ -4,11 +4,13 @@ use std::process::{Command, ExitCode};
 
 use clap::Args;
 
-use crate::process;
 use crate::workspace::Workspace;
+use crate::{process, test_env};
 
-/// The test that is run for longer than among the others.
-const TEST: &str = "soak::the_ledgers_agree_whenever_the_server_is_killed";
+/// The tests that are run for longer than among the others: one server on its store, and servers and workers on
+/// a Redis.
+const STORE: &str = "soak::the_ledgers_agree_whenever_the_server_is_killed";
+const REDIS: &str = "redis_soak::every_call_ends_and_every_message_arrives_whoever_is_killed";
 
 /// How long, and which.
 #[derive(Args)]
@@ -22,6 +24,9 @@ pub(crate) struct Soak {
     /// What decides who does what and when the server is killed
     #[arg(long, default_value_t = 1, value_name = "N")]
     seed: u64,
+    /// Kill servers and workers on one Redis, instead of a server on its store
+    #[arg(long)]
+    redis: bool,
     /// Use a release build
     #[arg(long)]
     release: bool,
@@ -34,7 +39,13 @@ pub(crate) fn run(workspace: &Workspace, soak: &Soak) -> anyhow::Result<ExitCode
     if soak.release {
         test.arg("--release");
     }
-    test.args(["--", "--exact", "--nocapture", TEST]);
+    test.args(["--", "--exact", "--nocapture"]);
+    if soak.redis {
+        test.arg(REDIS);
+        test.envs(test_env::variables(&workspace.target.join("test-env"))?);
+    } else {
+        test.arg(STORE);
+    }
     process::exit_code(asked(&mut test, soak))
 }
 
@@ -52,13 +63,16 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use super::TEST;
+    use super::{REDIS, STORE};
 
     #[test]
-    fn the_test_that_is_run_is_there() {
+    fn the_tests_that_are_run_are_there() {
         let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/trunkline/tests");
-        let text = fs::read_to_string(tests.join("end_to_end/soak/mod.rs")).expect("the test");
-        let (_, name) = TEST.split_once("::").expect("a module and a name");
-        assert!(text.contains(&format!("async fn {name}()")));
+        for test in [STORE, REDIS] {
+            let (module, name) = test.split_once("::").expect("a module and a name");
+            let file = tests.join(format!("end_to_end/{module}/mod.rs"));
+            let text = fs::read_to_string(file).expect("the test");
+            assert!(text.contains(&format!("async fn {name}()")));
+        }
     }
 }

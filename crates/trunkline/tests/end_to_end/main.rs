@@ -20,6 +20,7 @@ mod looking;
 mod programs;
 mod reconnecting;
 mod redis;
+mod redis_soak;
 mod resume;
 mod setup;
 mod shell;

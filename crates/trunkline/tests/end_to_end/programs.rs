@@ -4,12 +4,13 @@
 //! whole program and what it prints on stdout. The addresses in it are those of a server with defaults;
 //! here they become those of the server that the document gets.
 
-use crate::setup::store;
+use crate::setup::{Server, store, text};
 use rustix::process::{Pid, Signal, kill_process};
 use std::{
     env,
     ffi::OsString,
-    fs,
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::{Command, Stdio},
     sync::mpsc,
@@ -17,7 +18,7 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
-use trunkline_test_servers::program;
+use trunkline_test_servers::{Redis, program};
 
 /// Longer than any of them takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -38,9 +39,64 @@ fn the_page_on_stomp_shows_programs_that_run() {
         let text = program.text.replace("61613", &stomp).replace("7400", &http);
         let file = directory.path().join(program.language);
         fs::write(&file, text).unwrap();
-        let printed = run(&interpreter, &path, &file);
+        let mut command = Command::new(interpreter);
+        command.arg(&file).env("PATH", path);
+        let printed = run(command, &file);
         assert_eq!(printed, program.prints, "line {}", program.line);
     }
+}
+
+#[test]
+fn the_page_on_redis_shows_programs_that_run() {
+    let document = include_str!("../../../../docs/redis.md");
+    let programs = programs(document);
+    let languages: Vec<_> = programs.iter().map(|program| program.language).collect();
+    assert_eq!(languages, ["python", "python", "sh", "sh", "sh"]);
+    let (Some(redis), Some(python)) = (Redis::start(), program("TRUNKLINE_TEST_PYTHON")) else {
+        return;
+    };
+    let port = redis.address().port().to_string();
+    let (_, settings) = document.split_once("```yaml\n").unwrap();
+    let (settings, _) = settings.split_once("```").unwrap();
+    let (store, directory) = (store(), TempDir::new().unwrap());
+    let config = store.file("trunkline.yaml", &settings.replace("6379", &port));
+    let data = store.path();
+    let serve = ["--http", "127.0.0.1:0", "--data", text(&data)];
+    let server = Server::start(&[&serve[..], &["--config", text(&config)]].concat());
+    let path = path_with_redis_cli(directory.path(), &port);
+    for program in &programs {
+        let interpreter = match program.language {
+            "python" => python.clone(),
+            _ => "sh".into(),
+        };
+        let file = directory.path().join(program.language);
+        fs::write(&file, program.text.replace("6379", &port)).unwrap();
+        let mut command = Command::new(interpreter);
+        command
+            .arg(&file)
+            .current_dir(directory.path())
+            .env("PATH", &path)
+            .env("TRUNKLINE_URL", &server.url)
+            .env_remove("TRUNKLINE_TOKEN");
+        let printed = run(command, &file);
+        assert_eq!(printed, program.prints, "line {}", program.line);
+    }
+}
+
+/// Where programs find ours, and a `redis-cli` that asks this port.
+fn path_with_redis_cli(directory: &Path, port: &str) -> OsString {
+    let redis = program("TRUNKLINE_TEST_REDIS").unwrap();
+    let cli = redis.with_file_name("redis-cli");
+    let bin = directory.join("bin");
+    let script = format!("#!/bin/sh\nexec {} -p {port} \"$@\"\n", cli.display());
+    fs::create_dir(&bin).unwrap();
+    fs::write(bin.join("redis-cli"), script).unwrap();
+    fs::set_permissions(bin.join("redis-cli"), Permissions::from_mode(0o755)).unwrap();
+    let ours = Path::new(env!("CARGO_BIN_EXE_trunkline")).parent().unwrap();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let others = env::split_paths(&path);
+    let all = [bin.clone(), ours.to_owned()].into_iter().chain(others);
+    env::join_paths(all).unwrap()
 }
 
 #[derive(Debug, Default, PartialEq)]
@@ -101,10 +157,8 @@ fn interpreter(language: &str) -> Option<(OsString, OsString)> {
 }
 
 /// What a program prints, if it ends well and in time.
-fn run(interpreter: &OsString, path: &OsString, file: &Path) -> String {
-    let child = Command::new(interpreter)
-        .arg(file)
-        .env("PATH", path)
+fn run(mut command: Command, file: &Path) -> String {
+    let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -12,12 +12,12 @@
 mod audit;
 mod consumer;
 mod copy;
-mod dice;
-mod ledger;
-mod plan;
+pub(crate) mod dice;
+pub(crate) mod ledger;
+pub(crate) mod plan;
 mod program;
 mod publisher;
-mod world;
+pub(crate) mod world;
 
 use crate::setup::{Running, Server, Store, run, store, text, trunkline};
 use audit::{audit, nothing_is_left};
@@ -43,6 +43,8 @@ use tokio::{
 use trunkline::Target;
 use world::World;
 
+/// Kills of the short version, which is one of the tests.
+const KILLS: u64 = 6;
 /// How long nothing may happen.
 const STANDSTILL: Duration = Duration::from_secs(60);
 /// How long an audit may take: of all there is, on a machine that is busy.
@@ -50,7 +52,7 @@ const AUDIT: Duration = Duration::from_secs(600);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_ledgers_agree_whenever_the_server_is_killed() {
-    let plan = Plan::from_environment();
+    let plan = Plan::from_environment(KILLS);
     let mut soak = Soak::new(plan);
     let outcome = soak.run().await;
     if let Err(breach) = outcome {

@@ -6,8 +6,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Kills of the short soak, which is one of the tests.
-const KILLS: u64 = 6;
 const SEED: u64 = 7;
 
 /// How long, and which.
@@ -22,8 +20,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// The short one, unless the environment asks for more.
-    pub(crate) fn from_environment() -> Self {
+    /// The short one, with so many kills, unless the environment asks for more.
+    pub(crate) fn from_environment(short: u64) -> Self {
         let number = |name| -> Option<u64> {
             let value = env::var(name).ok()?;
             Some(value.parse().expect("a number"))
@@ -32,7 +30,7 @@ impl Plan {
         let minutes = number("TRUNKLINE_SOAK_MINUTES");
         Self {
             seed: number("TRUNKLINE_SOAK_SEED").unwrap_or(SEED),
-            kills: kills.unwrap_or(KILLS),
+            kills: kills.unwrap_or(short),
             until: minutes.map(|minutes| Instant::now() + Duration::from_secs(minutes * 60)),
             long: kills.is_some() || minutes.is_some(),
         }
