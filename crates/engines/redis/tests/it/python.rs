@@ -12,7 +12,7 @@ use trunkline_test_servers::program;
 const LONG: Duration = Duration::from_secs(60);
 
 /// `None` where there is no Python to test with; that was said then.
-fn script(on: &Setup, name: &str, count: usize) -> Option<Child> {
+pub(crate) fn script(on: &Setup, name: &str, count: usize) -> Option<Child> {
     let python = program("TRUNKLINE_TEST_PYTHON")?;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/python");
     let mut command = Command::new(python);
@@ -27,7 +27,7 @@ fn script(on: &Setup, name: &str, count: usize) -> Option<Child> {
 }
 
 /// What it prints, once it has ended well.
-async fn said(script: Child) -> String {
+pub(crate) async fn said(script: Child) -> String {
     let output = soon(script.wait_with_output()).await.expect("it ends");
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{}: {errors}", output.status);

@@ -2,6 +2,6 @@
 //! is stored twice, every command ends in time, and all goes on when the server does.
 
 mod channels;
-mod lab;
+pub(crate) mod lab;
 mod moving;
 mod topics;
