@@ -3,6 +3,7 @@
 mod cases;
 mod engine;
 mod gateway;
+mod list_cases;
 mod trouble;
 mod worker;
 
