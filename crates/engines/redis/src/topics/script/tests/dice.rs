@@ -1,7 +1,7 @@
 //! What happens in a random history.
 
 use std::time::Duration;
-use trunkline_model::SubscriptionSettings;
+use trunkline_model::{SubscriptionSettings, TopicSettings};
 
 /// Numbers that look random and are the same every time.
 pub(crate) struct Dice(u64);
@@ -91,6 +91,24 @@ pub(crate) fn own_settings(dice: &mut Dice) -> SubscriptionSettings {
         r#"{"max_bytes": 40, "overflow": "drop-oldest"}"#,
         r#"{"ack_timeout": "3s", "max_attempts": 2}"#,
         r#"{"retry": "1s", "dead_letter": "dead"}"#,
+    ]);
+    serde_json::from_str(json).expect("settings")
+}
+
+/// What may change of a topic while it holds messages. Not how often they are delivered: one that has been
+/// too often by then is given up at another time on either side.
+pub(crate) fn altered(dice: &mut Dice) -> TopicSettings {
+    let json = *dice.pick(&[
+        r#"{"max_messages": 5}"#,
+        r#"{"max_messages": 5, "overflow": "drop-oldest"}"#,
+        r#"{"max_bytes": 50, "overflow": "drop-oldest"}"#,
+        r#"{"max_bytes": 90, "overflow": "reject"}"#,
+        r#"{"ack_timeout": "4s"}"#,
+        r#"{"retry": "3s", "ttl": "15s"}"#,
+        r#"{"dead_letter": "dead", "dead_letter_expired": true}"#,
+        r#"{"dead_letter_expired": false, "unsubscribed": "keep"}"#,
+        r#"{"delivery": "batch"}"#,
+        r#"{"delivery": "stream", "publish_id_window": "2s"}"#,
     ]);
     serde_json::from_str(json).expect("settings")
 }

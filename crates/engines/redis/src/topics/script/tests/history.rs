@@ -1,7 +1,7 @@
 //! Random histories of a topic, in Redis and in the state machine of the embedded engine: every answer,
 //! every count and every place is the same in both.
 
-use super::dice::{Dice, own_settings, settings};
+use super::dice::{Dice, altered, own_settings, settings};
 use super::mirror::{self, Mirror};
 use super::world::{World, options};
 use crate::topics::script::{
@@ -488,6 +488,52 @@ impl History {
         }
     }
 
+    fn alter(&mut self) {
+        let settings = altered(&mut self.dice);
+        self.note(format!("alter {settings:?}"));
+        let altered = self.mirror.manage(Admin::Alter {
+            topic: "t".parse().expect("a name"),
+            settings,
+            clear: Vec::new(),
+        });
+        let Ok(Outcome::Altered(_)) = altered else {
+            panic!("{altered:?}")
+        };
+        let (version, expected) = (self.world.inspect().version, self.mirror.info());
+        let options = expected.options.clone();
+        let done = self.world.done(Step::Alter { version, options });
+        let (messages, bytes) = (expected.messages, expected.bytes);
+        assert_eq!(done, Done::Altered { messages, bytes });
+        assert_eq!(self.world.inspect().options, expected.options);
+    }
+
+    fn alter_subscription(&mut self, name: &str) {
+        let mut settings = own_settings(&mut self.dice);
+        settings.max_attempts = None;
+        let subscription: SubscriptionName = name.parse().expect("a name");
+        self.note(format!("alter {name} {settings:?}"));
+        let altered = self.mirror.manage(Admin::AlterSubscription {
+            topic: "t".parse().expect("a name"),
+            subscription: subscription.clone(),
+            settings: settings.clone(),
+            clear: Vec::new(),
+        });
+        if altered.is_err() {
+            return;
+        }
+        let is = self.world.inspect();
+        let found = is
+            .subscriptions
+            .into_iter()
+            .find(|s| s.name == subscription);
+        let done = self.world.done(Step::AlterSubscription {
+            version: is.version,
+            subscription,
+            settings: found.expect("it is there").settings.with(&settings),
+        });
+        assert!(matches!(done, Done::Altered { .. }));
+    }
+
     fn look(
         &mut self,
         subscription: Option<SubscriptionName>,
@@ -578,7 +624,7 @@ impl History {
 
     fn step(&mut self) {
         let name = *self.dice.pick(&["s", "t"]);
-        match self.dice.roll(24) {
+        match self.dice.roll(26) {
             0..6 => {
                 let count = self.dice.roll(3) + 1;
                 self.batch(count, 0);
@@ -616,6 +662,8 @@ impl History {
                     self.purge((!whole).then_some(name));
                 }
             }
+            22 if self.dice.one_in(3) => self.alter(),
+            23 if self.dice.one_in(3) => self.alter_subscription(name),
             _ => {
                 let span = self.dice.span();
                 self.note(format!("wait {span:?}"));
@@ -718,6 +766,7 @@ impl Drop for Told<'_> {
     }
 }
 
+/// `TRUNKLINE_SEEDS=1-500` says which histories; each is the same every time.
 #[test]
 fn redis_and_the_state_machine_do_the_same() {
     let seeds = std::env::var("TRUNKLINE_SEEDS").unwrap_or_else(|_| "1-6".to_owned());
