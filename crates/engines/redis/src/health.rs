@@ -1,21 +1,34 @@
 //! Whether the engine can serve, put together from what its parts see.
 
-use crate::deployment::Failure;
+use crate::deployment::{Failure, Refusal};
 use std::sync::{Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 use tokio::sync::watch;
 use tokio::time::Instant;
-use trunkline_model::Health;
+use trunkline_model::{Health, Timestamp};
 
 /// After so long without an answer the engine says so.
 const PATIENCE: Duration = Duration::from_millis(500);
+
+/// The server doesn't do what it is asked.
+#[derive(Debug)]
+struct Silence {
+    since: Instant,
+    /// The same, for people.
+    at: Timestamp,
+    /// What it refuses; `None` if it can't be heard at all.
+    refusal: Option<Refusal>,
+    /// What was said when it began, or changed: one text for as long as it lasts.
+    text: String,
+    /// What was said last.
+    last: String,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
     /// The server has answered once.
     answered: bool,
-    /// Since when it doesn't, and what was said last.
-    silent: Option<(Instant, String)>,
+    silent: Option<Silence>,
     /// What somebody should see to, by who says so.
     warnings: Vec<(&'static str, String)>,
     closing: bool,
@@ -61,16 +74,32 @@ impl Condition {
     /// A command that was sent then has failed.
     pub(crate) fn silent_since(&self, since: Instant, failure: &Failure) {
         let mut seen = self.seen();
-        let before = seen.silent.as_ref().map(|(since, _)| *since);
-        let since = before.map_or(since, |before| before.min(since));
-        seen.silent = Some((since, failure.to_string()));
+        let (refusal, text) = (failure.refusal(), failure.to_string());
+        match &mut seen.silent {
+            Some(silence) => {
+                silence.since = silence.since.min(since);
+                silence.last.clone_from(&text);
+                if silence.refusal != refusal {
+                    (silence.refusal, silence.text) = (refusal, text);
+                }
+            }
+            None => {
+                seen.silent = Some(Silence {
+                    since,
+                    at: now_before(since.elapsed()),
+                    refusal,
+                    last: text.clone(),
+                    text,
+                });
+            }
+        }
         self.tell(&seen);
     }
 
     /// What was said last, if the server doesn't answer.
     pub(crate) fn trouble(&self) -> Option<String> {
         let seen = self.seen();
-        seen.silent.as_ref().map(|(_, text)| text.clone())
+        seen.silent.as_ref().map(|silence| silence.last.clone())
     }
 
     /// Something to see to, or nothing any more.
@@ -129,11 +158,11 @@ impl Seen {
             return Health::ReadOnly("the engine is closing".to_owned());
         }
         match &self.silent {
-            Some((_, text)) if !self.answered => Health::Starting(text.clone()),
-            Some((since, text)) if since.elapsed() >= PATIENCE => {
-                let seconds = since.elapsed().as_secs();
+            Some(silence) if !self.answered => Health::Starting(silence.text.clone()),
+            Some(silence) if silence.since.elapsed() >= PATIENCE => {
+                let Silence { text, at, .. } = silence;
                 Health::Failed(format!(
-                    "{text}; for {seconds} s by now; it goes on by itself when the server answers"
+                    "{text}; since {at}; it goes on by itself when the server answers"
                 ))
             }
             _ if !self.answered => Health::Starting("connecting".to_owned()),
@@ -145,5 +174,44 @@ impl Seen {
                 }
             },
         }
+    }
+}
+
+/// The time of the machine's clock, so long ago.
+fn now_before(ago: Duration) -> Timestamp {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let then = now.unwrap_or_default().saturating_sub(ago);
+    Timestamp::from_millis(u64::try_from(then.as_millis()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unreachable(reason: &str) -> Failure {
+        Failure::NotSent {
+            server: "redis://here".into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// The text told how many seconds it was by now, so that whoever writes down changes wrote one a second.
+    #[test]
+    fn one_outage_is_told_once() {
+        let condition = Condition::new("redis://here");
+        let mut health = condition.subscribe();
+        condition.answered();
+        assert_eq!(*health.borrow_and_update(), Health::Ready);
+        let Some(since) = Instant::now().checked_sub(PATIENCE) else {
+            return;
+        };
+        condition.silent_since(since, &unreachable("refused"));
+        let told = health.borrow_and_update().clone();
+        assert!(matches!(told, Health::Failed(text) if text.contains("redis://here")));
+        condition.silent_since(since, &unreachable("timed out"));
+        assert!(!health.has_changed().unwrap());
+        assert!(condition.trouble().unwrap().contains("timed out"));
+        condition.answered();
+        assert_eq!(*health.borrow_and_update(), Health::Ready);
     }
 }

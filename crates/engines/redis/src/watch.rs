@@ -35,10 +35,8 @@ async fn look(deployment: &Deployment, condition: &Condition) -> bool {
     for note in features.notes(server) {
         tracing::info!(%server, "{note}");
     }
+    // Whoever runs the engine writes down what its health says.
     let warnings = features.warnings(server);
-    for warning in &warnings {
-        tracing::warn!(%server, "{warning}");
-    }
     let text = (!warnings.is_empty()).then(|| warnings.join("; "));
     condition.warn("server", text);
     true

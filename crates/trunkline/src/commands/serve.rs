@@ -85,6 +85,9 @@ async fn tell_trouble(mut health: watch::Receiver<Health>) {
                 eprintln!("the store takes publishes again");
             }
             (Health::Degraded(_), Health::Ready) => eprintln!("the store is well again"),
+            (Health::Failed(_), Health::Ready | Health::Degraded(_)) => {
+                eprintln!("the store serves again");
+            }
             (_, Health::ReadOnly(why)) => eprintln!("warning: {why}"),
             (_, Health::Failed(why)) => eprintln!("the store failed: {why}"),
             _ => {}
