@@ -62,6 +62,7 @@ struct Pending {
     id: String,
     queue: Queue,
     request: String,
+    deadline: Timestamp,
     completion: Completion,
 }
 
@@ -99,6 +100,7 @@ impl Asking {
             id,
             queue,
             request,
+            deadline: call.deadline,
             completion,
         };
         state.pending.insert(number, pending);
@@ -108,23 +110,28 @@ impl Asking {
         CallId(number)
     }
 
-    /// Nobody waits for this one any more; false if it was over.
-    pub(super) fn abandon(&self, id: CallId, now: Timestamp) -> bool {
+    /// Nobody waits for this one any more: its id; `None` if it was over.
+    pub(super) fn abandon(&self, id: CallId, now: Timestamp) -> Option<String> {
         let mut state = self.state();
-        let Some(pending) = state.pending.remove(&id.0) else {
-            return false;
-        };
+        let pending = state.pending.remove(&id.0)?;
         if state.queued.remove(&pending.id).is_some() {
             if state.abandoned.len() == ABANDONED_MAX {
                 state.abandoned.pop_front();
             }
             let until = now.after(ABANDONED_FOR);
-            state.abandoned.push_back((until, pending.id));
+            state.abandoned.push_back((until, pending.id.clone()));
         }
         drop(state);
         // It is not to say anything.
         let _ = pending.completion.into_parts(Err(Error::internal()));
-        true
+        Some(pending.id)
+    }
+
+    /// Until when a call of this id is waited for, if it is one of this process.
+    pub(super) fn deadline_of(&self, id: &str) -> Option<Timestamp> {
+        let state = self.state();
+        let number = state.queued.get(id)?;
+        state.pending.get(number).map(|call| call.deadline)
     }
 
     pub(super) fn pending(&self) -> usize {

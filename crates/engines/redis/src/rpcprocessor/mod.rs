@@ -148,7 +148,10 @@ impl CallWire for RpcProcessor {
 
     fn cancel(&self, id: CallId) -> Option<Stage> {
         let now = self.shared.clock.now();
-        self.shared.asking.abandon(id, now).then_some(Stage::Queued)
+        let id = self.shared.asking.abandon(id, now)?;
+        // Other processes can't be told.
+        self.shared.crew.cancel(|call| call.key == id);
+        Some(Stage::Queued)
     }
 
     fn serve(&self, spec: WorkerSpec, sink: Arc<dyn CallSink>) -> Box<dyn WorkerHandle> {

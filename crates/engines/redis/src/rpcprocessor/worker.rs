@@ -287,7 +287,7 @@ type Found = (Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Hands requests to the worker; what is none is answered here, if it says whom.
 fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
-    let deadline = shared.clock.now().after(DEADLINE);
+    let latest = shared.clock.now().after(DEADLINE);
     let mut calls = Vec::with_capacity(requests.len());
     for (id, text) in requests {
         let key = id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
@@ -332,6 +332,7 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
             );
             continue;
         }
+        let deadline = shared.asking.deadline_of(&request.key).unwrap_or(latest);
         let (method, params) = (request.method.clone(), request.params.clone());
         calls.push(shared.crew.take(worker, request, |dispatch| IncomingCall {
             dispatch,

@@ -107,6 +107,19 @@ impl<S: Serve> Crew<S> {
         })
     }
 
+    /// Tells workers that nobody waits for such calls any more. They still answer them.
+    pub(crate) fn cancel(&self, is: impl Fn(&S::Call) -> bool) {
+        let running = self.running();
+        let found = running.iter().filter(|(_, running)| is(&running.call));
+        let found: Vec<_> = found
+            .map(|(dispatch, running)| (*dispatch, running.worker.clone()))
+            .collect();
+        drop(running);
+        for (dispatch, worker) in found {
+            worker.sink.cancelled(DispatchId(dispatch));
+        }
+    }
+
     /// How many calls run.
     pub(crate) fn count(&self) -> u64 {
         self.running().len() as u64

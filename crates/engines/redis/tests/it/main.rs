@@ -16,4 +16,5 @@ mod python;
 mod resilience;
 mod setup;
 mod sharing;
+mod statistics;
 mod working;

@@ -164,6 +164,16 @@ pub(crate) fn ask(wire: &dyn CallWire, call: Call) -> Asked {
 }
 
 impl Asked {
+    /// One of something else than a wire.
+    pub(crate) fn of(
+        outcome: impl Future<Output = Result<Outcome, Error>> + Send + 'static,
+    ) -> Self {
+        Self {
+            id: CallId(0),
+            outcome: Box::pin(outcome),
+        }
+    }
+
     /// `result TEXT`, `error TEXT`, or the failure.
     pub(crate) async fn text(self) -> String {
         match soon(self.outcome).await {
@@ -224,6 +234,16 @@ pub(crate) fn serve_in(
         calls: sender,
         ended: Mutex::default(),
     });
+    let spec = spec(category, methods, concurrency);
+    Serving {
+        handle: wire.serve(spec, sink.clone()),
+        sink,
+        calls,
+    }
+}
+
+/// The handler `h`. Methods that end in `!` are idempotent.
+pub(crate) fn spec(category: &str, methods: &[&str], concurrency: u32) -> WorkerSpec {
     let method = |name: &&str| MethodSpec {
         name: CompactString::from(name.trim_end_matches('!')),
         description: None,
@@ -231,18 +251,13 @@ pub(crate) fn serve_in(
         result_schema: None,
         idempotent: name.ends_with('!'),
     };
-    let spec = WorkerSpec {
+    WorkerSpec {
         handler: "h".parse().expect("a name"),
         methods: methods.iter().map(method).collect(),
         category: category.into(),
         description: None,
         kind: None,
         concurrency,
-    };
-    Serving {
-        handle: wire.serve(spec, sink.clone()),
-        sink,
-        calls,
     }
 }
 
