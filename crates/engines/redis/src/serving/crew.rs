@@ -48,6 +48,7 @@ pub(crate) fn start<S: Serve>(
     sink: Arc<dyn CallSink>,
     own: impl FnOnce(&WorkerSpec, usize) -> S::Worker,
 ) -> Box<dyn WorkerHandle> {
+    // Never more than calls are running, which the slots bound: see `write_answers`.
     let (answers, answered) = mpsc::unbounded_channel();
     let mut workers = shared.crew().workers();
     workers.retain(|worker| worker.strong_count() > 0);
