@@ -12,6 +12,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     path::Path,
     process::{Child, ChildStdout, Command, Stdio},
+    thread,
 };
 use tempfile::TempDir;
 use trunkline::TestServer;
@@ -172,10 +173,27 @@ impl Process {
 
     /// Ctrl-C, and it ends well.
     fn stop(&mut self) {
+        self.wait_until_interruptible();
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
         let mut rest = String::new();
         self.output.read_to_string(&mut rest).unwrap();
-        assert!(self.child.wait().unwrap().success(), "{rest}");
+        let ended = self.child.wait().unwrap();
+        assert!(ended.success(), "{ended}: {rest}");
+    }
+
+    /// A program prints its last line before it waits for Ctrl-C: a signal between the two would just kill it.
+    /// Linux tells which signals a process catches, so the test doesn't interrupt it before.
+    fn wait_until_interruptible(&mut self) {
+        let bit = 1u64 << (Signal::INT.as_raw() - 1);
+        let status = format!("/proc/{}/status", self.child.id());
+        while self.child.try_wait().unwrap().is_none() {
+            let status = fs::read_to_string(&status).unwrap();
+            let caught = status.lines().find_map(|l| l.strip_prefix("SigCgt:"));
+            if u64::from_str_radix(caught.unwrap().trim(), 16).unwrap() & bit != 0 {
+                return;
+            }
+            thread::yield_now();
+        }
     }
 }
 
