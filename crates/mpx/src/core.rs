@@ -1,6 +1,7 @@
 //! What a connection means: bytes in, events and bytes out. Pure.
 
 use crate::book::{Book, Change, Confirmed};
+use crate::cluster::{concerns_slot, moved_slot};
 use crate::pulse::{Pulse, Silence};
 use crate::resp::{DecodeError, Decoder, Value, command, command_of};
 use crate::{Kind, LinkError};
@@ -10,12 +11,11 @@ use std::time::Duration;
 use trunkline_model::Timestamp;
 
 /// What happened, and whom it concerns. `L` is how a subscription is reached.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Happening<L> {
     /// Messages may come.
     Active {
         to: Arc<[L]>,
-        kind: Kind,
         name: Bytes,
         /// For how long nobody heard it, if it was heard before.
         gap: Option<Duration>,
@@ -23,23 +23,19 @@ pub(crate) enum Happening<L> {
     /// A message, under the name that was asked for.
     Message {
         to: Arc<[L]>,
-        kind: Kind,
         channel: Bytes,
         payload: Bytes,
     },
     /// The server took a name away; it is asked for again.
-    Withdrawn {
-        to: Arc<[L]>,
-        kind: Kind,
-        name: Bytes,
-    },
+    Withdrawn { to: Arc<[L]>, name: Bytes },
     /// The server refused a name; it is asked for again on the next connection.
     Refused {
         to: Arc<[L]>,
-        kind: Kind,
         name: Bytes,
         reason: Bytes,
     },
+    /// The connection is gone.
+    Lost { to: Arc<[L]>, error: Arc<LinkError> },
 }
 
 /// A multiplexer's rules: the book, and the connection as far as bytes and times go.
@@ -125,11 +121,11 @@ impl<L: Clone> Core<L> {
         }
     }
 
-    fn late_activations(&mut self, happenings: &mut Vec<Happening<L>>) {
-        for (listener, kind, name) in self.book.take_activations() {
+    /// Tells of names that were active when somebody asked for them.
+    pub(crate) fn late_activations(&mut self, happenings: &mut Vec<Happening<L>>) {
+        for (listener, _, name) in self.book.take_activations() {
             happenings.push(Happening::Active {
                 to: Arc::from([listener]),
-                kind,
                 name,
                 gap: None,
             });
@@ -173,7 +169,6 @@ impl<L: Clone> Core<L> {
             if let Some(to) = self.book.listeners(kind, name) {
                 happenings.push(Happening::Message {
                     to,
-                    kind,
                     channel: channel.clone(),
                     payload: payload.clone(),
                 });
@@ -197,12 +192,11 @@ impl<L: Clone> Core<L> {
         match self.book.confirm(now, kind, subscribe, &name) {
             Some(Confirmed::Active(to, since)) => happenings.push(Happening::Active {
                 to,
-                kind,
                 name,
                 gap: since.map(|since| now.since(since)),
             }),
             Some(Confirmed::Withdrawn(to)) => {
-                happenings.push(Happening::Withdrawn { to, kind, name });
+                happenings.push(Happening::Withdrawn { to, name });
             }
             Some(Confirmed::Quiet) => {}
             None => return Err(LinkError::Protocol("a name was confirmed unasked")),
@@ -216,13 +210,17 @@ impl<L: Clone> Core<L> {
         reason: &Bytes,
         happenings: &mut Vec<Happening<L>>,
     ) -> Result<(), LinkError> {
-        let Some((kind, names)) = self.book.refuse(now) else {
+        // A slot has moved while names in it were given up: that they are, and not this, was the answer to it.
+        if moved_slot(reason).is_some_and(|slot| !self.book.awaits_slot(slot)) {
+            return Ok(());
+        }
+        let all = concerns_slot(reason);
+        let Some((_, names)) = self.book.refuse(now, all) else {
             return Err(LinkError::server(reason));
         };
         for (name, to) in names {
             happenings.push(Happening::Refused {
                 to,
-                kind,
                 name,
                 reason: reason.clone(),
             });

@@ -1,6 +1,7 @@
 //! Slots of a Redis Cluster.
 
-const SLOTS: u16 = 16_384;
+/// How many slots a cluster has.
+pub(crate) const SLOTS: u16 = 16_384;
 
 /// The slot of a key or shard channel, as the Redis Cluster specification computes it: of what is
 /// between the first `{` and the next `}`, if that is anything, else of the whole name.

@@ -40,7 +40,9 @@ impl<L> Default for Entry<L> {
 impl<L: Clone> Entry<L> {
     pub(super) fn join(&mut self, place: u64, listener: L) {
         // Whoever wants it next may be luckier, and must hear if not.
-        self.refused = false;
+        if std::mem::take(&mut self.refused) {
+            self.asked = false;
+        }
         self.listeners.insert(place, listener);
         self.shared = None;
     }
@@ -100,6 +102,30 @@ impl<L: Clone> Entry<L> {
     /// Since when nobody has heard it, if it was heard before; asked once.
     pub(super) fn take_unheard(&mut self) -> Option<Timestamp> {
         self.unheard_since.take()
+    }
+
+    /// Somebody else sees to it, or does so no longer.
+    pub(super) const fn hand_over(&mut self, wanted: bool) {
+        self.asked = wanted;
+        self.active = false;
+    }
+
+    /// It is heard, also for who may come before anybody sees to it that it isn't wanted; false if it was already.
+    pub(super) fn hear(&mut self) -> bool {
+        if self.active || !self.asked {
+            return false;
+        }
+        self.refused = false;
+        self.active = true;
+        true
+    }
+
+    /// It isn't heard any more; false if it was not.
+    pub(super) fn silence(&mut self, now: Timestamp) -> bool {
+        if self.active {
+            self.unheard_since = Some(now);
+        }
+        std::mem::take(&mut self.active)
     }
 
     /// The connection is gone.

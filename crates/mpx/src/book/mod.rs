@@ -1,8 +1,10 @@
 //! Who wants what, what the server was told, and what it has confirmed. Pure.
 //!
-//! [`Book`] is here with what subscriptions do; what goes over the wire is in `wire`.
+//! [`Book`] is here with what subscriptions do; what goes over the wire is in `wire`, and what
+//! takes its place where there are several servers in `spread`.
 
 mod entry;
+mod spread;
 #[cfg(test)]
 mod tests;
 mod wire;

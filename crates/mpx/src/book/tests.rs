@@ -241,7 +241,7 @@ fn a_refused_name_is_asked_for_again_when_somebody_else_wants_it_and_on_the_next
     book.add(a, Kind::Channel, name(0));
     for hears in [&['a'][..], &['a', 'b']] {
         assert_eq!(book.changes(20).len(), 1);
-        let (kind, names) = book.refuse(NOW).expect("it was asked for");
+        let (kind, names) = book.refuse(NOW, false).expect("it was asked for");
         assert_eq!(
             (kind, names.len(), &names[0].1[..]),
             (Kind::Channel, 1, hears)
@@ -272,7 +272,7 @@ fn of_names_that_are_refused_together_only_the_guilty_stay_refused() {
             commands += 1;
             assert!(commands == 1 || !change.names.contains(&name(7)) || !change.subscribe);
             if change.names.iter().any(|name| guilty.contains(name)) {
-                let (_, names) = book.refuse(NOW).expect("it was asked for");
+                let (_, names) = book.refuse(NOW, false).expect("it was asked for");
                 refused.extend(names.into_iter().map(|(name, _)| name));
             } else {
                 for name in change.names {
@@ -296,7 +296,7 @@ fn of_names_that_are_refused_together_only_the_guilty_stay_refused() {
     book.add(a, Kind::Channel, name(20));
     book.add(a, Kind::Channel, name(21));
     assert_eq!(book.changes(20).len(), 1);
-    book.refuse(NOW);
+    book.refuse(NOW, false);
     book.disconnect(NOW);
     assert!(!book.has_changes());
     assert_eq!(book.connect()[0].names.len(), 21);

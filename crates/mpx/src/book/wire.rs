@@ -110,12 +110,21 @@ impl<L: Clone> Book<L> {
         Some(Confirmed::Quiet)
     }
 
-    /// The server has refused the command that it was to answer next: its name, with
-    /// whom that concerns. Several names are asked for again in halves, until it is known which of them it is.
+    /// Whether what the server is to answer next is about shard channels of this slot.
+    pub(crate) fn awaits_slot(&self, slot: u16) -> bool {
+        let next = self.unconfirmed.front();
+        let next = next.filter(|next| next.kind == Kind::Shard);
+        next.and_then(|next| next.names.front())
+            .is_some_and(|name| slot_of(name) == slot)
+    }
+
+    /// The server has refused the command that it was to answer next: its names, with
+    /// whom that concerns. Unless it is because of all of them, several names are asked for again in halves,
+    /// until it is known which of them it is.
     /// `None` if it had nothing to answer.
-    pub(crate) fn refuse(&mut self, now: Timestamp) -> Option<Refused<L>> {
+    pub(crate) fn refuse(&mut self, now: Timestamp, all: bool) -> Option<Refused<L>> {
         let change = self.unconfirmed.pop_front()?;
-        let alone = change.names.len() == 1;
+        let alone = all || change.names.len() == 1;
         let entries = &mut self.entries[change.kind as usize];
         let (mut concerned, mut suspects) = (Vec::new(), Vec::new());
         for name in change.names {

@@ -9,6 +9,7 @@ mod listener;
 mod multiplexer;
 mod promise;
 mod queue;
+mod sharded;
 mod subscription;
 mod task;
 
@@ -19,4 +20,7 @@ pub use event::Event;
 pub use multiplexer::{Multiplexer, MultiplexerOptions};
 pub use promise::{Outcome, Promise, PromiseSubscription};
 pub use queue::{Events, OverflowPolicy, QueueOptions};
+pub use sharded::{
+    ClusterAddress, ClusterAddressError, ShardedCounters, ShardedMultiplexer, ShardedOptions,
+};
 pub use subscription::{ChannelSubscription, PatternSubscription};

@@ -97,29 +97,16 @@ impl Multiplexer {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn new(connect: impl Connect, options: MultiplexerOptions) -> Self {
-        let core = Core::new(
-            options.ping_timeout,
-            options.pipelining,
-            options.message_bytes_max,
-        );
-        let shared = Arc::new(Shared {
-            core: Mutex::new(core),
-            work: Notify::new(),
-            wanted: watch::Sender::new(Wanted::Run),
-            stopped: watch::Sender::new(false),
-            counting: Counting::default(),
-            options,
-            started: Instant::now(),
-        });
-        tokio::spawn(task::run(shared.clone(), Box::new(connect)));
+        let handle = Handle::new(options);
+        tokio::spawn(task::run(handle.clone_shared(), Box::new(connect)));
         Self {
-            handle: Arc::new(Handle { shared }),
+            handle: Arc::new(handle),
         }
     }
 
     /// A subscription to any number of channels, which can change, with a callback.
     pub fn channels(&self, on: impl FnMut(Event) + Send + 'static) -> ChannelSubscription {
-        self.names(Kind::Channel, Box::new(on))
+        names(&self.handle, Kind::Channel, Box::new(on))
     }
 
     /// The same, but the callback gets what was read together at once, in order: for who has many to tell
@@ -128,25 +115,23 @@ impl Multiplexer {
         &self,
         on: impl FnMut(Vec<Event>) + Send + 'static,
     ) -> ChannelSubscription {
-        let face = Face::Together(Mutex::new(Together::new(on)));
-        let id = self.handle.open(face);
-        ChannelSubscription::new(self.handle.clone(), id, Kind::Channel)
+        names_together(&self.handle, Kind::Channel, on)
     }
 
     /// The same as a stream.
     pub fn channels_stream(&self, options: QueueOptions) -> (ChannelSubscription, Events) {
-        self.names_stream(Kind::Channel, options)
+        names_stream(&self.handle, Kind::Channel, options)
     }
 
     /// A subscription to shard channels (from Redis 7 on). On a cluster the connection must be to
     /// the node whose slots they are in.
     pub fn shards(&self, on: impl FnMut(Event) + Send + 'static) -> ChannelSubscription {
-        self.names(Kind::Shard, Box::new(on))
+        names(&self.handle, Kind::Shard, Box::new(on))
     }
 
     /// The same as a stream.
     pub fn shards_stream(&self, options: QueueOptions) -> (ChannelSubscription, Events) {
-        self.names_stream(Kind::Shard, options)
+        names_stream(&self.handle, Kind::Shard, options)
     }
 
     /// A subscription to a pattern, as Redis matches it, with a callback.
@@ -200,21 +185,7 @@ impl Multiplexer {
     /// # Errors
     /// [`Error::AlreadyStopped`].
     pub async fn stop(&self) -> Result<(), Error> {
-        let shared = &self.handle.shared;
-        let first = shared.wanted.send_if_modified(|wanted| {
-            let running = *wanted == Wanted::Run;
-            if running {
-                *wanted = Wanted::Stop;
-            }
-            running
-        });
-        if !first {
-            return Err(Error::AlreadyStopped);
-        }
-        let mut stopped = shared.stopped.subscribe();
-        // It fails only if the task is gone, and then nothing runs either.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        Ok(())
+        self.handle.stop().await
     }
 
     /// Connects again, as for the first time.
@@ -222,42 +193,12 @@ impl Multiplexer {
     /// # Errors
     /// [`Error::NotStopped`].
     pub fn restart(&self) -> Result<(), Error> {
-        let restarted = self.handle.shared.wanted.send_if_modified(|wanted| {
-            let stopped = *wanted == Wanted::Stop;
-            if stopped {
-                *wanted = Wanted::Run;
-            }
-            stopped
-        });
-        if restarted {
-            Ok(())
-        } else {
-            Err(Error::NotStopped)
-        }
+        self.handle.restart()
     }
 
     /// What it has done.
     pub fn counters(&self) -> Counters {
-        let shared = &self.handle.shared;
-        let core = shared.core();
-        Counters {
-            wanted_now: core.book.wanted() as u64,
-            active_now: core.book.active() as u64,
-            subscriptions_now: core.book.subscriptions() as u64,
-            ..shared.counting.read()
-        }
-    }
-
-    fn names(&self, kind: Kind, on: Callback) -> ChannelSubscription {
-        let id = self.handle.open(Face::Callback(Mutex::new(on)));
-        ChannelSubscription::new(self.handle.clone(), id, kind)
-    }
-
-    fn names_stream(&self, kind: Kind, options: QueueOptions) -> (ChannelSubscription, Events) {
-        let queue = Arc::new(Queue::new(options));
-        let id = self.handle.open(Face::Queue(queue.clone()));
-        let subscription = ChannelSubscription::new(self.handle.clone(), id, kind);
-        (subscription, Events::new(queue, self.handle.clone(), id))
+        self.handle.counters()
     }
 }
 
@@ -298,6 +239,72 @@ impl fmt::Debug for Shared {
 }
 
 impl Handle {
+    /// Of a task that is to be started.
+    pub(super) fn new(options: MultiplexerOptions) -> Self {
+        let core = Core::new(
+            options.ping_timeout,
+            options.pipelining,
+            options.message_bytes_max,
+        );
+        let shared = Arc::new(Shared {
+            core: Mutex::new(core),
+            work: Notify::new(),
+            wanted: watch::Sender::new(Wanted::Run),
+            stopped: watch::Sender::new(false),
+            counting: Counting::default(),
+            options,
+            started: Instant::now(),
+        });
+        Self { shared }
+    }
+
+    /// Has the task come to rest.
+    pub(super) async fn stop(&self) -> Result<(), Error> {
+        let shared = &self.shared;
+        let first = shared.wanted.send_if_modified(|wanted| {
+            let running = *wanted == Wanted::Run;
+            if running {
+                *wanted = Wanted::Stop;
+            }
+            running
+        });
+        if !first {
+            return Err(Error::AlreadyStopped);
+        }
+        let mut stopped = shared.stopped.subscribe();
+        // It fails only if the task is gone, and then nothing runs either.
+        let _ = stopped.wait_for(|stopped| *stopped).await;
+        Ok(())
+    }
+
+    /// Has it go on.
+    pub(super) fn restart(&self) -> Result<(), Error> {
+        let restarted = self.shared.wanted.send_if_modified(|wanted| {
+            let stopped = *wanted == Wanted::Stop;
+            if stopped {
+                *wanted = Wanted::Run;
+            }
+            stopped
+        });
+        if restarted {
+            Ok(())
+        } else {
+            Err(Error::NotStopped)
+        }
+    }
+
+    /// What it has done.
+    pub(super) fn counters(&self) -> Counters {
+        let shared = &self.shared;
+        let core = shared.core();
+        Counters {
+            wanted_now: core.book.wanted() as u64,
+            active_now: core.book.active() as u64,
+            subscriptions_now: core.book.subscriptions() as u64,
+            ..shared.counting.read()
+        }
+    }
+
     pub(super) fn clone_shared(&self) -> Arc<Shared> {
         self.shared.clone()
     }
@@ -392,6 +399,34 @@ impl Drop for Handle {
     fn drop(&mut self) {
         self.shared.wanted.send_replace(Wanted::End);
     }
+}
+
+/// A subscription to any number of names, with a callback.
+pub(super) fn names(handle: &Arc<Handle>, kind: Kind, on: Callback) -> ChannelSubscription {
+    let id = handle.open(Face::Callback(Mutex::new(on)));
+    ChannelSubscription::new(handle.clone(), id, kind)
+}
+
+/// The same with a callback for what comes together.
+pub(super) fn names_together(
+    handle: &Arc<Handle>,
+    kind: Kind,
+    on: impl FnMut(Vec<Event>) + Send + 'static,
+) -> ChannelSubscription {
+    let id = handle.open(Face::Together(Mutex::new(Together::new(on))));
+    ChannelSubscription::new(handle.clone(), id, kind)
+}
+
+/// The same as a stream.
+pub(super) fn names_stream(
+    handle: &Arc<Handle>,
+    kind: Kind,
+    options: QueueOptions,
+) -> (ChannelSubscription, Events) {
+    let queue = Arc::new(Queue::new(options));
+    let id = handle.open(Face::Queue(queue.clone()));
+    let subscription = ChannelSubscription::new(handle.clone(), id, kind);
+    (subscription, Events::new(queue, handle.clone(), id))
 }
 
 fn checked(pattern: impl Into<Bytes>) -> Result<Bytes, Error> {

@@ -67,6 +67,7 @@ pub(super) async fn run(shared: Arc<Shared>, connect: Box<dyn Connect>) {
         };
         match over {
             Over::Lost(error) => {
+                tell_of_loss(&error, failures);
                 lose(&shared, error).await;
                 back_off(&shared, failures, &mut wanted).await;
             }
@@ -93,9 +94,17 @@ fn delay(failures: u32, backoff: Backoff, random: u64) -> Option<Duration> {
     (failures > 1).then(|| backoff.delay(failures - 1, random))
 }
 
+/// Has the log say that a connection is gone, but not again for each one on which nothing was heard.
+fn tell_of_loss(error: &LinkError, failures: u32) {
+    if failures > 1 {
+        tracing::debug!(%error, "Redis took a connection and said nothing; trying again");
+    } else {
+        tracing::info!(%error, "lost the pub/sub connection to Redis; connecting again");
+    }
+}
+
 /// Tells everybody that the connection is gone.
 async fn lose(shared: &Shared, error: LinkError) {
-    tracing::info!(%error, "lost the pub/sub connection to Redis; connecting again");
     shared.counting.losses.add(1);
     let everybody = {
         let mut core = shared.core();
@@ -233,42 +242,48 @@ impl<'s> Conversation<'s> {
         self.shared.core().on_time(now, &mut self.out)
     }
 
-    /// Tells subscriptions what happened, in order.
     async fn dispatch(&mut self) {
-        for happening in std::mem::take(&mut self.happenings) {
-            let (to, event) = match happening {
-                Happening::Active { to, name, gap, .. } => (to, Event::Active { name, gap }),
-                Happening::Message {
-                    to,
-                    channel,
-                    payload,
-                    ..
-                } => {
-                    self.shared.counting.messages.add(1);
-                    self.shared.counting.deliveries.add(to.len() as u64);
-                    (to, Event::Message { channel, payload })
-                }
-                Happening::Withdrawn { to, name, .. } => (to, Event::Withdrawn { name }),
-                Happening::Refused {
-                    to, name, reason, ..
-                } => {
-                    self.shared.counting.refused.add(1);
-                    let reason = String::from_utf8_lossy(&reason).into_owned();
-                    (to, Event::Refused { name, reason })
-                }
-            };
-            for listener in to.iter() {
-                tell(self.shared, listener, &event).await;
-                if listener.has_begun_to_gather() {
-                    self.gathering.push(listener.clone());
-                }
+        dispatch(self.shared, &mut self.happenings, &mut self.gathering).await;
+    }
+}
+
+/// Tells subscriptions what happened, in order. `gathering` is room for who is to be told together.
+pub(super) async fn dispatch(
+    shared: &Shared,
+    happenings: &mut Vec<Happening<Arc<Listener>>>,
+    gathering: &mut Vec<Arc<Listener>>,
+) {
+    for happening in std::mem::take(happenings) {
+        let (to, event) = match happening {
+            Happening::Active { to, name, gap } => (to, Event::Active { name, gap }),
+            Happening::Message {
+                to,
+                channel,
+                payload,
+            } => {
+                shared.counting.messages.add(1);
+                shared.counting.deliveries.add(to.len() as u64);
+                (to, Event::Message { channel, payload })
             }
-            // Those who were told have their turn, too, where there is one thread for all.
-            tokio::task::coop::consume_budget().await;
+            Happening::Withdrawn { to, name } => (to, Event::Withdrawn { name }),
+            Happening::Refused { to, name, reason } => {
+                shared.counting.refused.add(1);
+                let reason = String::from_utf8_lossy(&reason).into_owned();
+                (to, Event::Refused { name, reason })
+            }
+            Happening::Lost { to, error } => (to, Event::Lost { error }),
+        };
+        for listener in to.iter() {
+            tell(shared, listener, &event).await;
+            if listener.has_begun_to_gather() {
+                gathering.push(listener.clone());
+            }
         }
-        for listener in self.gathering.drain(..) {
-            listener.tell_together(&self.shared.counting);
-        }
+        // Those who were told have their turn, too, where there is one thread for all.
+        tokio::task::coop::consume_budget().await;
+    }
+    for listener in gathering.drain(..) {
+        listener.tell_together(&shared.counting);
     }
 }
 

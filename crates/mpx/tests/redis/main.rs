@@ -6,6 +6,7 @@ mod channels;
 mod losses;
 mod promises;
 mod setup;
+mod shards;
 mod stopping;
 mod tls;
 mod transport;
