@@ -38,7 +38,6 @@ const ALL: &[StoreMark] = &[
     #[cfg(feature = "redis")] mark("growth over rounds of promises", "redis-promises-growth", Judged::Allowed),
     #[cfg(feature = "redis")] mark("10,000 names back, worst, since the connection", "redis-resubscribe-accepted", Judged::Value(200.0)),
     #[cfg(feature = "redis")] mark("the same since PING is answered", "redis-resubscribe-ping", Judged::Value(200.0)),
-    #[cfg(feature = "redis")] mark("the same, waits of at most 100 ms", "redis-resubscribe-soon", Judged::Value(200.0)),
 ];
 
 const fn mark(what: &'static str, workload: &'static str, judged: Judged) -> StoreMark {

@@ -15,8 +15,6 @@ mod resubscribe;
 mod server;
 mod topics;
 
-use std::time::Duration;
-
 use anyhow::{Context as _, Result, bail};
 use tokio::runtime::{self, Runtime};
 
@@ -39,7 +37,7 @@ pub(crate) enum RedisWork {
     FanOut,
     Promises,
     PromisesGrowth,
-    Resubscribe { since: Since, wait_ms_max: u64 },
+    Resubscribe { since: Since, waits: Waits },
 }
 
 /// How calls travel.
@@ -62,6 +60,15 @@ pub(crate) enum Since {
     Answered,
 }
 
+/// How long a multiplexer waits between attempts to connect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// As the program has it.
+    Program,
+    /// As the library has it unless told.
+    Library,
+}
+
 impl RedisWork {
     pub(crate) fn run(self, context: &Context<'_>) -> Result<Measure> {
         match self {
@@ -73,9 +80,7 @@ impl RedisWork {
             RedisWork::FanOut => fan_out::run(context),
             RedisWork::Promises => promises::rate(context),
             RedisWork::PromisesGrowth => promises::growth(context),
-            RedisWork::Resubscribe { since, wait_ms_max } => {
-                resubscribe::run(context, since, Duration::from_millis(wait_ms_max))
-            }
+            RedisWork::Resubscribe { since, waits } => resubscribe::run(context, since, waits),
         }
     }
 

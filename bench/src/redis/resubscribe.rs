@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use trunkline_bench_peers::redis::Durability;
-use trunkline_model::Backoff;
+use trunkline_engine_redis::multiplexer_options;
 use trunkline_mpx::{Connect as _, Event, Multiplexer, MultiplexerOptions, RedisAddress};
 
-use super::{Server, Since, start_runtime};
+use super::{Server, Since, Waits, start_runtime};
 use crate::measure::{Measure, Unit};
 use crate::workloads::Context;
 
@@ -22,17 +22,14 @@ const AWAY: Duration = Duration::from_millis(1_500);
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// The longest of some times, in milliseconds.
-pub(super) fn run(context: &Context<'_>, since: Since, wait_max: Duration) -> Result<Measure> {
+pub(super) fn run(context: &Context<'_>, since: Since, waits: Waits) -> Result<Measure> {
     let mut server = Server::start(context, Durability::Memory)?;
     let runtime = start_runtime()?;
     let inside = runtime.enter();
     let names = Arc::new(Names::default());
-    let options = MultiplexerOptions {
-        backoff: Backoff {
-            max: wait_max,
-            ..Backoff::RECONNECT
-        },
-        ..MultiplexerOptions::default()
+    let options = match waits {
+        Waits::Program => multiplexer_options(),
+        Waits::Library => MultiplexerOptions::default(),
     };
     let (address, accepted) = (RedisAddress::new(server.url())?, names.clone());
     let connect = move || {

@@ -12,7 +12,7 @@ use super::{
 use crate::measure::Measure;
 use crate::plan::Plan;
 #[cfg(feature = "redis")]
-use crate::redis::{RedisWork, Since, Wire};
+use crate::redis::{RedisWork, Since, Waits, Wire};
 #[cfg(feature = "redis")]
 use trunkline_bench_peers::redis::Durability;
 
@@ -167,9 +167,9 @@ pub(crate) const ALL: &[Workload] = &[
     #[cfg(feature = "redis")] redis("redis-fan-out", "channel 1 → 1,000 in one process, 1 SUBSCRIBE", RedisWork::FanOut),
     #[cfg(feature = "redis")] redis("redis-promises", "promises made and timed out", RedisWork::Promises),
     #[cfg(feature = "redis")] redis("redis-promises-growth", "resident after the last round − after the first", RedisWork::PromisesGrowth),
-    #[cfg(feature = "redis")] redis("redis-resubscribe-accepted", "10,000 names back, since the connection", RedisWork::Resubscribe { since: Since::Accepted, wait_ms_max: 512 }),
-    #[cfg(feature = "redis")] redis("redis-resubscribe-ping", "10,000 names back, since PING is answered", RedisWork::Resubscribe { since: Since::Answered, wait_ms_max: 512 }),
-    #[cfg(feature = "redis")] redis("redis-resubscribe-soon", "the same, waits between attempts ≤ 100 ms", RedisWork::Resubscribe { since: Since::Answered, wait_ms_max: 100 }),
+    #[cfg(feature = "redis")] redis("redis-resubscribe-accepted", "10,000 names back, since the connection", RedisWork::Resubscribe { since: Since::Accepted, waits: Waits::Program }),
+    #[cfg(feature = "redis")] redis("redis-resubscribe-ping", "10,000 names back, since PING is answered", RedisWork::Resubscribe { since: Since::Answered, waits: Waits::Program }),
+    #[cfg(feature = "redis")] redis("redis-resubscribe-library", "the same, the library's waits (≤ 512 ms)", RedisWork::Resubscribe { since: Since::Answered, waits: Waits::Library }),
 ];
 
 #[cfg(feature = "redis")]

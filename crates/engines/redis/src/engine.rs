@@ -1,7 +1,7 @@
 use crate::capabilities::capabilities;
 use crate::channels::Channels;
 use crate::config::{RedisConfig, RedisStartError};
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, multiplexer_options};
 use crate::health::Condition;
 use crate::tasks::Tasks;
 use crate::topics::{Topics, wake};
@@ -15,7 +15,7 @@ use trunkline_model::{
     Admin, Batch, Caller, Capabilities, ChannelMessage, Completion, ConsumeSpec, ConsumerHandle,
     DeliverySink, Engine, Health, ListenHandle, ListenPolicy, ListenerSink,
 };
-use trunkline_mpx::{ChannelSubscription, Multiplexer, MultiplexerOptions};
+use trunkline_mpx::{ChannelSubscription, Multiplexer};
 
 /// Topics and channels on Redis or Valkey: any number of processes share them.
 ///
@@ -49,7 +49,7 @@ impl RedisEngine {
         let tasks = Arc::new(Tasks::new());
         let connector = deployment.connector();
         let connect = move || connector.connect();
-        let multiplexer = Multiplexer::new(connect, MultiplexerOptions::default());
+        let multiplexer = Multiplexer::new(connect, multiplexer_options());
         let topics = Topics::new(
             &config,
             defaults,

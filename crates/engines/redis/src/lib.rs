@@ -31,7 +31,7 @@ pub use config::{RedisConfig, RedisStartError};
 pub use consumer_groups::{ConsumerGroups, ConsumerGroupsCounters, ConsumerGroupsOptions};
 pub use deployment::{
     Deployment, Failure, Features, Fsync, Persistence, RedisUrl, RedisUrlError, Refusal,
-    ServerKind, Version,
+    ServerKind, Version, multiplexer_options,
 };
 pub use engine::RedisEngine;
 pub use redis;

@@ -1,3 +1,4 @@
+use crate::deployment::multiplexer_options;
 use compact_str::CompactString;
 use std::time::Duration;
 use trunkline_mpx::MultiplexerOptions;
@@ -27,7 +28,7 @@ pub struct ConsumerGroupsOptions {
     pub claim_after: Duration,
     /// After how long without a read a consumer without calls is removed from the group. 1 h.
     pub forget_after: Duration,
-    /// How the connection for replies behaves.
+    /// How the connection for replies behaves: [`multiplexer_options`](crate::multiplexer_options).
     pub multiplexer: MultiplexerOptions,
 }
 
@@ -42,7 +43,7 @@ impl Default for ConsumerGroupsOptions {
             block: Duration::from_millis(2_500),
             claim_after: Duration::from_secs(300),
             forget_after: Duration::from_secs(3_600),
-            multiplexer: MultiplexerOptions::default(),
+            multiplexer: multiplexer_options(),
         }
     }
 }

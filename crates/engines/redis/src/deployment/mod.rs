@@ -25,6 +25,7 @@ mod url_text;
 #[cfg(test)]
 mod tests;
 
+pub use connector::multiplexer_options;
 pub use failure::{Failure, Refusal};
 pub use features::{Features, Fsync, Persistence, ServerKind, Version};
 pub use url::{RedisUrl, RedisUrlError};
