@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::{Process, ports, program, wait_until};
+use crate::{Process, Reply, ask, ports, program, wait_until};
 
 /// The variable that names the program `redis-server`.
 pub(crate) const VARIABLE: &str = "TRUNKLINE_TEST_REDIS";
@@ -39,7 +39,8 @@ impl Redis {
         Redis::start_with(&[])
     }
 
-    /// The same with further options, as on its command line: `["--appendonly", "yes"]`.
+    /// The same with further options, as on its command line: `["--appendonly", "yes"]`. `None`, too, if one of
+    /// them is about TLS and the server was built without.
     ///
     /// # Panics
     ///
@@ -55,8 +56,45 @@ impl Redis {
             port,
             options: options.iter().map(|&option| option.to_owned()).collect(),
         };
-        server.restart();
-        Some(server)
+        match server.try_restart() {
+            Ok(()) => Some(server),
+            Err(error) if says_no_tls(&error) => {
+                eprintln!("skipped: {} has no TLS", server.program.display());
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Whether it lacks an option of its configuration, as older versions do; then it says on stderr that the test is
+    /// skipped.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't answer.
+    #[must_use]
+    pub fn lacks(&self, option: &str) -> bool {
+        self.has_not(option, &["CONFIG", "GET", option])
+    }
+
+    /// The same of a command.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't answer.
+    #[must_use]
+    pub fn lacks_command(&self, command: &str) -> bool {
+        self.has_not(command, &["COMMAND", "INFO", command])
+    }
+
+    fn has_not(&self, what: &str, question: &[&str]) -> bool {
+        let told = ask(self.address(), question);
+        let told = told.unwrap_or_else(|error| panic!("{error}; {}", self.log_tail()));
+        let lacks = told.parts().iter().all(|part| *part == Reply::Nil);
+        if lacks {
+            eprintln!("skipped: {} has no {what}", self.program.display());
+        }
+        lacks
     }
 
     /// Where it listens.
@@ -94,13 +132,17 @@ impl Redis {
     ///
     /// If it doesn't get ready, with the end of its log.
     pub fn restart(&mut self) {
+        self.try_restart().unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    fn try_restart(&mut self) -> Result<(), String> {
         self.kill();
         let address = self.address();
         let mut command = Command::new(&self.program);
         command
             .current_dir(self.directory.path())
             .args(["--bind", "127.0.0.1", "--save", ""])
-            .args(["--enable-debug-command", "yes"])
+            .args(debug_command(&self.program))
             .args(["--unixsocket", "redis.sock"])
             .args(["--port", &self.port.to_string()])
             .args(&self.options);
@@ -112,9 +154,9 @@ impl Redis {
             None => ping(address).map(Ok),
         });
         match ready {
-            Ok(Ok(())) => {}
-            Ok(Err(status)) => panic!("Redis ended with {status}; {}", process.log_tail()),
-            Err(error) => panic!("{error}; {}", process.log_tail()),
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(status)) => Err(format!("Redis ended with {status}; {}", process.log_tail())),
+            Err(error) => Err(format!("{error}; {}", process.log_tail())),
         }
     }
 
@@ -142,6 +184,29 @@ impl Redis {
     }
 }
 
+/// What it says of the option `tls-port` if it was built without TLS: Valkey, then Redis.
+fn says_no_tls(told: &str) -> bool {
+    let ended = told.contains("ended with");
+    ended && (told.contains("Failed finding TLS support") || told.contains("'tls-port"))
+}
+
+/// From version 7 on `DEBUG` has to be allowed; older ones know no option for that.
+fn debug_command(program: &Path) -> &'static [&'static str] {
+    let told = Command::new(program).arg("--version").output();
+    let told = told.unwrap_or_else(|error| panic!("can't run {}: {error}", program.display()));
+    match is_before_7(&String::from_utf8_lossy(&told.stdout)) {
+        true => &[],
+        false => &["--enable-debug-command", "yes"],
+    }
+}
+
+/// `Redis server v=6.2.14 sha=…`
+fn is_before_7(told: &str) -> bool {
+    let version = told.split_once(" v=").map(|(_, version)| version);
+    let major = version.and_then(|version| version.split('.').next()?.parse().ok());
+    major.is_some_and(|major: u32| major < 7)
+}
+
 /// Any answer will do that says that the server has loaded what it has: also that a password is needed.
 fn ping(address: SocketAddr) -> Result<(), String> {
     let exchange = || {
@@ -157,5 +222,29 @@ fn ping(address: SocketAddr) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!("{address} answered {answer:?}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read() {
+        for (told, before) in [
+            (
+                "Redis server v=6.2.14 sha=40305114:0 malloc=libc bits=64",
+                true,
+            ),
+            (
+                "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0",
+                false,
+            ),
+            ("Valkey server v=9.1.2 sha=00000000:1 malloc=libc", false),
+            ("Redis server v=10.0.0", false),
+            ("something else", false),
+        ] {
+            assert_eq!(is_before_7(told), before, "{told}");
+        }
     }
 }

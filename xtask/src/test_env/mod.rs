@@ -7,6 +7,7 @@ pub(crate) mod apt;
 mod node;
 mod programs;
 mod python;
+mod servers;
 mod stamp;
 
 use std::ffi::OsString;
@@ -20,6 +21,14 @@ pub(crate) fn variables(folder: &Path) -> anyhow::Result<Vec<(&'static str, OsSt
     variables.push((python::VARIABLE, python::python(folder)?.into()));
     variables.push((node::VARIABLE, node::node(folder)?.into()));
     Ok(variables)
+}
+
+/// The variable that names the server of the tests over Redis.
+pub(crate) const REDIS: &str = "TRUNKLINE_TEST_REDIS";
+
+/// The other servers on which these tests run, by name: as many of them as can be installed into `folder`.
+pub(crate) fn other_servers(folder: &Path) -> anyhow::Result<Vec<(&'static str, OsString)>> {
+    Ok(servers::others(folder, &python::python(folder)?))
 }
 
 /// What the reader has chosen himself.

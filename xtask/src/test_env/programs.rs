@@ -47,7 +47,7 @@ const NAMED: &[Program] = &[
         packages: &["rabbitmq-server"],
     },
     Program {
-        variable: "TRUNKLINE_TEST_REDIS",
+        variable: super::REDIS,
         what: "a redis-server",
         names: &["redis-server"],
         check: &["--version"],

@@ -66,10 +66,19 @@ async fn in_order(lab: Lab) {
 
 async fn only_now(lab: Lab) {
     let channel = lab.channel("c");
+    let listening = async || {
+        let listener = listener(&lab);
+        listener.handle.add(std::slice::from_ref(&channel), &[]);
+        assert_eq!(listener.take(1).await, [format!("active {channel}")]);
+        listener
+    };
     lab.send(&channel, "early").await;
-    let listener = listener(&lab);
-    listener.handle.add(std::slice::from_ref(&channel), &[]);
-    assert_eq!(listener.take(1).await, [format!("active {channel}")]);
+    // To the nodes of a cluster messages are on their way for a while: a witness tells when they have arrived.
+    let witness = listening().await;
+    lab.send(&channel, "before").await;
+    while witness.take(1).await != [format!("{channel} before")] {}
+    drop(witness);
+    let listener = listening().await;
     lab.send(&channel, "now").await;
     assert_eq!(listener.take(1).await, [format!("{channel} now")]);
 }

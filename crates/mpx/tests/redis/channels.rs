@@ -365,6 +365,9 @@ async fn what_is_read_together_can_be_heard_together() {
 #[tokio::test]
 async fn shard_channels_are_heard() {
     let Some(mut on) = setup().await else { return };
+    if on.server.lacks_command("SSUBSCRIBE") {
+        return;
+    }
     let (shards, mut events) = on.mpx.shards_stream(QueueOptions::default());
     shards.add(["s1", "s2"]).unwrap();
     assert_eq!(some(&mut events, 2).await, ["active:s1", "active:s2"]);

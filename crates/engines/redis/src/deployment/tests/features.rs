@@ -8,7 +8,7 @@ use trunkline_test_servers::Redis;
 async fn a_server_says_what_it_is_and_how_it_keeps_data() {
     for (options, persistence, warnings) in [
         (&[][..], Persistence::Off, 1),
-        (&["--save", "60 1"], Persistence::Snapshots, 1),
+        (&["--save", "60", "1"], Persistence::Snapshots, 1),
         (
             &["--appendonly", "yes"],
             Persistence::Log(Fsync::EverySecond),

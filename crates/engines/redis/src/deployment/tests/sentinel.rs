@@ -96,7 +96,7 @@ async fn what_the_sentinels_do_not_know_is_said() {
         return;
     };
     let url = trio.url().replace(RedisSentinel::SERVICE, "stranger");
-    let redis = deployment(&format!("{url}?connect_timeout=300ms"));
+    let redis = deployment(&format!("{url}?connect_timeout=2s"));
     let failure = redis
         .say::<()>(&["SET", "a", "1"])
         .await

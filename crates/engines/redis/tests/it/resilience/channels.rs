@@ -134,7 +134,7 @@ async fn a_server_that_is_killed_is_taken_up_again() {
 async fn publishes_wait_for_a_script_that_is_killed_and_for_slow_answers() {
     let Some(server) = Redis::start() else { return };
     let (mut hand, mut other) = (hand(&server).await, hand(&server).await);
-    let _: () = run(&mut hand, &["CONFIG", "SET", "busy-reply-threshold", "10"]).await;
+    let _: () = run(&mut hand, &["CONFIG", "SET", "lua-time-limit", "10"]).await;
     let (here, there) = (engine(&server.url()), engine(&server.url()));
     let mut heard = listen(&there, "c");
     assert_eq!(heard.next().await, "active");

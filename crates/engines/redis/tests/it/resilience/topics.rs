@@ -102,7 +102,7 @@ async fn a_script_of_others_that_never_ends_is_survived() {
         return;
     };
     let (mut hand, mut other) = (hand(&server).await, hand(&server).await);
-    let _: () = run(&mut hand, &["CONFIG", "SET", "busy-reply-threshold", "10"]).await;
+    let _: () = run(&mut hand, &["CONFIG", "SET", "lua-time-limit", "10"]).await;
     let fleet = Fleet::start(&server.url()).await;
     for _ in 0..2 {
         let endless = tokio::spawn(async move {
@@ -155,13 +155,14 @@ async fn a_server_that_loads_is_waited_for() {
     let Some(server) = durable_server() else {
         return;
     };
+    let interval = "loading-process-events-interval-bytes";
+    if server.lacks(interval) {
+        return;
+    }
     let (mut hand, mut loading) = (hand(&server).await, hand(&server).await);
     let fleet = Fleet::start(&server.url()).await;
     let _: () = run(&mut hand, &["DEBUG", "POPULATE", "1000"]).await;
-    for (option, value) in [
-        ("key-load-delay", "3000"),
-        ("loading-process-events-interval-bytes", "1024"),
-    ] {
+    for (option, value) in [("key-load-delay", "3000"), (interval, "1024")] {
         let _: () = run(&mut hand, &["CONFIG", "SET", option, value]).await;
     }
     // Three seconds, in which it says that it loads: longer than a publish may take.
