@@ -6,7 +6,7 @@ use crate::{
     run::Case,
     taker::{tags, text},
 };
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trunkline_model::{Admin, ErrorCode, Message, Outcome, Retry, Span, TopicSettings, When};
 
 pub(super) const CASES: &[Case] = &[
@@ -127,13 +127,19 @@ async fn retried(lab: Lab) {
     for attempt in 1..=3 {
         let delivery = taker.next().await;
         assert_eq!(delivery.attempt, attempt);
+        let failed = Instant::now();
         lab.done(nack(taker.id(), &[delivery.tag], true)).await;
         lab.publish(&topic, &["other"]).await;
         assert_eq!(text(&taker.next().await), "other", "the first one waits");
         if attempt > 1 {
             lab.pass(SHORT + SHORT / 5).await;
             let info = lab.inspect(&topic).await;
-            assert_eq!(info.subscriptions[0].delayed, 1, "twice as long by now");
+            // A busy machine may have taken all that time for what is above.
+            let waits = info.subscriptions[0].delayed == 1;
+            assert!(
+                waits || failed.elapsed() >= SHORT * 2,
+                "twice as long by now"
+            );
         }
         lab.pass(SHORT + SHORT / 5).await;
     }
