@@ -5,7 +5,8 @@ use compact_str::CompactString;
 use redis::FromRedisValue;
 use redis::aio::MultiplexedConnection;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::io::Write;
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
 use trunkline_engine_redis::{ConsumerGroups, ConsumerGroupsOptions, Deployment, redis};
@@ -48,6 +49,7 @@ pub(crate) async fn setup() -> Option<Setup> {
 
 /// The same with options of the server's.
 pub(crate) async fn setup_with(options: &[&str]) -> Option<Setup> {
+    log();
     let server = Redis::start_with(options)?;
     Some(Setup {
         hand: Hand::on(&server).await,
@@ -72,6 +74,48 @@ impl Setup {
 
     pub(crate) fn call(&self, method: &str, params: &str, timeout: Duration) -> Call {
         call(method, params, timeout)
+    }
+}
+
+/// What all tests have logged, of which each begins with this: whether anybody wants to hear of a line is
+/// decided when the first test gets there, and not again.
+pub(crate) fn log() -> &'static Log {
+    static LOG: LazyLock<Log> = LazyLock::new(|| {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::set_global_default(subscriber).expect("nobody else sets one");
+        log
+    });
+    &LOG
+}
+
+/// What was logged.
+#[derive(Clone, Default)]
+pub(crate) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Lines of ours with this text.
+    pub(crate) fn lines(&self, text: &str) -> Vec<String> {
+        let log = self.0.lock().expect("nothing panics with it");
+        let log = String::from_utf8_lossy(&log);
+        let ours = log.lines().filter(|line| line.contains("trunkline"));
+        let lines = ours.filter(|line| line.contains(text));
+        lines.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("nothing panics with it").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 }
 
