@@ -1,5 +1,6 @@
 //! A Redis cluster.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -221,11 +222,11 @@ impl RedisCluster {
         true
     }
 
-    /// The last step: all nodes are told of the new owner.
+    /// The last step: all nodes are told of the new owner, and agree on it.
     ///
     /// # Panics
     ///
-    /// If the nodes refuse.
+    /// If the nodes refuse, or don't agree in time.
     pub fn end_migration(&self, slot: u16, to: usize) {
         let number = slot.to_string();
         // The new owner first: nobody may think that there is none.
@@ -240,6 +241,7 @@ impl RedisCluster {
                 );
             }
         }
+        self.wait_until_agreed();
     }
 
     /// Waits until every node that answers takes commands for all slots.
@@ -280,6 +282,10 @@ impl RedisCluster {
         all.extend(options);
         let node = Redis::start_with(&all)?;
         let id = must(node.address(), &["CLUSTER", "MYID"]);
+        // Masters of one epoch take new ones when they meet. One that does so while its slot moves takes the slot back:
+        // then either owner says that the other one has it, for ever.
+        let epoch = (self.nodes.len() + 1).to_string();
+        must(node.address(), &["CLUSTER", "SET-CONFIG-EPOCH", &epoch]);
         self.ids.push(id.text().unwrap_or_default().to_owned());
         self.nodes.push(node);
         Some(())
@@ -307,7 +313,42 @@ impl RedisCluster {
             });
         }
         self.wait_until_ok();
+        self.wait_until_agreed();
     }
+
+    /// Waits until all nodes that run know the same epoch and slots of each master, and no two have one epoch.
+    fn wait_until_agreed(&self) {
+        soon("that all know the same owners", || {
+            let mut views = Vec::new();
+            for node in self.nodes.iter().filter(|node| !node.is_dead()) {
+                let nodes = ask(node.address(), &["CLUSTER", "NODES"])?;
+                views.push(masters(nodes.text().unwrap_or_default()));
+            }
+            let epochs: BTreeSet<_> = views[0].values().map(|(epoch, _)| epoch).collect();
+            if epochs.len() == views[0].len() && views.iter().all(|view| *view == views[0]) {
+                Ok(())
+            } else {
+                Err(format!("{views:?}"))
+            }
+        });
+    }
+}
+
+/// The epoch and the slots of each master that isn't given up, by its id, as `CLUSTER NODES` says.
+fn masters(text: &str) -> BTreeMap<String, (String, Vec<String>)> {
+    let lines = text.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    let alive = lines.filter(|parts| {
+        let flags = parts.get(2).copied().unwrap_or_default();
+        flags.contains("master") && !flags.contains("fail")
+    });
+    alive
+        .filter_map(|parts| {
+            let (id, epoch) = (parts.first()?, parts.get(6)?);
+            let slots = parts.get(8..)?.iter().filter(|slot| !slot.starts_with('['));
+            let slots = slots.map(|slot| (*slot).to_owned()).collect();
+            Some(((*id).to_owned(), ((*epoch).to_owned(), slots)))
+        })
+        .collect()
 }
 
 /// Whether a line of `CLUSTER NODES` names a slot: `ID ADDRESS FLAGS … 0-5460 7000 [7001->-ID]`.
