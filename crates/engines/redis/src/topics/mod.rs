@@ -161,12 +161,13 @@ impl Topics {
     /// Adds a step to what waits for a topic.
     fn push(self: &Arc<Self>, topic: &TopicName, mut job: Job) {
         loop {
-            match self.topic(topic).push(job) {
+            let found = self.topic(topic);
+            match found.push(job) {
                 Ok(()) => return,
                 // It is being let go of at this moment.
                 Err(again) => job = *again,
             }
-            self.topics().remove(topic);
+            self.forget(&found);
         }
     }
 
@@ -186,15 +187,18 @@ impl Topics {
 
     /// The task of a topic has ended.
     fn let_go(&self, topic: &Arc<Topic>) {
+        self.forget(topic);
+        self.in_use.send_modify(|in_use| *in_use -= 1);
+    }
+
+    /// Whoever wants a topic that was let go of makes it anew. Another one may have done so: it stays, since requests
+    /// of two tasks would overtake each other.
+    fn forget(&self, topic: &Arc<Topic>) {
         let mut topics = self.topics();
-        if topics
-            .get(&topic.name)
-            .is_some_and(|t| Arc::ptr_eq(t, topic))
-        {
+        let found = topics.get(&topic.name);
+        if found.is_some_and(|found| Arc::ptr_eq(found, topic)) {
             topics.remove(&topic.name);
         }
-        drop(topics);
-        self.in_use.send_modify(|in_use| *in_use -= 1);
     }
 
     /// A consumer of a topic may have room.
@@ -334,5 +338,36 @@ impl Topics {
 impl std::fmt::Debug for Topics {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Topics({:?})", self.deployment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two that found a topic let go of each removed what stood there: the second one that of the first. Its requests and
+    /// those of the next were numbered, and came, in different orders.
+    #[tokio::test]
+    async fn whoever_comes_late_leaves_the_topic_that_another_one_made() {
+        let config = RedisConfig::new("redis://127.0.0.1:1/".parse().expect("a URL"));
+        let deployment = Deployment::new(config.url.clone()).expect("it needs no certificate");
+        let topics = Topics::new(
+            &config,
+            TopicOptions::default(),
+            deployment,
+            Arc::new(Condition::new("nowhere")),
+            Arc::new(Tasks::new()),
+        );
+        let name: TopicName = "t".parse().expect("a name");
+        let old = topics.topic(&name);
+        old.abandon();
+        let job = || topics.job(script::Step::Inspect, false, job::Then::Nothing);
+        topics.push(&name, job());
+        let new = topics.topic(&name);
+        assert!(!Arc::ptr_eq(&old, &new));
+        topics.forget(&old);
+        assert!(Arc::ptr_eq(&new, &topics.topic(&name)));
+        topics.forget(&new);
+        assert!(!Arc::ptr_eq(&new, &topics.topic(&name)));
     }
 }
