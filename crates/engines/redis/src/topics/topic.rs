@@ -306,7 +306,8 @@ impl Actor {
         let mut consumers = self.topics.consumers();
         let renew = consumers.has_any(name) && self.asked + self.topics.lease / 3 <= now;
         let happens = woken || due || !round.steps.is_empty();
-        if happens {
+        // Whoever renews looks, too: who isn't heard when he wakes us is waited for no longer than that.
+        if happens || renew {
             consumers.refill(name);
         }
         let deletes = matches!(round.steps.last(), Some(Step::Delete));

@@ -1,7 +1,7 @@
 //! Several processes on one Redis: they compete, wake each other, and take over.
 
 use crate::desk::{Desk, ack, text, topic};
-use crate::setup::until;
+use crate::setup::{Hand, until};
 use std::time::Duration;
 use trunkline_model::{Admin, Engine, ErrorCode, Health, TopicSettings};
 use trunkline_test_servers::Redis;
@@ -62,6 +62,86 @@ async fn what_one_process_publishes_wakes_the_other_at_once() {
     b.publish("t", "later").await;
     taker.handle.credit(1);
     assert_eq!(text(&taker.next().await), "later");
+}
+
+/// The process that had waited longest was woken by its own publish when it had no room any more, and told nobody.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_no_room_leaves_to_others_what_it_was_woken_for() {
+    let Some(server) = Redis::start() else { return };
+    let mut hand = Hand::on(&server).await;
+    let (a, b) = (patient(&server), patient(&server));
+    let mut one = a.consume("t", 2).await;
+    hungry(&mut hand, 1).await;
+    let mut two = b.consume("t", 9).await;
+    hungry(&mut hand, 2).await;
+    for n in ["1", "2"] {
+        a.publish("t", n).await;
+        assert_eq!(text(&one.next().await), n);
+    }
+    a.publish("t", "3").await;
+    assert_eq!(text(&two.next().await), "3");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wake_that_is_lost_with_its_connection_is_made_up_for() {
+    let Some(server) = Redis::start() else { return };
+    let mut hand = Hand::on(&server).await;
+    let (a, b) = (patient(&server), patient(&server));
+    let mut taker = a.consume("t", 1_000).await;
+    for n in 0..100 {
+        hungry(&mut hand, 1).await;
+        let text = n.to_string();
+        // Before, after or while somebody is told that there is something.
+        let kill = async {
+            let _: i64 = hand.run(&["CLIENT", "KILL", "TYPE", "pubsub"]).await;
+        };
+        tokio::join!(b.publish("t", &text), kill);
+        assert_eq!(crate::desk::text(&taker.next().await), text);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_renews_his_lease_finds_what_nobody_told_him() {
+    let Some(server) = Redis::start() else { return };
+    let mut hand = Hand::on(&server).await;
+    let a = Desk::open(&server, |config| config.lease = Duration::from_secs(3));
+    let b = patient(&server);
+    let mut taker = a.consume("t", 9).await;
+    for n in ["1", "2"] {
+        hungry(&mut hand, 1).await;
+        let _: i64 = hand.run(&["DEL", &key("s1:y")]).await;
+        b.publish("t", n).await;
+        assert_eq!(text(&taker.next().await), n);
+    }
+}
+
+/// A process whose last consumer had ended asked again and again once its lease was over, and no other one could
+/// tell.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_process_without_consumers_lets_go_of_its_lease() {
+    let Some(server) = Redis::start() else { return };
+    let mut hand = Hand::on(&server).await;
+    let a = Desk::open(&server, |config| config.lease = Duration::from_millis(300));
+    let taker = a.consume("t", 9).await;
+    hungry(&mut hand, 1).await;
+    taker.handle.cancel();
+    until("the end of the lease", async || {
+        hand.run::<i64>(&["ZCARD", &key("l")]).await == 0
+    })
+    .await;
+}
+
+/// A key of the topic.
+fn key(name: &str) -> String {
+    format!("tl:{{t}}:{name}")
+}
+
+/// Waits until so many processes have found nothing and wait to be woken.
+async fn hungry(hand: &mut Hand, count: i64) {
+    until("the hungry", async || {
+        hand.run::<i64>(&["ZCARD", &key("s1:y")]).await == count
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

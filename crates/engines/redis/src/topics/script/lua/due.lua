@@ -51,10 +51,11 @@ local function end_delays()
   return #found == PORTION
 end
 
--- Processes that were silent for too long. Whatever waits may have been meant for them.
+-- Processes that were silent for too long. Whatever waits may have been meant for them. The one that asks was looked at
+-- before, if it has consumers; one that has none any more renews nothing.
 local function end_leases()
   for _, process in ipairs(over(N.l)) do
-    if process ~= T.process then
+    if process ~= T.process or not T.attached then
       C.depart(process)
       for _, sub in ipairs(T.subs) do T.stir(sub) end
     end

@@ -24,7 +24,7 @@ if type(moves) == 'table' and moves.err then
 end
 
 local request = decode(ARGV[1])
-T.process, T.lease, T.wake = request[1], request[4], request[6]
+T.process, T.attached, T.lease, T.wake = request[1], request[3], request[4], request[6]
 local number, steps = request[2], request[5]
 local memory = N['z:' .. T.process]
 
@@ -91,7 +91,7 @@ local function run()
   if before and decode(before)[4] then C.release(T.process) end
   local lease_lost = false
   if number > 0 and not T.is_new then
-    if request[3] then
+    if T.attached then
       local lease = tonumber(call('ZSCORE', N.l, T.process))
       if lease and lease < T.now then
         C.depart(T.process)
@@ -127,7 +127,7 @@ local function run()
     B.flush()
     if T.is_dirty then G.settle() end
     if T.noted then P.tidy() end
-    if request[3] then forgotten, ended = W.inbox() end
+    if T.attached then forgotten, ended = W.inbox() end
     if next(T.stirred) or next(T.roused) then W.wake_all() end
     outbox = T.c.letters > 0 and T.c.carried <= T.now
     T.save()

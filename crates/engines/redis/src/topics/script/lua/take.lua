@@ -23,7 +23,7 @@ local function fits(take, seq, raw, e)
   end
   local weight = head[2] + WEIGHT
   if weight > take.bytes and not (take.any and take.taken == 0) then
-    take.is_full = true
+    take.is_full, take.is_too_large = true, true
     return false
   end
   take.bytes = take.bytes - weight
@@ -140,7 +140,7 @@ function H.take(step)
   for i, seq in ipairs(take.seqs) do
     T.wanted[first + i], T.bodies[first + i] = seq, bodies[i]
   end
-  local more = not is_empty and call('ZCARD', sub.k.w) > 0
+  local more = not is_empty and (take.is_too_large or call('ZCARD', sub.k.w) > 0)
   return { 'taken', sub.n, more, take.deliveries, first + 1 }
 end
 

@@ -74,7 +74,8 @@ function W.wake_all()
       local hungry = there > 0 and call('ZRANGE', sub.k.y, 0, -1) or {}
       for _, process in ipairs(hungry) do
         call('ZREM', sub.k.y, process)
-        if process ~= T.process then call('RPUSH', N['f:' .. process], encode({ sub.n })) end
+        -- Also the one that asks: it may have no room by now, and then leaves it to others when it asks next.
+        call('RPUSH', N['f:' .. process], encode({ sub.n }))
         if W.wake(process) > 0 and there <= PORTION then break end
       end
     end

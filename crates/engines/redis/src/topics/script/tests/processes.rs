@@ -224,6 +224,70 @@ fn who_was_woken_and_takes_nothing_leaves_it_to_others() {
     assert_eq!(woken(), [0, 1]);
 }
 
+/// What wakes the one that asks itself was no longer told to anybody when it had no room.
+#[test]
+fn who_wakes_itself_and_takes_nothing_leaves_it_to_others() {
+    let Some(mut world) = World::new("{}") else {
+        return;
+    };
+    let mut ears = [ME, "y"].map(|process| Ear::of(&world, process));
+    for process in [ME, "y"] {
+        world.try_as(process, attach(1, "s")).expect("attached");
+        assert!(world.take_as(process, take(1, "s", 1)).is_empty());
+        world.wait_s(1);
+    }
+    let mut woken = || ears.each_mut().map(Ear::woken);
+    world.ask(&[publish([message("a"), message("b")]), take(1, "s", 1)]);
+    assert_eq!(woken(), [1, 0]);
+    world.tick();
+    assert_eq!(woken(), [0, 1]);
+}
+
+/// Its own lease was never over, but due: it was to ask again at once, for ever.
+#[test]
+fn a_process_without_consumers_has_no_lease() {
+    let Some(mut world) = World::new("{}") else {
+        return;
+    };
+    world.lease = Duration::from_secs(10);
+    world.done(attach(1, "s"));
+    world.done(Step::Detach { consumer: 1 });
+    world.attached = false;
+    let due = world.tick().next_due.expect("the end of the lease");
+    assert!(due > world.now());
+    world.wait_s(11);
+    assert_eq!(world.tick().next_due, None);
+    assert!(!world.keys().contains(&"l".to_owned()));
+}
+
+/// Only its own consumer may take what is next in a group. It was too large, and the consumer heard that there is nothing.
+#[test]
+fn what_is_too_large_for_now_is_there_in_groups_too() {
+    let Some(mut world) = World::new("{}") else {
+        return;
+    };
+    world.done(attach(1, "s"));
+    let grouped = |payload| Incoming {
+        group: Some("g".into()),
+        ..message(payload)
+    };
+    world.batch(publish([grouped("a"), grouped("bb")]));
+    assert_eq!(text(&world.take(1, "s", 1)), "a");
+    let small = Step::Take {
+        consumer: 1,
+        subscription: "s".parse().expect("a name"),
+        count: 9,
+        bytes: 257,
+        at_least_one: false,
+        auto_ack: false,
+    };
+    let taken = world.done(small);
+    let Done::Taken { deliveries, more } = taken else {
+        panic!("{taken:?}")
+    };
+    assert_eq!((text(&deliveries).as_str(), more), ("", true));
+}
+
 #[test]
 fn a_holder_is_told_what_became_of_its_deliveries() {
     let Some(mut world) = World::new(r#"{"dedupe": "latest"}"#) else {

@@ -22,6 +22,8 @@ pub(crate) struct World {
     pub(crate) script: Script,
     pub(crate) topic: TopicName,
     pub(crate) lease: Duration,
+    /// Whether who asks has consumers.
+    pub(crate) attached: bool,
     pub(crate) last: Option<Reply>,
     number: u64,
 }
@@ -144,6 +146,7 @@ impl World {
             script,
             topic: "t".parse().expect("a name"),
             lease: Duration::from_secs(100_000),
+            attached: true,
             last: None,
             number: 0,
         })
@@ -179,7 +182,7 @@ impl World {
             topic: &self.topic,
             process,
             number,
-            attached: true,
+            attached: self.attached,
             lease: self.lease,
             steps,
         };
