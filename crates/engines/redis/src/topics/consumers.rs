@@ -472,10 +472,12 @@ impl Consumer {
         source.attached && source.may_have && !source.starved && source.taking.is_none()
     }
 
-    /// How much more of the credit is a source's, while others wait to be asked or are being asked.
+    /// How much more of the credit is a source's, while others wait to be asked, are being asked, or are to be
+    /// attached again.
     fn turn(&self, index: u32) -> u32 {
-        let active = self.sources.iter();
-        let active = active.filter(|source| Self::waits(source) || source.taking.is_some());
+        let is_active =
+            |source: &&Source| Self::waits(source) || source.taking.is_some() || !source.attached;
+        let active = self.sources.iter().filter(is_active);
         match u32::try_from(active.count()).unwrap_or(u32::MAX) {
             0 | 1 => u32::MAX,
             _ if self.auto_ack => u32::MAX,
@@ -647,6 +649,18 @@ mod tests {
         let (_, thirsty) = consumers.taken(&a, false, Vec::new());
         assert_eq!(thirsty, [topic("b")]);
         assert_eq!(takes(&mut consumers, "b")[0].count, 2, "a has nothing");
+    }
+
+    #[test]
+    fn a_source_that_is_attached_again_keeps_its_share() {
+        let mut consumers = Consumers::default();
+        let id = consumer(&mut consumers, &["a", "b"], 4, 1 << 20);
+        let b = takes(&mut consumers, "b").remove(0);
+        consumers.taken(&b, true, deliveries(&[(1, 0), (2, 0)]));
+        assert_eq!(consumers.lost("a").len(), 1);
+        assert!(takes(&mut consumers, "b").is_empty());
+        consumers.attached(id, 0, 1, Consuming::default());
+        assert_eq!(takes(&mut consumers, "a")[0].count, 2);
     }
 
     #[test]
