@@ -75,13 +75,31 @@ impl Topics {
         if let Err(error) = self.serves() {
             return completion.complete(Err(error));
         }
-        match self.split(batch) {
-            Ok(split) => self.send(split, completion),
-            Err(error) => completion.complete(Err(error)),
+        // Held until all of it waits for its topics: a request that sees the credit of what is settled, and not that
+        // it is settled, would hand out the next message before one that returns.
+        let mut consumers = batch.commands.iter().any(settles).then(|| self.consumers());
+        let split = self.split(batch, consumers.as_deref_mut());
+        let ended = split.and_then(|split| self.prepare(split));
+        match ended {
+            Ok(Sending::Nothing(receipt)) => {
+                drop(consumers);
+                completion.complete(Ok(Outcome::Done(receipt)));
+            }
+            Ok(Sending::Jobs { joined, jobs }) => {
+                joined.state().completion = Some(completion);
+                for (topic, job) in jobs {
+                    self.push(&topic, job);
+                }
+            }
+            Err(error) => {
+                drop(consumers);
+                completion.complete(Err(error));
+            }
         }
     }
 
-    fn split(&self, batch: Batch) -> Result<Split, Error> {
+    /// Takes a batch apart; `consumers` are needed for what settles deliveries.
+    fn split(&self, batch: Batch, mut consumers: Option<&mut Consumers>) -> Result<Split, Error> {
         let publishes = batch.commands.iter().any(is_publish);
         let find = match publishes || batch.strict {
             true => Find::Keep,
@@ -101,7 +119,6 @@ impl Topics {
                 messages.iter().try_for_each(Message::check_bounds)?;
             }
         }
-        let mut consumers = self.consumers();
         for (slot, command) in batch.commands.into_iter().enumerate() {
             match command {
                 Command::Publish { topic, messages } => {
@@ -112,7 +129,7 @@ impl Topics {
                 }
                 Command::Ack { consumer, tags } => {
                     let of = |consumer, holds| Change::Ack { consumer, holds };
-                    split.settle(&mut consumers, consumer, &tags, find, of)?;
+                    split.settle(consumers.as_deref_mut(), consumer, &tags, find, of)?;
                 }
                 Command::Nack {
                     consumer,
@@ -126,38 +143,35 @@ impl Topics {
                         requeue,
                         delay,
                     };
-                    split.settle(&mut consumers, consumer, &tags, find, of)?;
+                    split.settle(consumers.as_deref_mut(), consumer, &tags, find, of)?;
                 }
                 Command::Extend { consumer, tags, by } => {
-                    split.extend(&mut consumers, consumer, &tags, by)?;
+                    split.extend(consumers.as_deref_mut(), consumer, &tags, by)?;
                 }
             }
         }
         Ok(split)
     }
 
-    fn send(self: &Arc<Self>, split: Split, completion: Completion) {
+    /// What is to wait for which topic first.
+    fn prepare(&self, split: Split) -> Result<Sending, Error> {
         let receipt = Receipt {
             skipped: split.skipped,
             ..Receipt::default()
         };
         if split.pieces.is_empty() {
-            return completion.complete(Ok(Outcome::Done(receipt)));
+            return Ok(Sending::Nothing(receipt));
         }
         let mut rooms = Vec::with_capacity(split.pieces.len());
         for piece in &split.pieces {
-            let room = match piece.publishes {
-                true => self.room.ask(piece.bytes),
-                false => Ok(self.room.take(piece.bytes)),
-            };
-            match room {
-                Ok(room) => rooms.push(room),
-                Err(error) => return completion.complete(Err(error)),
-            }
+            rooms.push(match piece.publishes {
+                true => self.room.ask(piece.bytes)?,
+                false => self.room.take(piece.bytes),
+            });
         }
         let joined = Arc::new(Joined {
             state: Mutex::new(State {
-                completion: Some(completion),
+                completion: None,
                 waiting: 0,
                 later: Vec::new(),
                 receipt,
@@ -168,23 +182,38 @@ impl Topics {
             }),
         });
         let staged = split.pieces.iter().any(|piece| piece.publishes);
-        let mut now = Vec::new();
+        let mut jobs = Vec::new();
         {
             let mut state = joined.state();
             for (piece, room) in split.pieces.into_iter().zip(rooms) {
                 let first = piece.publishes || !staged;
                 let (topic, job) = piece.job(self, split.strict, joined.clone(), room);
                 match first {
-                    true => now.push((topic, job)),
+                    true => jobs.push((topic, job)),
                     false => state.later.push((topic, job)),
                 }
             }
-            state.waiting = now.len();
+            state.waiting = jobs.len();
         }
-        for (topic, job) in now {
-            self.push(&topic, job);
-        }
+        Ok(Sending::Jobs { joined, jobs })
     }
+}
+
+/// What of a batch is to be done first.
+enum Sending {
+    /// Nothing of it is held.
+    Nothing(Receipt),
+    Jobs {
+        joined: Arc<Joined>,
+        jobs: Vec<(TopicName, Job)>,
+    },
+}
+
+const fn settles(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Ack { .. } | Command::Nack { .. } | Command::Extend { .. }
+    )
 }
 
 fn is_publish(command: &Command) -> bool {
@@ -244,7 +273,7 @@ impl Split {
 
     fn settle(
         &mut self,
-        consumers: &mut Consumers,
+        consumers: Option<&mut Consumers>,
         consumer: ConsumerId,
         tags: &[DeliveryTag],
         find: Find,
@@ -265,7 +294,7 @@ impl Split {
 
     fn extend(
         &mut self,
-        consumers: &mut Consumers,
+        consumers: Option<&mut Consumers>,
         consumer: ConsumerId,
         tags: &[DeliveryTag],
         by: Duration,
@@ -285,12 +314,15 @@ impl Split {
     /// The deliveries behind tags, by topic, in order.
     fn find(
         &mut self,
-        consumers: &mut Consumers,
+        consumers: Option<&mut Consumers>,
         consumer: ConsumerId,
         tags: &[DeliveryTag],
         find: Find,
     ) -> Result<Vec<Found>, Error> {
         let mut found: Vec<Found> = Vec::new();
+        let Some(consumers) = consumers else {
+            return Ok(found);
+        };
         for tag in tags {
             let Some((topic, hold)) = consumers.held(consumer, *tag, find) else {
                 if self.strict {

@@ -279,6 +279,8 @@ impl Actor {
             orders: Vec::new(),
             takings: Vec::new(),
         };
+        // Before what waits: what a step settles makes room with the request that has the step, not with an earlier one.
+        let mut consumers = self.topics.consumers();
         let mut waiting = self.topic.waiting();
         let (thirsty, woken) = (
             mem::take(&mut waiting.thirsty),
@@ -303,7 +305,6 @@ impl Actor {
         drop(waiting);
         let name = &self.topic.name;
         let due = self.due.is_some_and(|due| due <= now);
-        let mut consumers = self.topics.consumers();
         let renew = consumers.has_any(name) && self.asked + self.topics.lease / 3 <= now;
         let happens = woken || due || !round.steps.is_empty();
         // Whoever renews looks, too: who isn't heard when he wakes us is waited for no longer than that.

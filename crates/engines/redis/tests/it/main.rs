@@ -14,6 +14,7 @@ mod outage;
 mod proxy;
 mod python;
 mod resilience;
+mod returning;
 mod setup;
 mod sharing;
 mod statistics;
