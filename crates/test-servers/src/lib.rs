@@ -21,6 +21,7 @@ mod redis;
 mod redis_cluster;
 mod redis_sentinel;
 mod resp;
+mod tls;
 
 pub use port::ports;
 pub use process::Process;

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::resp::{Reply, ask};
+use crate::tls::Tls;
 use crate::{Redis, ports, wait_until};
 
 /// How many slots a cluster has.
@@ -22,6 +24,9 @@ pub struct RedisCluster {
     /// The masters, then their replicas in the same order.
     nodes: Vec<Redis>,
     ids: Vec<String>,
+    tls: Option<Tls>,
+    /// Where nodes speak it, if they do.
+    tls_ports: Vec<u16>,
 }
 
 impl RedisCluster {
@@ -47,12 +52,29 @@ impl RedisCluster {
     /// If it doesn't get ready.
     #[must_use]
     pub fn start_with(options: &[&str]) -> Option<RedisCluster> {
+        RedisCluster::start_all(options, None)
+    }
+
+    /// The same over TLS, to clients and between the nodes, with `server.pem`, `server.key` and `ca.pem` of a directory.
+    /// What is said about the nodes here says it without.
+    ///
+    /// # Panics
+    ///
+    /// If it doesn't get ready.
+    #[must_use]
+    pub fn start_over_tls(certificates: &Path) -> Option<RedisCluster> {
+        RedisCluster::start_all(&["--tls-cluster", "yes"], Some(Tls::new(certificates)))
+    }
+
+    fn start_all(options: &[&str], tls: Option<Tls>) -> Option<RedisCluster> {
         if Redis::start()?.lacks("cluster-port") {
             return None;
         }
         let mut cluster = RedisCluster {
             nodes: Vec::new(),
             ids: Vec::new(),
+            tls,
+            tls_ports: Vec::new(),
         };
         for _ in 0..Self::MASTERS {
             cluster.add(options)?;
@@ -108,14 +130,11 @@ impl RedisCluster {
         Some(cluster)
     }
 
-    /// The URL, with all nodes.
+    /// The URL, with all nodes; it doesn't say whether they speak TLS.
     #[must_use]
     pub fn url(&self) -> String {
-        let nodes: Vec<_> = self
-            .nodes
-            .iter()
-            .map(|node| node.address().to_string())
-            .collect();
+        let nodes = (0..self.nodes.len()).map(|place| format!("127.0.0.1:{}", self.port(place)));
+        let nodes: Vec<_> = nodes.collect();
         format!("redis-cluster://{}", nodes.join(","))
     }
 
@@ -215,7 +234,7 @@ impl RedisCluster {
         if keys.is_empty() {
             return false;
         }
-        let port = self.nodes[to].address().port().to_string();
+        let port = self.port(to).to_string();
         let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
         migrate.extend(keys);
         must(source, &migrate);
@@ -280,7 +299,11 @@ impl RedisCluster {
             "0",
         ];
         all.extend(options);
+        let [tls_port] = ports();
+        let tls = self.tls.as_ref().map(|tls| tls.arguments(tls_port));
+        all.extend(tls.iter().flatten().map(String::as_str));
         let node = Redis::start_with(&all)?;
+        self.tls_ports.push(tls_port);
         let id = must(node.address(), &["CLUSTER", "MYID"]);
         // Masters of one epoch take new ones when they meet. One that does so while its slot moves takes the slot back:
         // then either owner says that the other one has it, for ever.
@@ -291,11 +314,20 @@ impl RedisCluster {
         Some(())
     }
 
+    /// Where a node listens for the others' clients.
+    fn port(&self, place: usize) -> u16 {
+        if self.tls.is_some() {
+            self.tls_ports[place]
+        } else {
+            self.nodes[place].address().port()
+        }
+    }
+
     /// Has all nodes know each other.
     fn introduce(&self) {
         let first = self.nodes[0].address();
-        for node in &self.nodes[1..] {
-            let port = node.address().port().to_string();
+        for (place, node) in self.nodes.iter().enumerate().skip(1) {
+            let port = self.port(place).to_string();
             let bus = must(node.address(), &["CONFIG", "GET", "cluster-port"]);
             let bus = bus.parts()[1].text().unwrap_or_default().to_owned();
             must(first, &["CLUSTER", "MEET", "127.0.0.1", &port, &bus]);

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::redis::VARIABLE;
 use crate::resp::{Reply, ask};
+use crate::tls::Tls;
 use crate::{Process, Redis, ports, program, wait_until};
 
 /// For servers and sentinels to agree on something.
@@ -37,12 +38,17 @@ const HURRY: [&str; 10] = [
 #[derive(Debug)]
 pub struct RedisSentinel {
     servers: Vec<Redis>,
+    /// Where each listens for clients and the others: for TLS, if that is spoken.
+    ports: Vec<u16>,
     sentinels: Vec<Sentinel>,
 }
 
 #[derive(Debug)]
 struct Sentinel {
+    /// Where it is asked here, without TLS.
     address: SocketAddr,
+    /// Where it listens for clients.
+    port: u16,
     /// Ended before its directory goes.
     _process: Process,
     _directory: TempDir,
@@ -70,34 +76,57 @@ impl RedisSentinel {
     /// If they don't get ready.
     #[must_use]
     pub fn start_with(options: &[&str]) -> Option<RedisSentinel> {
+        RedisSentinel::start_all(options, None)
+    }
+
+    /// The same over TLS, to clients and between all of them, with `server.pem`, `server.key` and `ca.pem` of a directory.
+    /// What is said about them here says it without.
+    ///
+    /// # Panics
+    ///
+    /// If they don't get ready.
+    #[must_use]
+    pub fn start_over_tls(certificates: &Path) -> Option<RedisSentinel> {
+        RedisSentinel::start_all(&[], Some(&Tls::new(certificates)))
+    }
+
+    fn start_all(options: &[&str], tls: Option<&Tls>) -> Option<RedisSentinel> {
         let program = program(VARIABLE)?;
         // So that a replica is there at once.
         let mut all = vec!["--repl-diskless-sync-delay", "0"];
         all.extend(options);
-        let master = Redis::start_with(&all)?;
-        let port = master.address().port().to_string();
-        let mut servers = vec![master];
-        all.extend(["--replicaof", "127.0.0.1", &port]);
-        for _ in 0..2 {
-            servers.push(Redis::start_with(&all)?);
+        let tls_ports: [u16; 3] = ports();
+        let (mut servers, mut known): (Vec<Redis>, Vec<u16>) = (Vec::new(), Vec::new());
+        for tls_port in tls_ports {
+            let spoken = tls.map(|tls| tls.arguments(tls_port)).unwrap_or_default();
+            let mut all = all.clone();
+            all.extend(spoken.iter().map(String::as_str));
+            let master = known.first().map(ToString::to_string);
+            if let Some(master) = &master {
+                all.extend(["--replicaof", "127.0.0.1", master.as_str()]);
+            }
+            let server = Redis::start_with(&all)?;
+            let port = server.address().port();
+            known.push(if tls.is_some() { tls_port } else { port });
+            servers.push(server);
         }
-        let master = servers[0].address();
-        let started = (0..SENTINELS).map(|_| Sentinel::start(&program, master));
+        let started = (0..SENTINELS).map(|_| Sentinel::start(&program, known[0], tls));
         let trio = RedisSentinel {
             sentinels: started.collect(),
             servers,
+            ports: known,
         };
         trio.wait_until_complete();
         Some(trio)
     }
 
-    /// The URL: all sentinels, and the name of the master.
+    /// The URL: all sentinels, and the name of the master; it doesn't say whether they speak TLS.
     #[must_use]
     pub fn url(&self) -> String {
         let sentinels: Vec<_> = self
             .sentinels
             .iter()
-            .map(|one| one.address.to_string())
+            .map(|one| format!("127.0.0.1:{}", one.port))
             .collect();
         format!("redis-sentinel://{}/{}", sentinels.join(","), Self::SERVICE)
     }
@@ -252,25 +281,27 @@ impl RedisSentinel {
         let master = ask(sentinel, &get)?;
         let port = master.parts().get(1).and_then(Reply::text);
         let port = port.ok_or("no master")?;
-        let is_it = |server: &Redis| server.address().port().to_string() == port;
-        let place = self.servers.iter().position(is_it);
+        let is_it = |known: &u16| known.to_string() == port;
+        let place = self.ports.iter().position(is_it);
         place.ok_or_else(|| "the master is a stranger".to_owned())
     }
 }
 
 impl Sentinel {
-    fn start(program: &PathBuf, master: SocketAddr) -> Sentinel {
+    fn start(program: &PathBuf, master_port: u16, tls: Option<&Tls>) -> Sentinel {
         let directory = TempDir::new().unwrap_or_else(|error| panic!("no directory: {error}"));
-        let [port] = ports();
+        let [port, tls_port] = ports();
         let service = RedisSentinel::SERVICE;
-        let master_port = master.port();
-        let text = format!(
+        let mut text = format!(
             "port {port}\nbind 127.0.0.1\n\
              sentinel monitor {service} 127.0.0.1 {master_port} 2\n\
              sentinel down-after-milliseconds {service} {DOWN_AFTER}\n\
              sentinel failover-timeout {service} {FAILOVER_MAX}\n\
              sentinel parallel-syncs {service} 2\n"
         );
+        for (option, value) in tls.map(|tls| tls.options(tls_port)).unwrap_or_default() {
+            text.push_str(&format!("{option} {value}\n"));
+        }
         let file = directory.path().join("sentinel.conf");
         fs::write(&file, text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
         let mut command = Command::new(program);
@@ -294,6 +325,7 @@ impl Sentinel {
         let _ = ask(address, &HURRY);
         Sentinel {
             address,
+            port: if tls.is_some() { tls_port } else { port },
             _process: process,
             _directory: directory,
         }

@@ -1,12 +1,15 @@
 //! Connections through TLS.
 
 use crate::setup::{next, soon, until};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, crypto};
-use trunkline_mpx::{Connect, Event, Multiplexer, MultiplexerOptions, QueueOptions, RedisAddress};
-use trunkline_test_servers::{Redis, ports};
+use trunkline_mpx::{
+    ClusterAddress, Connect, Event, Multiplexer, MultiplexerOptions, QueueOptions, RedisAddress,
+    ShardedMultiplexer, ShardedOptions,
+};
+use trunkline_test_servers::{Redis, RedisCluster, ports};
 
 /// A server with a port for TLS beside its plain one.
 struct Secure {
@@ -20,7 +23,23 @@ struct Secure {
 fn authority() -> CertifiedIssuer<'static, KeyPair> {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // What it signs would look as if it had signed itself, had it the same name.
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "authority");
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
+}
+
+fn trusting(authority: &CertifiedIssuer<'static, KeyPair>) -> Arc<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Arc::new(config)
 }
 
 impl Secure {
@@ -59,15 +78,9 @@ impl Secure {
 
     /// Trusts whom `authority` vouches for.
     fn address(&self, url: &str, authority: &CertifiedIssuer<'static, KeyPair>) -> RedisAddress {
-        let mut roots = RootCertStore::empty();
-        roots.add(authority.der().clone()).unwrap();
-        let provider = Arc::new(crypto::aws_lc_rs::default_provider());
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
+        let address = RedisAddress::new(url)
             .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let address = RedisAddress::new(url).unwrap().with_tls(Arc::new(config));
+            .with_tls(trusting(authority));
         address.with_timeout(Duration::from_millis(500))
     }
 
@@ -133,4 +146,45 @@ async fn a_port_without_tls_is_said_to_be_one() {
     let text = on.refusal(&plain, &on.authority).await;
     let says = "if this is its port without TLS, use redis://";
     assert!(text.ends_with(says), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_of_a_cluster_speak_it() {
+    let authority = authority();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in [
+        ("ca.pem", authority.pem()),
+        ("server.pem", certificate.pem()),
+        ("server.key", key.serialize_pem()),
+    ] {
+        std::fs::write(directory.path().join(name), text).unwrap();
+    }
+    let start = || RedisCluster::start_over_tls(directory.path());
+    let Some(cluster) = tokio::task::block_in_place(start) else {
+        return;
+    };
+    let url = cluster.url().replace("redis-cluster", "rediss-cluster");
+    let address: ClusterAddress = url.parse().unwrap();
+    let address = address.with_tls(trusting(&authority));
+    let mpx = ShardedMultiplexer::new(address, ShardedOptions::default());
+    let (subscription, mut events) = mpx.shards_stream(QueueOptions::default());
+    subscription.add(["a", "b", "c", "d"]).unwrap();
+    let mut active = Vec::new();
+    for _ in 0..4 {
+        active.push(next(&mut events).await);
+    }
+    active.sort();
+    assert_eq!(active, ["active:a", "active:b", "active:c", "active:d"]);
+    assert_eq!(mpx.counters().shards_now, 3);
+    // MOVED names the port for TLS, too.
+    tokio::task::block_in_place(|| {
+        let slot = cluster.slot("a");
+        cluster.migrate_slot(slot, (cluster.owner(slot) + 1) % RedisCluster::MASTERS);
+    });
+    let event = soon(futures_util::StreamExt::next(&mut events)).await;
+    assert!(matches!(event, Some(Event::Withdrawn { .. })), "{event:?}");
+    assert_eq!(next(&mut events).await, "active:a");
 }

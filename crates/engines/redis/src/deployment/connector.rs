@@ -36,7 +36,8 @@ impl Deployment {
                     let (dialer, sentinels) = (dialer.clone(), sentinels.clone());
                     async move {
                         let master = sentinels.master(&dialer).await.map_err(link_error)?;
-                        master.connect().await
+                        let stream = master.address.connect().await?;
+                        Ok(master.guard(stream))
                     }
                 })
             }

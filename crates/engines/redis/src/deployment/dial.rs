@@ -1,5 +1,6 @@
 //! How a server is reached and logged in to.
 
+use super::switches::{Switches, Watch};
 use super::url::{Host, Login, Place, RedisUrl, RedisUrlError};
 use redis::{ConnectionAddr, IntoConnectionInfo, ProtocolVersion, RedisConnectionInfo};
 use std::path::Path;
@@ -16,6 +17,8 @@ pub(super) struct Dialer {
     settings: RedisConnectionInfo,
     sentinel_settings: RedisConnectionInfo,
     timeout: Duration,
+    /// With sentinels: what they tell.
+    switches: Option<Switches>,
 }
 
 impl Dialer {
@@ -29,6 +32,12 @@ impl Dialer {
             settings: settings(url, &url.login).set_db(i64::from(url.database)),
             sentinel_settings: settings(url, &url.sentinel_login),
             timeout: url.connect_timeout,
+            switches: match &url.place {
+                Place::Sentinel { sentinels, service } => {
+                    Some(Switches::new(sentinels.clone(), service))
+                }
+                _ => None,
+            },
         })
     }
 
@@ -47,10 +56,24 @@ impl Dialer {
         self.timeout
     }
 
+    /// Has sentinels tell of another master from now on, if there are any.
+    pub(super) fn watch(&self) -> Option<Watch> {
+        self.switches.as_ref().map(|switches| switches.watch(self))
+    }
+
     /// The address of a server.
     pub(super) fn host(&self, host: &Host) -> RedisAddress {
+        self.address(self.place(host), &self.settings)
+    }
+
+    /// The address of a sentinel.
+    pub(super) fn sentinel(&self, host: &Host) -> RedisAddress {
+        self.address(self.place(host), &self.sentinel_settings)
+    }
+
+    fn place(&self, host: &Host) -> ConnectionAddr {
         let name = host.name.to_string();
-        let address = match &self.tls {
+        match &self.tls {
             None => ConnectionAddr::Tcp(name, host.port),
             Some(_) => ConnectionAddr::TcpTls {
                 host: name,
@@ -58,18 +81,17 @@ impl Dialer {
                 insecure: false,
                 tls_params: None,
             },
-        };
-        self.address(address)
+        }
     }
 
     pub(super) fn socket(&self, path: &Path) -> RedisAddress {
-        self.address(ConnectionAddr::Unix(path.to_owned()))
+        self.address(ConnectionAddr::Unix(path.to_owned()), &self.settings)
     }
 
-    fn address(&self, address: ConnectionAddr) -> RedisAddress {
+    fn address(&self, address: ConnectionAddr, settings: &RedisConnectionInfo) -> RedisAddress {
         let info = address.into_connection_info();
         let info = info.expect("an address is one whatever it is");
-        let address = RedisAddress::new(info.set_redis_settings(self.settings.clone()));
+        let address = RedisAddress::new(info.set_redis_settings(settings.clone()));
         let address = address.expect("what is known needs no reading");
         let address = address.with_timeout(self.timeout);
         match &self.tls {

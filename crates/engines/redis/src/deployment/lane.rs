@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 use trunkline_model::Backoff;
-use trunkline_mpx::RedisAddress;
+use trunkline_mpx::{RedisAddress, Transport};
 
 /// How many attempts there is time for where there are several servers, if they all hang.
 const PARTS: u32 = 3;
@@ -126,11 +126,13 @@ impl Lane {
 
     async fn connect(&self) -> Result<Open, Failure> {
         match &self.way {
-            Way::To(address) => self.make(address).await,
+            Way::To(address) => self.make(address, |stream| stream).await,
             Way::Master(sentinels) => {
-                let address = sentinels.master(&self.dialer).await?;
+                let master = sentinels.master(&self.dialer).await?;
                 let made = async {
-                    let open = self.make(&address).await?;
+                    let address = master.address.clone();
+                    let guard = |stream| master.guard(stream);
+                    let open = self.make(&address, guard).await?;
                     is_master(&open).await?;
                     Ok(open)
                 };
@@ -143,9 +145,13 @@ impl Lane {
         }
     }
 
-    async fn make(&self, address: &RedisAddress) -> Result<Open, Failure> {
+    async fn make(
+        &self,
+        address: &RedisAddress,
+        guard: impl FnOnce(Box<dyn Transport>) -> Box<dyn Transport>,
+    ) -> Result<Open, Failure> {
         let patience = self.patience.clone();
-        let open = Open::make(address, self.dialer.settings(), patience).await?;
+        let open = Open::make(address, self.dialer.settings(), patience, guard).await?;
         if let Some(name) = &self.name {
             let mut rename = redis::cmd("CLIENT");
             rename.arg("SETNAME").arg(name);

@@ -19,6 +19,7 @@ mod lane;
 mod open;
 mod router;
 mod sentinel;
+mod switches;
 mod url;
 mod url_text;
 

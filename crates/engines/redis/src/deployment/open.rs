@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
-use trunkline_mpx::{LinkError, RedisAddress};
+use trunkline_mpx::{LinkError, RedisAddress, Transport};
 
 /// Commands that go to one server at once, and are answered one by one.
 #[derive(Clone, Copy)]
@@ -39,7 +39,8 @@ pub(super) struct Open {
 }
 
 impl Open {
-    /// Connects, logs in, and hears from the server: one that hangs takes connections, too.
+    /// Connects, logs in, and hears from the server: one that hangs takes connections, too. What is used is what `guard`
+    /// makes of the connection.
     ///
     /// # Errors
     /// [`Failure::NotSent`], or that the server refused the login.
@@ -47,13 +48,14 @@ impl Open {
         address: &RedisAddress,
         settings: &RedisConnectionInfo,
         patience: Patience,
+        guard: impl FnOnce(Box<dyn Transport>) -> Box<dyn Transport>,
     ) -> Result<Self, Failure> {
         let server = address.to_string();
         let not_sent = |error: LinkError| Failure::NotSent {
             server: server.clone(),
             reason: error.to_string(),
         };
-        let stream = address.dial().await.map_err(not_sent)?;
+        let stream = guard(address.dial().await.map_err(not_sent)?);
         let sent = Sent::default();
         let stream = Counted::new(stream, sent.clone());
         let connection = Connection::new(stream);

@@ -3,10 +3,11 @@
 use super::dial::Dialer;
 use super::failure::Failure;
 use super::open::{Open, Patience};
+use super::switches::Watch;
 use super::url::Host;
 use std::fmt;
 use std::sync::{Mutex, MutexGuard};
-use trunkline_mpx::RedisAddress;
+use trunkline_mpx::{RedisAddress, Transport};
 
 /// Servers that watch a master and make another one when it fails.
 #[derive(Debug)]
@@ -14,6 +15,23 @@ pub(super) struct Sentinels {
     /// The one that answered last is the first.
     known: Mutex<Vec<Host>>,
     service: String,
+}
+
+/// Who is the master, as sentinels say.
+pub(super) struct Master {
+    pub(super) address: RedisAddress,
+    host: Host,
+    watch: Option<Watch>,
+}
+
+impl Master {
+    /// A connection to it that ends when they say otherwise.
+    pub(super) fn guard(self, stream: Box<dyn Transport>) -> Box<dyn Transport> {
+        match self.watch {
+            Some(watch) => watch.guard(self.host, stream),
+            None => stream,
+        }
+    }
 }
 
 impl Sentinels {
@@ -24,11 +42,13 @@ impl Sentinels {
         }
     }
 
-    /// Asks one sentinel after the other where the master is, each for its part of the time for a connection.
+    /// Asks one sentinel after the other where the master is, each for its part of the time for a connection. Who
+    /// has not heard yet that another took its place is passed over.
     ///
     /// # Errors
     /// [`Failure::NotSent`]: none knows.
-    pub(super) async fn master(&self, dialer: &Dialer) -> Result<RedisAddress, Failure> {
+    pub(super) async fn master(&self, dialer: &Dialer) -> Result<Master, Failure> {
+        let watch = dialer.watch();
         let sentinels = self.known().clone();
         let parts = u32::try_from(sentinels.len()).unwrap_or(u32::MAX).max(1);
         let bound = dialer.timeout() / parts.saturating_add(1);
@@ -36,9 +56,18 @@ impl Sentinels {
         for sentinel in sentinels {
             let asked = tokio::time::timeout(bound, self.ask(dialer, &sentinel));
             match asked.await {
-                Ok(Ok(Some(master))) => {
+                Ok(Ok(Some(host))) => {
+                    if watch.as_ref().is_some_and(|watch| watch.is_old(&host)) {
+                        last = format!("{sentinel} names {host} still, which was replaced");
+                        continue;
+                    }
                     self.prefer(&sentinel);
-                    return Ok(dialer.host(&master));
+                    let address = dialer.host(&host);
+                    return Ok(Master {
+                        address,
+                        host,
+                        watch,
+                    });
                 }
                 Ok(Ok(None)) => {
                     last = format!("{sentinel} watches no master of this name");
@@ -59,7 +88,8 @@ impl Sentinels {
     async fn ask(&self, dialer: &Dialer, sentinel: &Host) -> Result<Option<Host>, Failure> {
         let address = dialer.host(sentinel);
         let patience = Patience::Bound(dialer.timeout());
-        let open = Open::make(&address, dialer.sentinel_settings(), patience).await?;
+        let settings = dialer.sentinel_settings();
+        let open = Open::make(&address, settings, patience, |stream| stream).await?;
         let mut ask = redis::cmd("SENTINEL");
         ask.arg("get-master-addr-by-name").arg(&self.service);
         let answer = open.ask(&ask).await?;

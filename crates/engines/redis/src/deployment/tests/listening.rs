@@ -1,40 +1,8 @@
 //! Connections of a multiplexer follow the servers.
 
-use super::super::Deployment;
-use super::{deployment, soon};
-use futures_util::StreamExt;
-use trunkline_mpx::{Event, Events, Multiplexer, MultiplexerOptions, QueueOptions};
+use super::{active, deployment, hears, multiplexer};
+use trunkline_mpx::QueueOptions;
 use trunkline_test_servers::{RedisCluster, RedisSentinel};
-
-fn multiplexer(redis: &Deployment) -> Multiplexer {
-    let connector = redis.connector();
-    Multiplexer::new(move || connector.connect(), MultiplexerOptions::default())
-}
-
-async fn active(events: &mut Events) {
-    soon(async {
-        loop {
-            match events.next().await.expect("it isn't over") {
-                Event::Active { .. } => return,
-                Event::Lost { .. } => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    })
-    .await;
-}
-
-/// What is published over the deployment is heard.
-async fn hears(redis: &Deployment, events: &mut Events, text: &str) {
-    let publish = super::command(&["PUBLISH", "news", text]);
-    let _: i64 = soon(redis.one(b"news", &publish))
-        .await
-        .expect("it is published");
-    match soon(events.next()).await.expect("it isn't over") {
-        Event::Message { payload, .. } => assert_eq!(payload, text.as_bytes()),
-        other => panic!("{other:?}"),
-    }
-}
 
 #[tokio::test]
 async fn listeners_follow_the_master() {

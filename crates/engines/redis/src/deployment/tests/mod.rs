@@ -8,8 +8,10 @@ mod single;
 mod tls;
 mod writers;
 
-use super::{Deployment, Failure, RedisUrl};
+use super::{Deployment, Failure, RedisUrl, multiplexer_options};
+use futures_util::StreamExt;
 use std::time::Duration;
+use trunkline_mpx::{Event, Events, Multiplexer};
 
 /// Longest wait for anything; a test that gets there has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -39,6 +41,38 @@ fn pipeline(commands: &[&[&str]]) -> redis::Pipeline {
         pipeline.add_command(command(words));
     }
     pipeline
+}
+
+/// What listens there.
+fn multiplexer(redis: &Deployment) -> Multiplexer {
+    let connector = redis.connector();
+    Multiplexer::new(move || connector.connect(), multiplexer_options())
+}
+
+/// Waits until a name is active, whatever is lost before.
+async fn active(events: &mut Events) {
+    soon(async {
+        loop {
+            match events.next().await.expect("it isn't over") {
+                Event::Active { .. } => return,
+                Event::Lost { .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    })
+    .await;
+}
+
+/// What is published over the deployment is heard.
+async fn hears(redis: &Deployment, events: &mut Events, text: &str) {
+    let publish = command(&["PUBLISH", "news", text]);
+    let _: i64 = soon(redis.one(b"news", &publish))
+        .await
+        .expect("it is published");
+    match soon(events.next()).await.expect("it isn't over") {
+        Event::Message { payload, .. } => assert_eq!(payload, text.as_bytes()),
+        other => panic!("{other:?}"),
+    }
 }
 
 impl Deployment {

@@ -1,16 +1,20 @@
 //! Over TLS.
 
 use super::super::{Deployment, Failure, RedisUrl, RedisUrlError};
-use super::{deployment, soon};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use super::{active, deployment, hears, multiplexer, soon};
+use futures_util::StreamExt;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::fs;
 use std::path::Path;
-use trunkline_test_servers::{Redis, ports};
+use trunkline_mpx::{Event, QueueOptions};
+use trunkline_test_servers::{Redis, RedisCluster, RedisSentinel, ports};
 
 /// A root, and a server's certificate for `localhost` and 127.0.0.1, as files.
 fn certificates(directory: &Path) {
     let mut root = CertificateParams::new(Vec::new()).expect("no names");
     root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    // What it signs would look as if it had signed itself, had it the same name.
+    root.distinguished_name.push(DnType::CommonName, "root");
     let key = KeyPair::generate().expect("a key");
     let root = CertifiedIssuer::self_signed(root, key).expect("a root");
     let names = ["localhost", "127.0.0.1"].map(ToOwned::to_owned);
@@ -71,4 +75,68 @@ async fn a_server_is_trusted_by_the_roots_of_the_url() {
         assert!(matches!(error, RedisUrlError::Ca { .. }));
         assert!(error.to_string().contains(&file), "{error}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sentinels_and_their_master_are_reached_and_followed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    certificates(directory.path());
+    let start = || RedisSentinel::start_over_tls(directory.path());
+    let Some(trio) = tokio::task::block_in_place(start) else {
+        return;
+    };
+    let ca = directory.path().join("ca.pem").display().to_string();
+    let redis = deployment(&format!(
+        "{}?tls=true&ca={ca}&connect_timeout=30s",
+        trio.url()
+    ));
+    let () = redis.say(&["SET", "a", "1"]).await.expect("it is set");
+    let mpx = multiplexer(&redis);
+    let (news, mut events) = mpx.channels_stream(QueueOptions::default());
+    news.add(["news"]).expect("it is open");
+    active(&mut events).await;
+    hears(&redis, &mut events, "before").await;
+    let _ = tokio::task::block_in_place(|| trio.failover());
+    let lost = soon(events.next()).await;
+    assert!(matches!(lost, Some(Event::Lost { .. })), "{lost:?}");
+    active(&mut events).await;
+    hears(&redis, &mut events, "after").await;
+    let plain = deployment(&format!("{}?connect_timeout=2s", trio.url()));
+    let failure = soon(plain.say::<()>(&["SET", "a", "1"])).await;
+    let failure = failure.expect_err("they speak TLS");
+    assert!(matches!(failure, Failure::NotSent { .. }), "{failure}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_of_a_cluster_are_reached() {
+    let directory = tempfile::tempdir().expect("a directory");
+    certificates(directory.path());
+    let start = || RedisCluster::start_over_tls(directory.path());
+    let Some(cluster) = tokio::task::block_in_place(start) else {
+        return;
+    };
+    let ca = directory.path().join("ca.pem").display().to_string();
+    let redis = deployment(&format!(
+        "{}?tls=true&ca={ca}&connect_timeout=30s",
+        cluster.url()
+    ));
+    let set = async |key: &str| {
+        let () = redis.say(&["SET", key, key]).await.expect("it is set");
+        let is: String = redis.say(&["GET", key]).await.expect("it is there");
+        assert_eq!(is, key);
+    };
+    for key in ["a", "b", "c", "d", "e", "f"] {
+        set(key).await;
+    }
+    let mpx = multiplexer(&redis);
+    let (news, mut events) = mpx.channels_stream(QueueOptions::default());
+    news.add(["news"]).expect("it is open");
+    active(&mut events).await;
+    hears(&redis, &mut events, "here").await;
+    // MOVED names the port for TLS, too.
+    tokio::task::block_in_place(|| {
+        let slot = cluster.slot("a");
+        cluster.migrate_slot(slot, (cluster.owner(slot) + 1) % RedisCluster::MASTERS);
+    });
+    set("a").await;
 }
