@@ -91,6 +91,14 @@ pub(crate) async fn reach(url: &RedisUrl) -> Result<Deployment, String> {
     }
 }
 
+/// What the server can't do though its URL asks for it.
+async fn lacks(url: &RedisUrl) -> Option<String> {
+    let deployment = Deployment::new(url.clone()).ok()?;
+    let features = timeout(REACH_WITHIN, deployment.features()).await.ok()?;
+    // What can't be known now is said when it happens.
+    features.ok()?.lacks(url)
+}
+
 /// Starts on a Redis once it answers: in 5 s at most, or with `wait` however long that takes.
 async fn on_redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, StartError> {
     let shown = url.to_string();
@@ -105,7 +113,7 @@ async fn on_redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, 
         auto_create: config.topics.auto_create,
         defaults: config.topics.defaults.clone(),
         lease: config.engine.lease.0,
-        ..RedisConfig::new(url)
+        ..RedisConfig::new(url.clone())
     });
     let engine = engine.map_err(|error| unreachable(error.to_string()))?;
     let mut health = engine.health();
@@ -130,6 +138,10 @@ async fn on_redis(config: &Config, url: RedisUrl, wait: bool) -> Result<Opened, 
     if !reached {
         engine.close(Duration::ZERO);
         return Err(unreachable(why));
+    }
+    if let Some(lacks) = lacks(&url).await {
+        engine.close(Duration::ZERO);
+        return Err(unreachable(format!("it {lacks}")));
     }
     Ok(Opened {
         engine,

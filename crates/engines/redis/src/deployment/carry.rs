@@ -362,7 +362,7 @@ impl Waiting {
     /// Looks at how many have what was written before.
     fn note(&mut self, server: &str, answer: &Value) {
         if let Some(error) = error_of(answer) {
-            self.failure = Some(Failure::refused(server, error, true));
+            self.failure = Some(Failure::unconfirmed(server, error));
             return;
         }
         let counts: Vec<u32> = match answer {

@@ -61,6 +61,7 @@ fn link_error(failure: Failure) -> LinkError {
         | Failure::Unanswered { server, .. }
         | Failure::Refused { server, .. }
         | Failure::Replicas { server, .. }
+        | Failure::Unconfirmed { server, .. }
         | Failure::Answer { server, .. } => server.clone(),
     };
     LinkError::Connect {

@@ -53,6 +53,16 @@ pub enum Failure {
         /// How long was waited.
         waited: Duration,
     },
+    /// It was done on the master, which refuses to say who else has it. It can be repeated if it is idempotent.
+    #[error("stored by Redis at {server}, but it refuses to wait for others: {text}{}", .refusal.hint_of_wait())]
+    Unconfirmed {
+        /// Where.
+        server: String,
+        /// What that means.
+        refusal: Refusal,
+        /// What the server said.
+        text: String,
+    },
     /// It was done, but what came back is not what this command answers.
     #[error("Redis at {server} answered what isn't understood: {reason}")]
     Answer {
@@ -177,6 +187,16 @@ impl Refusal {
             | Self::Other => "",
         }
     }
+
+    /// The same, where the server was asked to wait.
+    const fn hint_of_wait(self) -> &'static str {
+        match self {
+            Self::Permission => self.hint(),
+            _ => {
+                "; wait needs a master, wait_aof moreover Redis 7.2: take the option out of the URL, or use such a server"
+            }
+        }
+    }
 }
 
 impl Failure {
@@ -188,7 +208,10 @@ impl Failure {
             Self::Refused {
                 refusal, partly, ..
             } => !*partly && refusal.comes_first(),
-            Self::Unanswered { .. } | Self::Replicas { .. } | Self::Answer { .. } => false,
+            Self::Unanswered { .. }
+            | Self::Replicas { .. }
+            | Self::Unconfirmed { .. }
+            | Self::Answer { .. } => false,
         }
     }
 
@@ -207,17 +230,25 @@ impl Failure {
         }
     }
 
+    /// Whether it was done where it was sent to, though others may not have it.
+    pub(crate) const fn is_done(&self) -> bool {
+        matches!(self, Self::Replicas { .. } | Self::Unconfirmed { .. })
+    }
+
     pub(super) fn refused(server: &str, error: &ServerError, partly: bool) -> Self {
-        let code = error.code();
-        let text = match error.details() {
-            Some(details) => format!("{code} {details}"),
-            None => code.to_owned(),
-        };
         Self::Refused {
             server: server.to_owned(),
-            refusal: Refusal::of_code(code),
-            text,
+            refusal: Refusal::of_code(error.code()),
+            text: text_of(error),
             partly,
+        }
+    }
+
+    pub(super) fn unconfirmed(server: &str, error: &ServerError) -> Self {
+        Self::Unconfirmed {
+            server: server.to_owned(),
+            refusal: Refusal::of_code(error.code()),
+            text: text_of(error),
         }
     }
 
@@ -242,6 +273,14 @@ impl Failure {
                 reason: text,
             },
         }
+    }
+}
+
+/// What a server said.
+fn text_of(error: &ServerError) -> String {
+    match error.details() {
+        Some(details) => format!("{} {details}", error.code()),
+        None => error.code().to_owned(),
     }
 }
 

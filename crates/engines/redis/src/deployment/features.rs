@@ -189,6 +189,20 @@ impl Features {
         self.since(Version(7, 2, 0))
     }
 
+    /// What the URL asks for and this server can't do, so that nothing would ever be confirmed: a reason not to start with it,
+    /// after its name.
+    #[must_use]
+    pub fn lacks(&self, url: &RedisUrl) -> Option<String> {
+        let Version(major, minor, _) = self.redis?;
+        let asks = matches!(url.wait, Some(Wait::Disk { .. }));
+        (asks && !self.has_waitaof()).then(|| {
+            format!(
+                "can't do what wait_aof asks for: it is as Redis {major}.{minor}, and WAITAOF came with 7.2; take wait_aof out \
+                 of the URL, or use a newer server"
+            )
+        })
+    }
+
     /// What makes it lose what was confirmed, or refuse to work: to be said at the start, a sentence each.
     #[must_use]
     pub fn warnings(&self, url: &RedisUrl) -> Vec<String> {
@@ -220,13 +234,12 @@ impl Features {
                     .to_owned(),
             );
         }
-        match (url.wait, self.redis) {
-            (Some(Wait::Disk { .. }), Some(Version(major, minor, _))) if !self.has_waitaof() => {
-                warn(format!(
-                    "can't do what wait_aof asks for: it is as Redis {major}.{minor}, and WAITAOF came with 7.2"
-                ));
-            }
-            (Some(Wait::Disk { local: 1, .. }), _)
+        if let Some(lacks) = self.lacks(url) {
+            warn(lacks);
+            return warnings;
+        }
+        match url.wait {
+            Some(Wait::Disk { local: 1, .. })
                 if matches!(self.persistence, Persistence::Off | Persistence::Snapshots) =>
             {
                 warn(
@@ -234,14 +247,11 @@ impl Features {
                         .to_owned(),
                 );
             }
-            (
-                Some(
-                    Wait::Replicas(wanted)
-                    | Wait::Disk {
-                        replicas: wanted, ..
-                    },
-                ),
-                _,
+            Some(
+                Wait::Replicas(wanted)
+                | Wait::Disk {
+                    replicas: wanted, ..
+                },
             ) if self.replicas.is_some_and(|replicas| replicas < wanted) => {
                 let replicas = self.replicas.unwrap_or_default();
                 warn(format!(

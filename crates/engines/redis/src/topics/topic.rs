@@ -348,7 +348,7 @@ impl Actor {
                     self.topics.condition.answered();
                     return self.answered(round, answer).await;
                 }
-                Err(failure @ Failure::Replicas { .. }) if confirmed => {
+                Err(failure) if confirmed && failure.is_done() => {
                     // It is done here. Those who rely on it are told, and the topic goes on.
                     self.tell_unconfirmed(&mut round, &failure);
                     (unsure, confirmed) = (true, false);
@@ -427,7 +427,7 @@ impl Actor {
         }
     }
 
-    /// Too few replicas have what was done.
+    /// Too few replicas have what was done, or the server doesn't say how many.
     fn tell_unconfirmed(&self, round: &mut Round, failure: &Failure) {
         let mut out = Outgoing::default();
         let steps = round.steps.iter().zip(&mut round.orders);
@@ -467,7 +467,9 @@ impl Actor {
     /// The server will never do it.
     fn refuse(&self, round: Round, failure: &Failure) {
         tracing::error!(topic = %self.topic.name, %failure, "a request was refused");
-        let error = self.topics.refused(failure);
+        // A script may have been refused in the middle.
+        let executed = if failure.is_undone() { "no" } else { "unknown" };
+        let error = self.topics.refused(failure).with("executed", executed);
         self.fail(round, &error);
     }
 

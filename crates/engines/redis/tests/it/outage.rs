@@ -155,3 +155,44 @@ async fn what_too_few_replicas_have_is_not_confirmed_and_holds_up_nothing() {
     }
     assert_eq!(desk.inspect("t").await.published, 2);
 }
+
+/// A server that doesn't know how to wait refuses after the work was done: the publisher took it for not done.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_wait_aof_asks_for_is_done_or_said_to_be_impossible() {
+    let Some(server) = Redis::start_with(&["--appendonly", "yes"]) else {
+        return;
+    };
+    let url = format!("redis://{}?wait_aof=1,0", server.address());
+    let deployment = crate::setup::deployment(&url);
+    let features = deployment.features().await.expect("it answers");
+    let desk = Desk::open(&server, |config| {
+        config.url = url.parse().expect("a URL");
+    });
+    // It relies on nothing that would have to be confirmed.
+    let plain = Desk::open(&server, |_| {});
+    let mut taker = plain.consume("t", 9).await;
+    if features.has_waitaof() {
+        assert_eq!(features.lacks(deployment.url()), None);
+        desk.publish("t", "1").await;
+        assert_eq!(crate::desk::text(&taker.next().await), "1");
+        return;
+    }
+    let lacks = features.lacks(deployment.url()).expect("it is too old");
+    assert!(lacks.contains("came with 7.2"), "{lacks}");
+    let health = desk
+        .health(|health| !matches!(health, Health::Starting(_) | Health::Ready))
+        .await;
+    assert!(
+        matches!(&health, Health::Degraded(text) if text.contains(&lacks)),
+        "{health:?}"
+    );
+    for text in ["1", "2"] {
+        let refused = desk.submit(publish("t", text)).await.expect_err("too old");
+        assert_eq!(refused.code(), ErrorCode::Unavailable);
+        assert!(refused.message().contains("wait_aof"), "{refused}");
+        let told = refused.data().expect("it tells more");
+        assert_eq!(told["executed"], "unconfirmed");
+        assert_eq!(crate::desk::text(&taker.next().await), text);
+    }
+    assert_eq!(desk.inspect("t").await.published, 2);
+}
