@@ -8,7 +8,7 @@ use crate::{
 };
 use smallvec::SmallVec;
 use std::time::Duration;
-use trunkline_model::{Batch, Command, TopicSettings};
+use trunkline_model::{Batch, Command, DeliveryTag, TopicSettings};
 
 pub(super) const CASES: &[Case] = &[
     case!("an acknowledged message is gone", [], gone),
@@ -59,6 +59,10 @@ async fn late(lab: Lab) {
     assert_eq!((again.acked, again.skipped), (0, 1));
     let nacked = lab.done(nack(taker.id(), &tags, true)).await;
     assert_eq!((nacked.nacked, nacked.skipped), (0, 1));
+    let never = tags[0].0 + 1;
+    let receipt = lab.done(ack(taker.id(), &[DeliveryTag(never)])).await;
+    assert_eq!(receipt.skipped, 1, "it was never given");
+    assert_eq!(lab.inspect(&topic).await.subscriptions[0].late, 2);
 }
 
 async fn returned(lab: Lab) {

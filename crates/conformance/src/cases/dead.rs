@@ -8,8 +8,9 @@ use crate::{
 };
 use std::time::Duration;
 use trunkline_model::{
-    Admin, ConsumeSpec, ErrorCode, Headers, Message, MessageFilter, Outcome, PeekFrom, Priority,
-    RedriveEdit, RedriveTo, Redriven, Span, TopicName, TopicSettings, When, dead_letter,
+    Admin, ConsumeSpec, Error, ErrorCode, Headers, Message, MessageFilter, Outcome, PeekFrom,
+    Priority, RedriveEdit, RedriveTo, Redriven, Span, SubscriptionSettings, TopicName,
+    TopicSettings, When, dead_letter,
 };
 
 pub(super) const CASES: &[Case] = &[
@@ -42,6 +43,11 @@ pub(super) const CASES: &[Case] = &[
         "a topic for dead letters is as durable as those that name it",
         [DEAD_LETTER],
         refused
+    ),
+    case!(
+        "what takes dead letters stays as durable as they need",
+        [DEAD_LETTER],
+        stays_durable
     ),
     case!(
         "dead letters survive a restart, once",
@@ -236,6 +242,54 @@ async fn refused(lab: Lab) {
         let refused = lab.try_define(&topic, of(*strong, Some(grave))).await;
         assert_eq!(refused.map_err(|e| e.code()), Err(ErrorCode::Conflict));
     }
+}
+
+/// Who buries in a topic relies on it: it can't become weaker, or be made anew as a weaker one.
+async fn stays_durable(lab: Lab) {
+    let [weak, .., strong] = lab.capabilities().durability else {
+        return;
+    };
+    let of = |durability, dead_letter| TopicSettings {
+        durability: Some(durability),
+        dead_letter,
+        ..TopicSettings::default()
+    };
+    let conflict = |refused: Result<_, Error>| {
+        assert_eq!(refused.map_err(|e| e.code()), Err(ErrorCode::Conflict));
+    };
+    let alter = |topic: &TopicName, settings| Admin::Alter {
+        topic: topic.clone(),
+        settings,
+        clear: Vec::new(),
+    };
+    let grave = lab.define("grave", of(*strong, None)).await;
+    let buries = lab.define("t", of(*strong, Some(grave.clone()))).await;
+    let refused = lab.admin(alter(&grave, of(*weak, None))).await;
+    conflict(refused.map(drop));
+    lab.admin(alter(&buries, of(*weak, None)))
+        .await
+        .expect("it is altered");
+    lab.admin(alter(&grave, of(*weak, None)))
+        .await
+        .expect("it is altered");
+    // A subscription names it, too, and before it is there.
+    let other = lab.define("other", of(*strong, None)).await;
+    let made = lab.topic("made");
+    let subscribe = Admin::Subscribe {
+        topic: other.clone(),
+        subscription: "s".parse().expect("a name"),
+        from: None,
+        settings: SubscriptionSettings {
+            dead_letter: Some(made.clone()),
+            ..SubscriptionSettings::default()
+        },
+    };
+    lab.admin(subscribe).await.expect("it is made");
+    conflict(lab.try_define(&made, of(*weak, None)).await.map(drop));
+    lab.admin(Admin::Delete { topic: other })
+        .await
+        .expect("it is deleted");
+    lab.define("made", of(*weak, None)).await;
 }
 
 async fn restarted(mut lab: Lab) {

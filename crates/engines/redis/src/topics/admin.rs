@@ -2,14 +2,15 @@
 //! that commands keep their order.
 
 use super::Topics;
+use super::graves::Tries;
 use super::job::{Ended, Then, Trouble};
 use super::script::{Done, Inspected, Step};
 use std::future::Future;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 use trunkline_model::{
-    Admin, Completion, Error, MessageId, Outcome, StartFrom, SubscriptionInfo, SubscriptionName,
-    SubscriptionSettings, TopicInfo, TopicName, TopicSettings, refusal,
+    Admin, Completion, Durability, Error, MessageId, Outcome, StartFrom, SubscriptionInfo,
+    SubscriptionName, SubscriptionSettings, TopicInfo, TopicName, TopicSettings, refusal,
 };
 
 /// The answer to a step, when it comes.
@@ -131,11 +132,18 @@ impl Topics {
         };
         let (answer, answering) = oneshot::channel();
         let mut job = self.job(define, true, Then::Call(answer));
-        if options.dead_letter.is_some() {
+        // Nothing is to be found out about most of them.
+        let weak = options.durability != Durability::Commit && !topic.is_reserved();
+        if options.dead_letter.is_some() || weak {
             let (topics, topic) = (self.clone(), topic.clone());
             job.order.check = Some(Box::pin(async move {
-                let grave = options.dead_letter.as_ref();
-                topics.check_letters(&topic, &options, grave).await
+                let mut tries = Tries::default();
+                loop {
+                    let checked = topics.check_definition(&topic, &options).await;
+                    if !tries.go_on(&checked).await {
+                        return checked;
+                    }
+                }
             }));
         }
         self.push(&topic, job);
@@ -209,24 +217,33 @@ impl Topics {
         if let Err(error) = settings.resolve(&self.defaults).check() {
             return completion.complete(Err(Error::invalid_params(error)));
         }
-        let step = Step::Subscribe {
-            subscription: subscription.clone(),
-            from,
-            settings: settings.clone(),
+        let step = {
+            let (subscription, settings) = (subscription.clone(), settings.clone());
+            move |after| Step::Subscribe {
+                subscription: subscription.clone(),
+                from,
+                settings: settings.clone(),
+                after,
+            }
         };
         let (answer, answering) = oneshot::channel();
-        let mut job = self.job(step, true, Then::Call(answer));
+        let mut job = self.job(step(None), true, Then::Call(answer));
         if let Some(grave) = settings.dead_letter.clone() {
             let (topics, topic) = (self.clone(), topic.clone());
             job.order.check = Some(Box::pin(async move {
-                let looked = topics.look(&topic).await?;
-                let options = looked.map_or(topics.defaults.clone(), |(_, there)| there.options);
-                topics.check_letters(&topic, &options, Some(&grave)).await
+                let mut tries = Tries::default();
+                loop {
+                    let checked = topics.check_subscription(&topic, &grave).await;
+                    if !tries.go_on(&checked).await {
+                        return checked;
+                    }
+                }
             }));
         }
         self.push(&topic, job);
+        let topics = self.clone();
         self.finish(completion, async move {
-            let answered = answering.await;
+            let answered = topics.until_done(&topic, step, true, answering).await;
             if let Ok(Err(Trouble::Missing)) = answered {
                 return Err(refusal::no_topic_made(&topic));
             }

@@ -2,10 +2,11 @@
 
 use super::Topics;
 use super::admin::{Answering, told};
-use super::job::{Ended, Trouble};
+use super::job::{Ended, Told, Trouble};
 use super::script::{Done, Inspected, Refusal, Step};
 use compact_str::CompactString;
 use std::sync::Arc;
+use tokio::sync::oneshot::error::RecvError;
 use trunkline_model::{
     Altered, ByteSize, Error, Outcome, SubscriptionName, SubscriptionSettings, TopicName,
     TopicSettings, refusal,
@@ -33,11 +34,14 @@ impl Topics {
             let options = merged.resolve().map_err(Error::invalid_params)?;
             let grave = options.dead_letter.as_ref();
             self.check_letters(topic, &options, grave).await?;
-            let step = Step::Alter {
+            self.check_grave(topic, &options).await?;
+            let step = |after| Step::Alter {
                 version: there.version,
                 options: options.clone(),
+                after,
             };
-            let answered = self.call(topic, step, false).await;
+            let first = self.call(topic, step(None), false);
+            let answered = self.until_done(topic, step, false, first).await;
             if let Ok(Err(Trouble::Refused(Refusal::Changed { .. }))) = answered {
                 inspected = self.call(topic, Step::Inspect, false).await;
                 continue;
@@ -75,12 +79,14 @@ impl Topics {
             options.check().map_err(Error::invalid_params)?;
             let grave = options.dead_letter.as_ref();
             self.check_letters(topic, &there.options, grave).await?;
-            let step = Step::AlterSubscription {
+            let step = |after| Step::AlterSubscription {
                 version: there.version,
                 subscription: name.clone(),
-                settings: merged,
+                settings: merged.clone(),
+                after,
             };
-            let answered = self.call(topic, step, false).await;
+            let first = self.call(topic, step(None), false);
+            let answered = self.until_done(topic, step, false, first).await;
             if let Ok(Err(Trouble::Refused(Refusal::Changed { .. }))) = answered {
                 inspected = self.call(topic, Step::Inspect, false).await;
                 continue;
@@ -94,12 +100,34 @@ impl Topics {
         }
         Err(changing(topic))
     }
+
+    /// What a step comes to that is done in portions, of which the first was asked.
+    pub(super) async fn until_done(
+        self: &Arc<Self>,
+        topic: &TopicName,
+        step: impl Fn(Option<u64>) -> Step,
+        makes: bool,
+        first: Answering,
+    ) -> Result<Ended, RecvError> {
+        let mut answered = first.await;
+        while let Ok(Ok(Told {
+            done:
+                Done::Altered {
+                    more: Some(after), ..
+                }
+                | Done::Subscribed {
+                    more: Some(after), ..
+                },
+            ..
+        })) = answered
+        {
+            answered = self.call(topic, step(Some(after)), makes).await;
+        }
+        answered
+    }
 }
 
-fn seen(
-    topic: &TopicName,
-    answered: Result<Ended, tokio::sync::oneshot::error::RecvError>,
-) -> Result<Inspected, Error> {
+fn seen(topic: &TopicName, answered: Result<Ended, RecvError>) -> Result<Inspected, Error> {
     match told(topic, None, answered)?.1 {
         Done::Inspected(inspected) => Ok(*inspected),
         _ => Err(Error::internal()),
@@ -109,10 +137,12 @@ fn seen(
 fn stock(
     topic: &TopicName,
     subscription: Option<&SubscriptionName>,
-    answered: Result<Ended, tokio::sync::oneshot::error::RecvError>,
+    answered: Result<Ended, RecvError>,
 ) -> Result<(u64, u64), Error> {
     match told(topic, subscription, answered)?.1 {
-        Done::Altered { messages, bytes } => Ok((messages, bytes)),
+        Done::Altered {
+            messages, bytes, ..
+        } => Ok((messages, bytes)),
         _ => Err(Error::internal()),
     }
 }

@@ -311,6 +311,25 @@ impl Split {
         Ok(())
     }
 
+    /// A delivery of a subscription was named that isn't held any more: its topic counts it.
+    fn late(&mut self, topic: TopicName, number: u32) {
+        let piece = self.piece(topic);
+        piece.holds += 1;
+        if let Some(Change::Late {
+            subscription,
+            count,
+        }) = piece.changes.last_mut()
+            && *subscription == number
+        {
+            *count += 1;
+            return;
+        }
+        piece.changes.push(Change::Late {
+            subscription: number,
+            count: 1,
+        });
+    }
+
     /// The deliveries behind tags, by topic, in order.
     fn find(
         &mut self,
@@ -328,7 +347,10 @@ impl Split {
                 if self.strict {
                     return Err(refusal::not_held(tag.0, consumer));
                 }
-                self.skipped += 1;
+                match consumers.late(consumer, *tag) {
+                    Some((topic, subscription)) => self.late(topic, subscription),
+                    None => self.skipped += 1,
+                }
                 continue;
             };
             match found.iter_mut().find(|(known, _)| *known == topic) {

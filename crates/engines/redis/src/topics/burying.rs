@@ -68,26 +68,39 @@ impl Topics {
         };
         let mut graves = Graves::new();
         let mut under_way = Vec::with_capacity(letters.len());
+        let mut failed = None;
         for letter in letters {
             let (entry, target) = (letter.entry, letter.target.clone());
-            let step = self.inter(topic, number, letter, &mut graves).await?;
-            let answering = step.map(|step| self.call(&target, step, false));
-            under_way.push((entry, target, answering));
+            match self.inter(topic, number, letter, &mut graves).await {
+                Ok(step) => {
+                    let answering = step.map(|step| self.call(&target, step, false));
+                    under_way.push((entry, target, answering));
+                }
+                Err(error) => {
+                    failed = Some(error);
+                    break;
+                }
+            }
         }
         let mut entries = Vec::with_capacity(under_way.len());
         for (entry, target, answering) in under_way {
             let buried = answering.is_some();
-            if let Some(answering) = answering {
-                told(&target, None, answering.await)?;
+            let stored = match answering {
+                Some(answering) => told(&target, None, answering.await).map(drop),
+                None => Ok(()),
+            };
+            match stored {
+                Ok(()) => entries.push(Settled { entry, buried }),
+                Err(error) => failed = failed.or(Some(error)),
             }
-            entries.push(Settled { entry, buried });
         }
         let count = entries.len();
         if count > 0 {
+            // Those that are stored are settled whatever became of the others, and so don't come again.
             let settle = Step::SettleOutbox { entries };
             told(topic, None, self.call(topic, settle, false).await)?;
         }
-        Ok(count)
+        failed.map_or(Ok(count), Err)
     }
 
     /// The step that stores a letter; `None` if it is dropped: it was one before, or nothing may take it.

@@ -343,6 +343,18 @@ impl Consumers {
         Some((source.topic.clone(), held.hold))
     }
 
+    /// A tag that isn't held any more: the topic and number of the subscription that it was of. Of a consumer with
+    /// several sources nobody knows that any more.
+    pub(super) fn late(&self, id: ConsumerId, tag: DeliveryTag) -> Option<(TopicName, u32)> {
+        let consumer = self.all.get(&id)?;
+        match &consumer.sources[..] {
+            [source] if (1..=consumer.last_tag).contains(&tag.0) => {
+                Some((source.topic.clone(), source.number))
+            }
+            _ => None,
+        }
+    }
+
     /// Deliveries are settled.
     pub(super) fn settled(&mut self, id: ConsumerId, tags: &[DeliveryTag]) {
         if let Some(consumer) = self.all.get_mut(&id) {

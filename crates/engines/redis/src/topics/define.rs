@@ -6,7 +6,7 @@ use super::script::{Answer, Done, Inspected, Request, Step};
 use crate::deployment::Failure;
 use redis::pipe;
 use std::collections::VecDeque;
-use trunkline_model::{Error, ErrorCode, TopicName, TopicOptions, refusal};
+use trunkline_model::{Error, ErrorCode, TopicName, TopicOptions};
 
 impl Topics {
     /// Whether a topic that isn't there is made on first use.
@@ -49,12 +49,35 @@ impl Topics {
         let mut remove = one("ZREM");
         remove.arg(name.as_str());
         let ((),): ((),) = self.deployment.run(names.as_bytes(), &remove).await?;
-        if let Ok(Some(_)) = self.look(name).await {
+        self.forget_letters(name).await?;
+        if let Ok(Some((_, there))) = self.look(name).await {
             let mut list = one("ZADD");
             list.arg(0).arg(name.as_str());
             let ((),): ((),) = self.deployment.run(names.as_bytes(), &list).await?;
+            self.note_all_letters(name, &there).await?;
         }
         Ok(())
+    }
+
+    /// Whether a topic that isn't there may be made with these options.
+    pub(super) async fn check_definition(
+        &self,
+        name: &TopicName,
+        options: &TopicOptions,
+    ) -> Result<(), Error> {
+        if self.look(name).await?.is_some() {
+            return Ok(());
+        }
+        let grave = options.dead_letter.as_ref();
+        self.check_letters(name, options, grave).await?;
+        self.check_grave(name, options).await
+    }
+
+    /// The same of one that is made on first use. The topic that takes the dead letters of all others may be made, too.
+    pub(super) async fn check_defaults(&self, name: &TopicName) -> Result<(), Error> {
+        let grave = self.defaults.dead_letter.as_ref();
+        let grave = grave.filter(|grave| *grave != name);
+        self.check_letters(name, &self.defaults, grave).await
     }
 
     /// Lets the first of what waits make the topic: it is a definition, or there is one before it.
@@ -92,27 +115,6 @@ impl Topics {
             },
             Answer::Format(format) => Err(self.foreign(topic, format)),
             Answer::Missing | Answer::Stale => Ok(None),
-        }
-    }
-
-    /// Whether the dead letters of a topic, or of a subscription with options of its own, have where to go.
-    pub(super) async fn check_letters(
-        &self,
-        name: &TopicName,
-        options: &TopicOptions,
-        dead_letter: Option<&TopicName>,
-    ) -> Result<(), Error> {
-        let Some(grave) = dead_letter.filter(|_| !options.transient) else {
-            return Ok(());
-        };
-        if grave == name {
-            return Err(refusal::buries_itself(name));
-        }
-        match self.look(grave).await? {
-            Some((_, there)) if there.options.durability < options.durability => {
-                Err(refusal::weak_grave(grave, there.options.durability, name))
-            }
-            _ => Ok(()),
         }
     }
 }

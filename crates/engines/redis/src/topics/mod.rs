@@ -15,6 +15,7 @@ mod burying;
 mod consume;
 mod consumers;
 mod define;
+mod graves;
 mod job;
 mod look;
 mod redrive;
@@ -271,12 +272,18 @@ impl Topics {
     }
 
     /// The keys of a topic are of another version.
-    fn foreign(&self, topic: &str, format: u64) -> Error {
-        let text = format!(
-            "the keys of topic {topic} in Redis have format {format}, which this version of Trunkline doesn't know; use the version that made them"
-        );
+    fn foreign(&self, topic: &TopicName, format: u64) -> Error {
+        let text = match format {
+            0 => format!(
+                "key {} in Redis was not written by Trunkline, or is damaged: topic {topic} can't be used; look what wrote there, and remove the key or use another prefix in the URL",
+                String::from_utf8_lossy(&self.script.key(topic))
+            ),
+            format => format!(
+                "the keys of topic {topic} in Redis have format {format}, which this version of Trunkline doesn't know; use the version that made them"
+            ),
+        };
         Error::new(ErrorCode::Unavailable, text)
-            .with("topic", topic)
+            .with("topic", topic.as_str())
             .with("reason", "format")
     }
 

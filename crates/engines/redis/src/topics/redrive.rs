@@ -10,8 +10,8 @@ use super::script::{Change, Done, Refusal, Step};
 use hashbrown::HashMap;
 use std::sync::Arc;
 use trunkline_model::{
-    Admin, Error, ErrorCode, Outcome, PeekFrom, PeekedMessage, RedriveEdit, RedriveTo, Redriven,
-    SubscriptionName, TopicName, TopicOptions, dead_letter, limits, refusal,
+    Admin, Error, ErrorCode, MessageId, Outcome, PeekFrom, PeekedMessage, RedriveEdit, RedriveTo,
+    Redriven, SubscriptionName, TopicName, TopicOptions, dead_letter, limits, refusal,
 };
 
 /// Most letters of one look.
@@ -54,12 +54,12 @@ impl Topics {
             let mut rest = None;
             for (index, found) in page.found.into_iter().enumerate() {
                 let cursor = found.peeked.cursor;
-                let sequence = found.peeked.id.sequence;
+                let id = found.peeked.id;
                 match self
                     .move_letter(&topic, found, &to, &edit, &mut targets)
                     .await
                 {
-                    Ok(true) => moved.push(sequence),
+                    Ok(true) => moved.push(id),
                     Ok(false) => done.left += 1,
                     Err(error) if done.moved + done.left + moved.len() as u64 > 0 => {
                         tracing::warn!(%topic, %error, "a redrive ends early");
@@ -97,16 +97,22 @@ impl Topics {
     async fn remove(
         self: &Arc<Self>,
         topic: &TopicName,
-        moved: &mut Vec<u64>,
+        moved: &mut Vec<MessageId>,
         done: &mut Redriven,
     ) -> Result<(), Error> {
         if moved.is_empty() {
             return Ok(());
         }
-        let sequences = std::mem::take(moved);
-        done.moved += sequences.len() as u64;
-        let remove = Step::Remove { sequences };
-        told(topic, None, self.call(topic, remove, false).await)?;
+        done.moved += moved.len() as u64;
+        // A look sees one topic: all of them have its number.
+        for letters in moved.chunk_by(|a, b| a.topic == b.topic) {
+            let remove = Step::Remove {
+                number: letters[0].topic,
+                sequences: letters.iter().map(|id| id.sequence).collect(),
+            };
+            told(topic, None, self.call(topic, remove, false).await)?;
+        }
+        moved.clear();
         Ok(())
     }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
-use trunkline_model::{Backoff, Error, TopicName, refusal};
+use trunkline_model::{Backoff, Error, ErrorCode, TopicName, refusal};
 
 /// Most steps of clients in a request.
 const STEPS_MAX: usize = 512;
@@ -620,17 +620,38 @@ impl Actor {
         if jobs.is_empty() {
             return;
         }
-        match self.topics.number_for(&name).await {
-            Ok(number) => self.topics.define_first(number, &mut jobs),
-            Err(failure) => {
-                self.topics.condition.failed(&failure);
-                self.wait().await;
+        if self.may_make(&name, &mut jobs).await {
+            match self.topics.number_for(&name).await {
+                Ok(number) => self.topics.define_first(number, &mut jobs),
+                Err(failure) => {
+                    self.topics.condition.failed(&failure);
+                    self.wait().await;
+                }
             }
         }
         let mut waiting = self.topic.waiting();
         for job in jobs.into_iter().rev() {
             waiting.jobs.push_front(job);
         }
+    }
+
+    /// Whether the first of these may make the topic. What may not is answered, what can't be known waits.
+    async fn may_make(&mut self, name: &TopicName, jobs: &mut VecDeque<Job>) -> bool {
+        let is_defined = |job: &Job| matches!(job.step, Step::Define { .. });
+        if jobs.front().is_none_or(is_defined) {
+            return true;
+        }
+        let Err(error) = self.topics.check_defaults(name).await else {
+            return true;
+        };
+        if error.code() == ErrorCode::Unavailable {
+            self.wait().await;
+        } else if let Some(job) = jobs.pop_front() {
+            let mut out = Outgoing::default();
+            self.end(job.order.then, Err(Trouble::Failed(error)), &mut out);
+            out.hand_over(&self.topics);
+        }
+        false
     }
 
     /// Says that this process goes: what its consumers had returns at once. Dead letters that come of that are

@@ -4,9 +4,11 @@
 mod asking;
 mod both;
 mod conformance;
+mod damaged;
 mod desk;
 mod elsewhere;
 mod foreign;
+mod idle;
 mod lists;
 mod losses;
 mod native;

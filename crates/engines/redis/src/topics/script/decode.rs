@@ -106,6 +106,7 @@ fn result(mut fields: Fields<'_, '_>, bodies: &[Option<Bytes>]) -> Option<Result
         "altered" => Done::Altered {
             messages: fields.number()?,
             bytes: fields.number()?,
+            more: fields.some(Packed::number)?,
         },
         "subscribed" => Done::Subscribed {
             subscription: fields.small()?,
@@ -113,6 +114,7 @@ fn result(mut fields: Fields<'_, '_>, bodies: &[Option<Bytes>]) -> Option<Result
             released: fields.number()?,
             settings: settings(fields.inner()?)?,
             options: topic_options(fields.inner()?)?,
+            more: fields.some(Packed::number)?,
         },
         "removed" => Done::Removed {
             messages: fields.number()?,

@@ -87,37 +87,11 @@ impl Encoder {
             }
             Step::Detach { consumer } => self.begin("detach", 1).number(*consumer),
             Step::Leave => drop(self.begin("leave", 0)),
-            Step::Define { number, options } => {
-                let out = self.begin("define", 2);
-                out.number((*number).into());
-                topic_options(out, options);
-            }
-            Step::Alter { version, options } => {
-                let out = self.begin("alter", 2);
-                out.number(*version);
-                topic_options(out, options);
-            }
-            Step::AlterSubscription {
-                version,
-                subscription,
-                settings,
-            } => {
-                let out = self.begin("alter-sub", 3);
-                out.number(*version);
-                out.text(subscription.as_str());
-                subscription_settings(out, settings);
-            }
+            Step::Define { .. }
+            | Step::Alter { .. }
+            | Step::AlterSubscription { .. }
+            | Step::Subscribe { .. } => self.definition(step),
             Step::Delete => drop(self.begin("delete", 0)),
-            Step::Subscribe {
-                subscription,
-                from,
-                settings,
-            } => {
-                let out = self.begin("subscribe", 3);
-                out.text(subscription.as_str());
-                start(out, *from);
-                subscription_settings(out, settings);
-            }
             Step::Unsubscribe {
                 subscription,
                 below,
@@ -155,11 +129,58 @@ impl Encoder {
                 self.message(message);
                 self.writer.text(publish_id);
             }
-            Step::Remove { sequences } => {
-                let out = self.begin("remove", 1);
+            Step::Remove { number, sequences } => {
+                let out = self.begin("remove", 2);
+                out.number((*number).into());
                 out.array(sequences.len());
                 sequences.iter().for_each(|sequence| out.number(*sequence));
             }
+        }
+    }
+
+    /// A step that says what a topic or subscription is.
+    fn definition(&mut self, step: &Step) {
+        match step {
+            Step::Define { number, options } => {
+                let out = self.begin("define", 2);
+                out.number((*number).into());
+                topic_options(out, options);
+            }
+            Step::Alter {
+                version,
+                options,
+                after,
+            } => {
+                let out = self.begin("alter", 3);
+                out.number(*version);
+                topic_options(out, options);
+                out.option(*after, Writer::number);
+            }
+            Step::AlterSubscription {
+                version,
+                subscription,
+                settings,
+                after,
+            } => {
+                let out = self.begin("alter-sub", 4);
+                out.number(*version);
+                out.text(subscription.as_str());
+                subscription_settings(out, settings);
+                out.option(*after, Writer::number);
+            }
+            Step::Subscribe {
+                subscription,
+                from,
+                settings,
+                after,
+            } => {
+                let out = self.begin("subscribe", 4);
+                out.text(subscription.as_str());
+                start(out, *from);
+                subscription_settings(out, settings);
+                out.option(*after, Writer::number);
+            }
+            _ => {}
         }
     }
 
@@ -198,6 +219,14 @@ impl Encoder {
                 out.number(*consumer);
                 held(out, holds);
                 out.number(micros(*by));
+            }
+            Change::Late {
+                subscription,
+                count,
+            } => {
+                let out = self.begin("l", 2);
+                out.number((*subscription).into());
+                out.number(*count);
             }
         }
     }

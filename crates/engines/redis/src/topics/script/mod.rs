@@ -14,26 +14,37 @@ pub(crate) use ops::*;
 use redis::{Cmd, Value};
 use trunkline_model::{Timestamp, TopicName};
 
-/// Several files, so that each is about one thing; Redis gets one text. What few requests need is in a
-/// function of its own, so that the others don't pay for its definition.
+/// Several files, so that each is about one thing; Redis gets one text. Most are the branches of one function, which
+/// runs those that a request needs.
 const SOURCE: &str = concat!(
     include_str!("lua/base.lua"),
     include_str!("lua/state.lua"),
-    include_str!("lua/groups.lua"),
-    include_str!("lua/messages.lua"),
     include_str!("lua/places.lua"),
+    "function fill(into)\nif into == G then\n",
+    include_str!("lua/groups.lua"),
+    "elseif into == M then\n",
+    include_str!("lua/messages.lua"),
+    "elseif into == P then\n",
     include_str!("lua/publish.lua"),
+    "elseif into == J then\n",
     include_str!("lua/batch.lua"),
+    "elseif into == W then\n",
     include_str!("lua/waking.lua"),
+    "elseif into == H then\n",
     include_str!("lua/take.lua"),
-    "local function rare()\n",
+    "elseif into == L then\n",
     include_str!("lua/leaving.lua"),
+    "elseif into == R then\n",
     include_str!("lua/room.lua"),
+    "elseif into == C then\n",
     include_str!("lua/consumers.lua"),
+    "elseif into == D then\n",
     include_str!("lua/due.lua"),
+    "elseif into == A then\n",
     include_str!("lua/define.lua"),
+    "elseif into == V then\n",
     include_str!("lua/look.lua"),
-    "end\nfor _, into in ipairs({ L, R, C, D, A, V }) do lazy(into, rare) end\n",
+    "end\nend\n",
     include_str!("lua/main.lua"),
 );
 

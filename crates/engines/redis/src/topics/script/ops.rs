@@ -80,14 +80,18 @@ pub(crate) enum Step {
         /// Its options.
         options: TopicOptions,
     },
-    /// Changes the topic's options, if nobody else did meanwhile.
+    /// Changes the topic's options, if nobody else did meanwhile. If the answer says `more`, nothing has
+    /// changed so far, and it is to be asked again with its `after`.
     Alter {
         /// Of the definition that the change is made of.
         version: u64,
         /// All of them.
         options: TopicOptions,
+        /// None at first.
+        after: Option<u64>,
     },
-    /// Changes what a subscription overrides, if nobody else changed a definition meanwhile.
+    /// Changes what a subscription overrides, if nobody else changed a definition meanwhile. As
+    /// [`Step::Alter`] if there is `more`.
     AlterSubscription {
         /// Of the definition that the change is made of.
         version: u64,
@@ -95,10 +99,12 @@ pub(crate) enum Step {
         subscription: SubscriptionName,
         /// All of them.
         settings: SubscriptionSettings,
+        /// None at first.
+        after: Option<u64>,
     },
     /// Removes the topic with everything in it. The last step of a request.
     Delete,
-    /// Makes a subscription unless it is there.
+    /// Makes a subscription unless it is there. As [`Step::Alter`] if there is `more`.
     Subscribe {
         /// Its name.
         subscription: SubscriptionName,
@@ -106,6 +112,8 @@ pub(crate) enum Step {
         from: Option<StartFrom>,
         /// What it overrides if it is made.
         settings: SubscriptionSettings,
+        /// None at first.
+        after: Option<u64>,
     },
     /// Removes a subscription. If the answer says `more`, to be asked again with its `below`.
     Unsubscribe {
@@ -154,6 +162,8 @@ pub(crate) enum Step {
     },
     /// Removes messages that nobody holds from all subscriptions: they were driven back.
     Remove {
+        /// The topic's number: nothing is removed from another one of that name.
+        number: u32,
         /// Which.
         sequences: Vec<u64>,
     },
@@ -195,6 +205,13 @@ pub(crate) enum Change {
         holds: Vec<Hold>,
         /// From now on.
         by: Duration,
+    },
+    /// Deliveries were named that the process doesn't know any more: they are only counted.
+    Late {
+        /// Number of the subscription that they were of.
+        subscription: u32,
+        /// How many.
+        count: u64,
     },
 }
 
@@ -359,6 +376,8 @@ pub(crate) enum Done {
         messages: u64,
         /// Their payload bytes.
         bytes: u64,
+        /// The step must be asked again, with this.
+        more: Option<u64>,
     },
     /// [`Step::Subscribe`].
     Subscribed {
@@ -372,6 +391,8 @@ pub(crate) enum Done {
         settings: SubscriptionSettings,
         /// The topic's.
         options: TopicOptions,
+        /// The step must be asked again, with this.
+        more: Option<u64>,
     },
     /// [`Step::Delete`], [`Step::Unsubscribe`], [`Step::Purge`].
     Removed {
@@ -473,9 +494,9 @@ pub(crate) struct Seen {
 pub(crate) struct Letter {
     /// Names it in the outbox.
     pub(crate) entry: u64,
-    /// Number of the subscription; 0 for what nobody subscribed to.
+    /// Number of the subscription; what nobody subscribed to has that of the next one.
     pub(crate) subscription: u32,
-    /// Its name; `None` for number 0.
+    /// Its name; `None` if there is none.
     pub(crate) name: Option<SubscriptionName>,
     /// The topic for dead letters.
     pub(crate) target: TopicName,

@@ -6,8 +6,8 @@ if redis.replicate_commands then redis.replicate_commands() end
 local call, encode, decode, format = redis.call, cmsgpack.pack, cmsgpack.unpack, string.format
 local floor, min, max = math.floor, math.min, math.max
 
--- The format of the keys.
-local FORMAT = 1
+-- The format of the keys, and how many values a definition has in it.
+local FORMAT, DEFINED = 1, 24
 -- Positions of a priority: a place is priority * LANE + position.
 local LANE = 17592186044416
 -- A time that never comes, and the largest number that stays exact.
@@ -19,25 +19,18 @@ local ARGUMENTS = 4000
 
 local BASE = string.sub(KEYS[1], 1, -4)
 
+-- Keys by what is behind their common part, which is at 0.
+local NAMES = { __index = function(known, name)
+  local key = known[0] .. name
+  known[name] = key
+  return key
+end }
+
 local function names(prefix)
-  return setmetatable({}, { __index = function(known, name)
-    local key = prefix .. name
-    rawset(known, name, key)
-    return key
-  end })
+  return setmetatable({ [0] = prefix }, NAMES)
 end
 
 local N = names(BASE)
-
--- Fills a table when something of it is first used: whatever a script defines it defines anew each time
--- that it runs, and few requests need everything.
-local function lazy(into, fill)
-  setmetatable(into, { __index = function(_, name)
-    setmetatable(into, nil)
-    fill()
-    return into[name]
-  end })
-end
 
 -- A command with any number of arguments; answers that are numbers are added up.
 local function send(command, key, arguments)

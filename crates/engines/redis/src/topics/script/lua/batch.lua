@@ -1,5 +1,4 @@
 -- A client's batch: looked at as a whole before anything of it is done.
-lazy(J, function()
 
 -- Reads what is to be acknowledged by all these steps in one go.
 function J.read_ahead(steps)
@@ -35,7 +34,7 @@ function J.held(number, seq, ticket)
   local read = B.ahead and B.ahead[number] and B.ahead[number][seq]
   local raw = read and read[1]
   if not read then raw = call('HGET', sub.k.e, seq) end
-  local e = raw and decode(raw)
+  local e = raw and { decode(raw) }
   if not e or e[5] ~= ticket or (e[6] and e[6] < T.now) then return nil end
   raw = read and read[2]
   if not read then raw = call('HGET', N.h, seq) end
@@ -77,7 +76,7 @@ local function check(strict, changes)
           if refused then return refused end
         end
       end
-    elseif strict then
+    elseif strict and op ~= 'l' then
       local holds = change[3]
       B.flush()
       for i = 1, #holds, 3 do
@@ -117,10 +116,16 @@ local function extend(change)
     if not e[6] then return end
     B.flush()
     e[6] = deadline
-    call('HSET', sub.k.e, seq, encode(e))
+    call('HSET', sub.k.e, seq, encode(unpack(e)))
     call('ZADD', N.t, deadline, sub.n .. ':' .. format('%.0f', seq))
     T.due_at(deadline)
   end
+end
+
+-- Deliveries of a subscription were named that weren't held.
+local function count_late(number, count)
+  local sub = T.by_number[number]
+  if sub then S.count(sub, 'late', count) end
 end
 
 -- Does the same to many deliveries; how many were held, and how many not.
@@ -133,7 +138,7 @@ local function judge(holds, verdict)
       done = done + 1
     else
       late = late + 1
-      if T.by_number[holds[i]] then S.count(T.by_number[holds[i]], 'late', 1) end
+      count_late(holds[i], 1)
     end
   end
   return done, late
@@ -158,6 +163,9 @@ function J.batch(step)
     elseif op == 'n' then
       done, late = judge(change[3], nack(change))
       nacked = nacked + done
+    elseif op == 'l' then
+      late = change[3]
+      count_late(change[2], late)
     else
       done, late = judge(change[3], extend(change))
       extended = extended + done
@@ -166,5 +174,3 @@ function J.batch(step)
   end
   return { 'batch', ids, published and T.o.durability or false, acked, nacked, extended, skipped }
 end
-
-end)

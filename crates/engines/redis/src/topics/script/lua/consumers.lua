@@ -1,6 +1,5 @@
 -- C: consumers. Each that is attached to a subscription has an attachment, a number: `a` says whose it
 -- is, `p:PROCESS` which ones a process has, `l` until when a process may be silent.
-lazy(C, function()
 
 function C.attach(step)
   local consumer, name = step[2], step[3]
@@ -122,5 +121,3 @@ end
 function C.leave()
   return { 'detached', C.depart(T.process) }
 end
-
-end)

@@ -1,5 +1,4 @@
 -- A: definitions come, change and go.
-lazy(A, function()
 
 -- The sets of a subscription, without what is counted.
 local SETS = { 'w', 'b', 'd', 'f', 'e', 'h', 'g', 'gb', 'gl', 'own', 'o', 'i' }
@@ -29,7 +28,10 @@ function A.define(step)
   local created = not T.number
   if created then
     if T.is_full then return { 'no', 'oom' } end
-    T.number, T.version, T.next_sub = step[2], 0, 1
+    T.number, T.version, T.next_sub = step[2], T.now, 1
+    -- What is known of a topic that had this name before, and was removed, is right of nothing here.
+    T.c.ticket, T.c.stamp = T.now, T.now
+    T.keep()
     T.index()
     T.set_options(step[3])
     T.define()
@@ -37,103 +39,116 @@ function A.define(step)
   return { 'defined', created, T.version, T.raw }
 end
 
+-- What drops by itself: subscriptions by number, and the topic.
+local function what_drops()
+  local drops = { topic = T.drops }
+  for _, sub in ipairs(T.all()) do drops[sub.n] = S.options(sub).drops end
+  return drops
+end
+
+-- Whether something drops now that didn't, with messages of which it isn't known whether they may go.
+local function lacks_stock(before)
+  if T.c.messages == 0 then return false end
+  local lacks = T.drops and not before.topic
+  for _, sub in ipairs(T.all()) do
+    lacks = lacks or (S.options(sub).drops and not before[sub.n])
+  end
+  return lacks
+end
+
 function A.alter(step)
   if step[2] ~= T.version then return { 'no', 'changed', T.version } end
-  local old = T.o
-  local new = {}
-  for i, name in ipairs(OPTIONS) do new[name] = step[3][i] end
-  if T.c.messages > 0 then
-    local fixed = (old.durability ~= new.durability and 'durability')
-      or (old.dedupe ~= new.dedupe and 'dedupe')
-      or (new.priorities < old.priorities and 'priorities')
-    if fixed then return { 'no', 'needs-empty', fixed } end
-  end
-  local dropped = T.drops
-  local stocked = {}
-  for _, sub in ipairs(T.subs) do stocked[sub.n] = S.options(sub).drops end
+  local old, raw, drops = T.o, T.raw, what_drops()
   T.set_options(step[3])
-  if T.o.dedupe ~= 2 then call('UNLINK', N.v, N.vt) end
-  if T.drops ~= dropped then R.recount() end
-  for _, sub in ipairs(T.subs) do
-    if S.options(sub).drops ~= stocked[sub.n] then R.recount_in(sub) end
-    T.stir(sub)
+  local new = T.o
+  local fixed = T.c.messages > 0 and ((old.durability ~= new.durability and 'durability')
+    or (old.dedupe ~= new.dedupe and 'dedupe')
+    or (new.priorities < old.priorities and 'priorities'))
+  if fixed then
+    T.set_options(raw)
+    return { 'no', 'needs-empty', fixed }
   end
+  if lacks_stock(drops) then
+    -- Until it is known what may be dropped, the old ones hold.
+    T.set_options(raw)
+    local after = R.stock_some(step[4] or 0)
+    if after then return { 'altered', T.c.messages, T.c.bytes, after } end
+    T.set_options(step[3])
+  end
+  R.settle_stock()
+  if T.o.dedupe ~= 2 then call('UNLINK', N.v, N.vt) end
+  for _, sub in ipairs(T.subs) do T.stir(sub) end
   T.define()
-  return { 'altered', T.c.messages, T.c.bytes }
+  return { 'altered', T.c.messages, T.c.bytes, false }
 end
 
 A['alter-sub'] = function(step)
   if step[2] ~= T.version then return { 'no', 'changed', T.version } end
   local sub = T.by_name[step[3]]
   if not sub then return { 'no', 'no-sub' } end
-  local drops = S.options(sub).drops
-  sub.settings, sub.options = step[4], nil
-  T.count_bounds()
-  if S.options(sub).drops ~= drops then R.recount_in(sub) end
+  local settings, drops = sub.settings, what_drops()
+  A.set_settings(sub, step[4])
+  if lacks_stock(drops) then
+    A.set_settings(sub, settings)
+    local after = R.stock_some(step[5] or 0)
+    if after then return { 'altered', S.waiting(sub), S.counter(sub, 'bytes'), after } end
+    A.set_settings(sub, step[4])
+  end
+  R.settle_stock()
   T.define()
   T.stir(sub)
-  return { 'altered', S.waiting(sub), S.counter(sub, 'bytes') }
+  return { 'altered', S.waiting(sub), S.counter(sub, 'bytes'), false }
 end
 
--- What was kept goes over as it stands.
-local function take_kept(sub)
-  B.flush()
-  T.save()
-  for _, member in ipairs(call('ZRANGE', T.kept.k.d, 0, -1)) do
-    local at = call('ZSCORE', N.d, '0:' .. member)
-    call('ZREM', N.d, '0:' .. member)
-    call('ZADD', N.d, at, sub.n .. ':' .. member)
-  end
-  local letters = call('HVALS', T.kept.k.o)
-  for _, stamp in ipairs(letters) do
-    local letter = decode(call('HGET', N.oe, stamp))
-    letter[1] = sub.n
-    call('HSET', N.oe, stamp, encode(letter))
-  end
-  for _, name in ipairs(SETS) do
-    if call('EXISTS', T.kept.k[name]) == 1 then call('RENAME', T.kept.k[name], sub.k[name]) end
-  end
-  local bytes = call('HGET', T.kept.k.c, 'bytes')
-  if bytes then S.count(sub, 'bytes', tonumber(bytes)) end
-  call('UNLINK', T.kept.k.c)
-  T.kept = S.make(0, false, NONE)
+function A.set_settings(sub, settings)
+  sub.settings, sub.options = settings, nil
+  T.count_bounds()
 end
 
 -- Makes a subscription; moreover, how many kept messages it didn't want.
 function A.make_subscription(name, from, settings)
-  G.settle()
+  T.settle()
   local is_first = #T.subs == 0
-  local sub = S.make(T.next_sub, name, settings)
-  T.next_sub = T.next_sub + 1
-  local released = 0
-  if is_first and from ~= 'new' then
-    take_kept(sub)
-  elseif is_first then
-    released = T.c.messages
-    T.c.dropped = T.c.dropped + released
-    wipe()
-    call('UNLINK', T.kept.k.c)
+  local sub, released = S.make(T.next_sub, name, settings), 0
+  if is_first then
+    -- What was kept has its number, and so is in it.
+    if from == 'new' then
+      released = T.c.messages
+      T.c.dropped = T.c.dropped + released
+      wipe()
+    end
+    T.save()
+    call('HDEL', sub.k.c, 'dead')
   elseif from == 'all' and T.c.messages > 0 then
     sub.filled, sub.below = 0, T.c.seq + 1
   end
+  T.next_sub = T.next_sub + 1
   T.subs[#T.subs + 1] = sub
   T.index()
   T.count_bounds()
+  if is_first then R.settle_stock() end
   if sub.filled then D.fill(sub) end
-  if S.options(sub).drops then R.recount_in(sub) end
   T.define()
   T.stir(sub)
   return sub, released
+end
+
+-- Notes what may be dropped of what is kept, if the first subscription will drop; where to go on.
+local function stock_kept(settings, after)
+  local first = S.make(T.next_sub, false, settings)
+  if T.c.messages > 0 and S.options(first).drops then return R.stock_some(after) end
 end
 
 function A.subscribe(step)
   local sub, created, released = T.by_name[step[2]], false, 0
   if not sub then
     if T.is_full then return { 'no', 'oom' } end
+    local after = #T.subs == 0 and step[3] ~= 'new' and stock_kept(step[4], step[5] or 0)
+    if after then return { 'subscribed', 0, false, 0, step[4], T.raw, after } end
     sub, released = A.make_subscription(step[2], step[3], step[4])
     created = true
   end
-  return { 'subscribed', sub.n, created, released, sub.settings, T.raw }
+  return { 'subscribed', sub.n, created, released, sub.settings, T.raw, false }
 end
 
 local function length(sub)
@@ -147,6 +162,7 @@ local function remove_subscription(sub)
   for i, other in ipairs(T.subs) do
     if other == sub then table.remove(T.subs, i) break end
   end
+  T.keep()
   T.stirred[sub.n] = nil
   T.index()
   T.count_bounds()
@@ -209,7 +225,7 @@ function A.unsubscribe(step)
   end
   B.flush()
   if length(sub) > 0 then return { 'removed', removed, NEVER } end
-  G.settle()
+  T.settle()
   remove_subscription(sub)
   return { 'removed', removed, false }
 end
@@ -259,11 +275,9 @@ end
 -- Removes messages that nobody holds.
 function A.remove(step)
   local removed = 0
-  for _, seq in ipairs(step[2]) do
+  for _, seq in ipairs(step[2] == T.number and step[3] or {}) do
     local head = M.head(seq)
     if head and M.is_idle(seq) and M.discard(seq, head) > 0 then removed = removed + 1 end
   end
   return { 'settled', removed }
 end
-
-end)

@@ -1,5 +1,4 @@
 -- D: what happens by itself as time passes. What is over at a time is so after its microsecond.
-lazy(D, function()
 
 -- Members of a set whose time is over, at most a portion.
 local function over(key)
@@ -119,7 +118,7 @@ function D.run()
   end_leases()
   more = give_back() or more
   more = fill() or more
-  G.settle()
+  T.settle()
   if more or T.c.due == 0 then
     T.c.due = 0
     return
@@ -127,5 +126,3 @@ function D.run()
   T.due_at(min(earliest(N.x), earliest(N.t), earliest(N.d), earliest(N.l)))
   if T.c.letters > 0 and T.c.carried > T.now then T.due_at(T.c.carried) end
 end
-
-end)

@@ -2,7 +2,6 @@
 -- before blocks what is behind it. All that waits of a group is in `g`, by place; its first stands in
 -- `w` if anybody may take it, in `own` if only one may, and else nowhere. What doesn't stand in `w` is
 -- in `b`. In `gb` is what blocks. A line in `gl` says who holds how many, and how the first stands.
-lazy(G, function()
 
 function G.id(group)
   return format('%04x', #group) .. group
@@ -110,10 +109,7 @@ function G.relist(sub, group)
   end
 end
 
--- Lists the first of every group anew in which something happened.
 function G.settle()
-  B.flush()
-  if not T.is_dirty then return end
   T.is_dirty = false
   for _, sub in ipairs(T.all()) do
     local dirty = sub.dirty
@@ -123,5 +119,3 @@ function G.settle()
   end
   T.is_dirty = false
 end
-
-end)

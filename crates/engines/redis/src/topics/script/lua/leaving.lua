@@ -2,8 +2,6 @@
 -- what and why, `o` in which order, the subscription's `o` which entry it is, and `og` in how many
 -- subscriptions a message leaves. One process at a time carries some of them away, so that they come in
 -- their order.
-lazy(L, function()
-
 
 -- How long the one who has taken some may need, in microseconds.
 L.LEASE = 5000000
@@ -121,5 +119,3 @@ function L.settle(step)
   if T.c.carrying <= 0 then T.c.carried = 0 end
   return { 'settled', settled }
 end
-
-end)

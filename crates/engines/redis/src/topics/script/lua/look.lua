@@ -1,5 +1,4 @@
 -- V: looking without disturbing.
-lazy(V, function()
 
 -- Most messages that one look passes over.
 V.PASSED = 10000
@@ -36,7 +35,7 @@ local function lanes(sub)
 end
 
 function V.inspect()
-  G.settle()
+  T.settle()
   local subs = {}
   for i, sub in ipairs(T.subs) do
     local oldest, counts = lanes(sub)
@@ -112,7 +111,7 @@ local function one(sub, seq, from)
 end
 
 function V.peek(step)
-  G.settle()
+  T.settle()
   local sub = step[2] and T.by_name[step[2]]
   if step[2] and not sub then return { 'no', 'no-sub' } end
   local from, id, since, til, state = step[3], step[4], step[5], step[6], step[7]
@@ -163,5 +162,3 @@ function V.peek(step)
   end
   return { 'peeked', seen, has_more and last or false, sub and true or false }
 end
-
-end)

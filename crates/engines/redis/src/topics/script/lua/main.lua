@@ -39,14 +39,21 @@ local function time()
   T.now = request[7] or tonumber(clock[1]) * 1000000 + tonumber(clock[2])
 end
 
+-- What is remembered of the last request: { number, whether bodies wait to go, the reply, whose bodies were
+-- told }; nil if nothing is.
+local function remembered()
+  local raw = number > 0 and call('GET', memory)
+  return raw and { decode(raw) }
+end
+
 -- The same request once more: answered as before.
-local function again(raw)
-  local kept = decode(raw)
+local function again(kept)
+  if not kept then return nil end
   if kept[1] > number then return { encode({ 'stale' }) } end
   if kept[1] == number then
     -- A write, so that WAIT has something to wait for, on whichever connection this came.
     call('PEXPIRE', memory, KEPT)
-    return answer(kept[2], fields(N.m, kept[3]))
+    return answer(kept[3], fields(N.m, kept[4]))
   end
 end
 
@@ -65,19 +72,14 @@ end
 local function run()
   if not T.load() then
     if #steps == 0 or steps[1][1] ~= 'define' or steps[1][2] == 0 then
-      if number > 0 then
-        local before = call('GET', memory)
-        local known = before and again(before)
-        if known then return known end
-      end
-      return { encode({ 'missing' }) }
+      return again(remembered()) or { encode({ 'missing' }) }
     end
     T.is_new = true
   elseif T.format ~= FORMAT then
     return { encode({ 'format', T.format }) }
   end
-  local before = number > 0 and call('GET', memory)
-  local known = before and again(before)
+  local before = remembered()
+  local known = again(before)
   if known then return known end
   time()
   if T.is_new then T.read_counters() end
@@ -88,7 +90,7 @@ local function run()
   end
   T.c.now, T.was.now = T.now, T.now
   -- What was answered before has arrived, so that its bodies may go.
-  if before and decode(before)[4] then C.release(T.process) end
+  if before and before[2] then C.release(T.process) end
   local lease_lost = false
   if number > 0 and not T.is_new then
     if T.attached then
@@ -124,8 +126,7 @@ local function run()
   end
   local forgotten, ended, outbox = {}, {}, false
   if number > 0 and not T.is_gone then
-    B.flush()
-    if T.is_dirty then G.settle() end
+    T.settle()
     if T.noted then P.tidy() end
     if T.attached then forgotten, ended = W.inbox() end
     if next(T.stirred) or next(T.roused) then W.wake_all() end
@@ -138,7 +139,7 @@ local function run()
   -- Of a request that did nothing and told nothing there is nothing to remember.
   if number > 0 and (#steps > 0 or #forgotten > 0 or #ended > 0) then
     if #T.later > 0 and not T.is_gone then call('HSET', N.later, T.process, encode(T.later)) end
-    call('SET', memory, encode({ number, reply, T.wanted, #T.later > 0 }), 'PX', KEPT)
+    call('SET', memory, encode(number, #T.later > 0, reply, T.wanted), 'PX', KEPT)
   end
   return answer(reply, T.bodies)
 end

@@ -1,8 +1,6 @@
 -- M: stored messages. A head is { priority, payload bytes, published, expires, deliver, key, group,
 -- publish id }; false stands for none. `r` counts the subscriptions that have not settled a message,
 -- if that is not one.
-lazy(M, function()
-
 
 function M.heads(seqs)
   return fields(N.h, seqs)
@@ -39,7 +37,7 @@ function M.store(seq, head, body, refs)
   end
   if head[6] and T.o.dedupe == 1 then call('HSET', N.k, head[6], seq) end
   T.c.messages, T.c.bytes = T.c.messages + 1, T.c.bytes + head[2]
-  if T.drops then
+  if T.is_stocked() then
     B.put('ZADD', N.i, M.usual(head, seq), seq)
     T.c.idle = T.c.idle + head[2]
   end
@@ -75,7 +73,7 @@ function M.free(seq, head)
   B.put('ZREM', N.q, text)
   if head[4] then B.put('ZREM', N.x, seq) end
   M.lose_key(seq, head)
-  if T.drops then M.unstock(seq, head) end
+  if T.is_stocked() then M.unstock(seq, head) end
   T.c.messages, T.c.bytes = T.c.messages - 1, T.c.bytes - head[2]
 end
 
@@ -109,7 +107,7 @@ end
 
 -- Notes whether a message may be dropped, if that is ever asked.
 function M.restock(seq, head)
-  if not T.drops then return end
+  if not T.is_stocked() then return end
   if not M.is_idle(seq) then
     M.unstock(seq, head)
   elseif call('ZADD', N.i, M.usual(head, seq), seq) == 1 then
@@ -132,5 +130,3 @@ function M.discard(seq, head, tells)
   end
   return left
 end
-
-end)

@@ -1,6 +1,7 @@
 -- Where messages are in a subscription: waiting (`w`, `b`), delayed (`d`), in flight (`f`) or leaving
 -- (`o`). What was delivered, or stands elsewhere than usual, has an entry in `e`: { place, attempts,
--- first failure }, and in flight moreover the attachment that holds it, its ticket and its deadline.
+-- first failure }, and in flight moreover the attachment that holds it, its ticket and its deadline; one
+-- value after the other.
 
 -- Names a delivery among those of an attachment.
 function S.holding(attachment, text)
@@ -23,11 +24,11 @@ function S.held_by(sub, attachment)
 end
 
 function S.stock(sub, seq, place)
-  if S.options(sub).drops then B.put('ZADD', sub.k.i, floor(place / LANE) * LANE + seq, seq) end
+  if S.is_stocked(sub) then B.put('ZADD', sub.k.i, floor(place / LANE) * LANE + seq, seq) end
 end
 
 function S.unstock(sub, seq)
-  if S.options(sub).drops then B.put('ZREM', sub.k.i, seq) end
+  if S.is_stocked(sub) then B.put('ZREM', sub.k.i, seq) end
 end
 
 -- Lets a message wait, until `at` if that is given; `e` is its entry if it was delivered before.
@@ -35,7 +36,7 @@ function S.stand(sub, seq, head, place, at, e)
   S.count(sub, 'bytes', head[2])
   S.stock(sub, seq, place)
   if e or place ~= M.usual(head, seq) then
-    B.put('HSET', sub.k.e, seq, encode({ place, e and e[2] or 0, e and e[3] or false }))
+    B.put('HSET', sub.k.e, seq, encode(place, e and e[2] or 0, e and e[3] or false))
   end
   if at then
     B.put('ZADD', sub.k.d, seq, seq)
@@ -52,7 +53,7 @@ end
 
 function S.entry(sub, seq, head)
   local raw = call('HGET', sub.k.e, seq)
-  return raw and decode(raw) or { M.usual(head, seq), 0, false }
+  return raw and { decode(raw) } or { M.usual(head, seq), 0, false }
 end
 
 -- Takes a message out that doesn't leave; its entry, or nil if it isn't there. `tells`: whoever holds

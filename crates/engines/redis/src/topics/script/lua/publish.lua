@@ -1,6 +1,5 @@
 -- P: publishing. A message comes as { publish id, key, group, priority, JMS priority, kind of end,
 -- end, kind of begin, begin, payload bytes, where its body is in ARGV }: kind 1 is a time, 2 a span.
-lazy(P, function()
 
 -- Most publish ids, and keys, that are remembered.
 P.SEEN = 1000000
@@ -94,7 +93,7 @@ function P.publish(message)
     T.c.dropped = T.c.dropped + 1
   else
     P.put(seq, P.head(message, id), ARGV[message[11]])
-    R.make_room()
+    if T.is_bounded then R.make_room() end
   end
   return seq
 end
@@ -141,13 +140,13 @@ function P.once(message, publish_id, only)
     end
     local refused = T.is_bounded and R.refuses(1, head[2])
     if refused then return refused end
-  else
+  elseif T.is_bounded then
     R.clear(head[2])
   end
   local seq = P.identity()
   P.note('u', publish_id, seq, max(T.o.publish_id_window, P.ONCE))
   P.put(seq, head, ARGV[message[11]], only)
-  if only then R.make_room() end
+  if only and T.is_bounded then R.make_room() end
   return { 'stored', seq, true }
 end
 
@@ -165,5 +164,3 @@ function P.restore(step)
   if T.is_full then return { 'no', 'oom' } end
   return P.once(step[3], step[4], sub)
 end
-
-end)

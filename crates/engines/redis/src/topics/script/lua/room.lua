@@ -1,8 +1,12 @@
 -- R: bounds of the topic and of subscriptions.
-lazy(R, function()
 
--- Most messages that one publish drops.
+-- Most messages that one publish drops. All publishes of a request together drop no more, but for two
+-- each, so that in the end fewer go in than out.
 R.DROPS = 1000
+-- Most messages that one request looks at to make room for dead letters.
+R.LOOKS = 10000
+
+local dropped, looked = 0, 0
 
 local function over(bound, messages, bytes, added, size)
   if bound.max_messages and messages + added > bound.max_messages then
@@ -41,26 +45,25 @@ end
 
 -- Drops what is too much after a publish, where that is asked for.
 function R.make_room()
-  if not T.is_bounded then return end
   B.flush()
   if T.drops then
-    for _ = 1, R.DROPS do
+    for _ = 1, max(R.DROPS - dropped, 2) do
       if not over(T.o, T.c.messages, T.c.bytes, 0, 0) then break end
       local seq = victim(N.i)
       if not seq then break end
       M.discard(seq, M.head(seq), true)
-      T.c.dropped = T.c.dropped + 1
+      T.c.dropped, dropped = T.c.dropped + 1, dropped + 1
       B.flush()
     end
   end
   for _, sub in ipairs(T.subs) do
     local options = S.options(sub)
-    for _ = 1, options.drops and R.DROPS or 0 do
+    for _ = 1, options.drops and max(R.DROPS - dropped, 2) or 0 do
       if not over(options, S.waiting(sub), S.counter(sub, 'bytes'), 0, 0) then break end
       local seq = victim(sub.k.i)
       if not seq then break end
       M.settle(sub, seq, M.head(seq), true)
-      T.c.dropped = T.c.dropped + 1
+      T.c.dropped, dropped = T.c.dropped + 1, dropped + 1
       B.flush()
     end
   end
@@ -69,13 +72,13 @@ end
 -- Makes room for a dead letter: the oldest that nobody holds go.
 function R.clear(bytes)
   local from = 0
-  while over(T.o, T.c.messages, T.c.bytes, 1, bytes) do
+  while looked < R.LOOKS and over(T.o, T.c.messages, T.c.bytes, 1, bytes) do
     B.flush()
     local seqs = call('ZRANGEBYSCORE', N.q, '(' .. format('%.0f', from), '+inf', 'LIMIT', 0, 100)
     if #seqs == 0 then return end
     for _, text in ipairs(seqs) do
       local seq = tonumber(text)
-      from = seq
+      from, looked = seq, looked + 1
       if not over(T.o, T.c.messages, T.c.bytes, 1, bytes) then return end
       if M.is_idle(seq) then
         M.discard(seq, M.head(seq), true)
@@ -85,37 +88,35 @@ function R.clear(bytes)
   end
 end
 
--- Counts anew what may be dropped of the topic.
-function R.recount()
-  call('UNLINK', N.i)
-  T.c.idle = 0
-  if not T.drops then return end
-  local from = 0
-  repeat
-    local seqs = call('ZRANGEBYSCORE', N.q, '(' .. format('%.0f', from), '+inf', 'LIMIT', 0, PORTION)
-    for _, text in ipairs(seqs) do
-      from = tonumber(text)
-      M.restock(from, M.head(from))
+-- Notes what may be dropped of the next portion of all that is stored, behind a sequence; the last of
+-- these, or nil if there are no more. From the first portion on until `settle_stock` whatever happens
+-- keeps the notes right, so that those about the messages that were passed stay so.
+function R.stock_some(after)
+  if T.c.stocking == 0 then T.c.stocking, after = 1, 0 end
+  B.flush()
+  local seqs = call('ZRANGEBYSCORE', N.q, '(' .. format('%.0f', after), '+inf', 'LIMIT', 0, PORTION)
+  local heads, subs = M.heads(seqs), T.all()
+  for i, text in ipairs(seqs) do
+    local seq, head = tonumber(text), decode(heads[i])
+    M.restock(seq, head)
+    for _, sub in ipairs(subs) do
+      local place = S.queued(sub, seq, head)
+      if place then S.stock(sub, seq, place) end
     end
-  until #seqs == 0
-end
-
--- The same for a subscription.
-function R.recount_in(sub)
-  call('UNLINK', sub.k.i)
-  if not S.options(sub).drops then return end
-  for _, key in ipairs({ sub.k.w, sub.k.b, sub.k.d }) do
-    local from = 0
-    repeat
-      local seqs = call('ZRANGE', key, from, from + PORTION - 1)
-      for _, text in ipairs(seqs) do
-        local seq = tonumber(text)
-        S.stock(sub, seq, S.entry(sub, seq, M.head(seq))[1])
-      end
-      from = from + PORTION
-    until #seqs == 0
   end
   B.flush()
+  return #seqs == PORTION and tonumber(seqs[PORTION]) or nil
 end
 
-end)
+-- What drops has its notes, the others need none.
+function R.settle_stock()
+  B.flush()
+  T.c.stocking = 0
+  if not T.drops then
+    call('UNLINK', N.i)
+    T.c.idle = 0
+  end
+  for _, sub in ipairs(T.all()) do
+    if not S.options(sub).drops then call('UNLINK', sub.k.i) end
+  end
+end

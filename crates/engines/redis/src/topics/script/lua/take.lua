@@ -1,5 +1,4 @@
 -- H: handing messages over.
-lazy(H, function()
 
 -- A message's weight against what a consumer may be given.
 local WEIGHT = 256
@@ -59,11 +58,11 @@ local function hand_over(take, seq, raw, head, e)
     T.due_at(deadline)
   end
   local entry = { e[1], attempts, e[3] or false, take.attachment, ticket, deadline }
-  B.put('HSET', k.e, text, encode(entry))
+  B.put('HSET', k.e, text, encode(unpack(entry)))
   B.put('ZADD', k.f, text, text)
   B.put('ZADD', k.h, '0', S.holding(take.attachment, text))
   if head[7] then G.fly(sub, head[7], entry, seq) end
-  if T.drops then M.restock(seq, head) end
+  if T.is_stocked() then M.restock(seq, head) end
 end
 
 -- Settles what was handed over to somebody who acknowledges nothing. The bodies stay until the process
@@ -87,7 +86,7 @@ local function take_front(take)
   local raws, entries = M.heads(found), fields(sub.k.e, found)
   for i, text in ipairs(found) do
     local seq, raw = tonumber(text), raws[i]
-    local e = entries[i] and decode(entries[i]) or { M.usual(decode(raw), seq), 0, false }
+    local e = entries[i] and { decode(entries[i]) } or { M.usual(decode(raw), seq), 0, false }
     local head = fits(take, seq, raw, e)
     if take.is_full then return true end
     if head then hand_over(take, seq, raw, head, e) end
@@ -98,7 +97,7 @@ end
 -- The first that this consumer may take where groups matter: of all, or of those that are only for it.
 local function take_one(take)
   local sub = take.sub
-  G.settle()
+  T.settle()
   local id = format('%012.0f', take.attachment)
   local free = call('ZRANGE', sub.k.w, 0, 0, 'WITHSCORES')
   local own = call('ZRANGEBYLEX', sub.k.own, '[' .. id, '(' .. id .. ':', 'LIMIT', 0, 1)[1]
@@ -124,7 +123,7 @@ function H.take(step)
   local attachment = W.attachment(sub, step[2])
   if not attachment then return { 'no', 'no-consumer' } end
   local take = begin(step, sub, attachment)
-  G.settle()
+  T.settle()
   local is_waiting = take.options.delivery == 1 and S.held_by(sub, attachment) > 0
   local is_empty = sub.filled ~= nil
   local one = call('EXISTS', sub.k.gl) == 1 and take_one or take_front
@@ -133,7 +132,7 @@ function H.take(step)
     take.is_full = take.is_full or take.taken >= take.count
   end
   if take.auto then settle(take) end
-  G.settle()
+  T.settle()
   if is_empty then call('ZADD', sub.k.y, 'NX', T.now, T.process) else T.stir(sub) end
   local bodies = fields(N.m, take.seqs)
   local first = #T.wanted
@@ -143,5 +142,3 @@ function H.take(step)
   local more = not is_empty and (take.is_too_large or call('ZCARD', sub.k.w) > 0)
   return { 'taken', sub.n, more, take.deliveries, first + 1 }
 end
-
-end)

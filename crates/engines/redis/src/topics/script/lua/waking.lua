@@ -1,6 +1,5 @@
 -- W: waking and telling. `f:PROCESS` is what a process is to be told. Who found nothing is in the
 -- subscription's `y` until it is woken.
-lazy(W, function()
 
 -- Whose an attachment is: { subscription, consumer, process }; nil if it has ended.
 function W.owner(attachment)
@@ -81,5 +80,3 @@ function W.wake_all()
     end
   end
 end
-
-end)

@@ -1,15 +1,18 @@
 //! Definitions change while messages are there, and looks at what there is.
 
-use super::world::{NUMBER, World, after, attach, message, options, publish, subscribe, text};
-use crate::topics::script::{Done, Incoming, Limit, Peek, Refusal, Seen, Step};
+use super::world::{
+    NUMBER, World, ack, after, attach, holds, message, nack, options, publish, subscribe, text,
+};
+use crate::topics::script::{Answer, Done, Incoming, Limit, Peek, Refusal, Seen, Step};
 use trunkline_model::{
-    MessageId, MessageState, PeekCursor, PeekFrom, SubscriptionSettings, Timestamp,
+    MessageId, MessageState, PeekCursor, PeekFrom, Priority, SubscriptionSettings, Timestamp,
 };
 
 fn alter(version: u64, settings: &str) -> Step {
     Step::Alter {
         version,
         options: options(settings),
+        after: None,
     }
 }
 
@@ -28,6 +31,7 @@ fn options_change_if_nobody_else_changed_them() {
     let counts = Done::Altered {
         messages: 3,
         bytes: 6,
+        more: None,
     };
     assert_eq!(altered, counts);
     let changed = world.try_one(alter(version, "{}"));
@@ -71,10 +75,12 @@ fn options_change_if_nobody_else_changed_them() {
         version,
         subscription: "s".parse().expect("a name"),
         settings: settings.clone(),
+        after: None,
     };
     let counts = Done::Altered {
         messages: 2,
         bytes: 4,
+        more: None,
     };
     assert_eq!(world.done(step(info.version, &settings)), counts);
     assert_eq!(world.inspect().subscriptions[0].settings, settings);
@@ -226,13 +232,122 @@ fn another_format_is_left_alone() {
         return;
     };
     world.done(subscribe("s", None));
-    let raw = b"\x93\x63\x01\x01".to_vec();
-    let set = redis::cmd("SET")
-        .arg("tl:{t}:def")
-        .arg(raw)
-        .exec(&mut world.redis);
-    set.expect("it is set");
-    let number = world.next_number();
-    let answer = world.request("me", number, &[]);
-    assert_eq!(answer, crate::topics::script::Answer::Format(99));
+    let keys = world.keys();
+    for (raw, format) in [
+        (&b"\x63\x01\x01"[..], 99),
+        (b"", 0),
+        (b"rubbish", 0x72),
+        (b"\xc1rubbish", 0),
+        (b"\x01\x01\x01", 0),
+        (b"\x93\x63\x01\x01", 0),
+        (b"\xdd\xff\xff\xff\xff", 0),
+    ] {
+        let mut set = redis::cmd("SET");
+        set.arg("tl:{t}:def").arg(raw);
+        set.exec(&mut world.redis).expect("it is set");
+        let number = world.next_number();
+        let define = Step::Define {
+            number: 0,
+            options: options("{}"),
+        };
+        for step in [define, Step::Delete, Step::Inspect] {
+            let answer = world.request("me", number, &[step]);
+            assert_eq!(answer, Answer::Format(format), "{raw:?}");
+        }
+        assert_eq!(world.keys(), keys);
+    }
+}
+
+/// What is noted of what may be dropped: of the topic and its subscriptions, and how many bytes.
+fn stock(world: &mut World) -> (Vec<Vec<(String, u64)>>, Option<u64>) {
+    let sets = ["i", "s1:i", "s2:i"].map(|name| {
+        let mut range = redis::cmd("ZRANGE");
+        range.arg(format!("tl:{{t}}:{name}")).arg(0).arg(-1);
+        let found = range.arg("WITHSCORES").query(&mut world.redis);
+        found.expect("a sorted set")
+    });
+    let mut idle = redis::cmd("HGET");
+    idle.arg("tl:{t}:c").arg("idle");
+    (sets.into(), idle.query(&mut world.redis).expect("a number"))
+}
+
+/// A million messages were counted in one go, and Redis did nothing else for seconds.
+#[test]
+fn what_may_be_dropped_is_noted_in_portions_while_the_topic_is_used() {
+    let Some(mut world) = World::new(r#"{"priorities": 2}"#) else {
+        return;
+    };
+    world.ask(&[attach(1, "s"), attach(2, "other")]);
+    let some = |priority: u8, count: usize| {
+        publish((0..count).map(|_| Incoming {
+            priority: Some(Priority(priority)),
+            ..message("m")
+        }))
+    };
+    world.batch(some(1, 1_500));
+    world.batch(some(0, 1_100));
+    let first = world.take(1, "s", 20);
+    let small = r#"{"priorities": 2, "max_messages": 2000, "overflow": "drop-oldest"}"#;
+    let version = world.inspect().version;
+    let mut after = None;
+    let mut portions = 0;
+    loop {
+        let step = Step::Alter {
+            version,
+            options: options(small),
+            after,
+        };
+        let Done::Altered { more, .. } = world.done(step) else {
+            panic!("it is altered")
+        };
+        portions += 1;
+        if more.is_none() {
+            break;
+        }
+        after = more;
+        assert_eq!(world.inspect().version, version, "nothing has changed yet");
+        // Before and behind what was noted so far.
+        world.batch(ack(1, &holds(&first[portions..portions + 1])));
+        world.batch(nack(
+            1,
+            &holds(&first[portions + 5..portions + 6]),
+            true,
+            60,
+        ));
+        let held = world.take(2, "other", 7);
+        world.batch(ack(2, &holds(&held[..3])));
+        world.batch(nack(2, &holds(&held[3..5]), false, 0));
+        world.batch(some(0, 3));
+    }
+    assert_eq!(portions, 3);
+    let noted = stock(&mut world);
+    assert!(noted.0[0].len() > 2_500 && noted.0[1..].iter().all(Vec::is_empty));
+    // The same from the beginning, with nothing in between.
+    let again = |world: &mut World, settings: &str| {
+        let (version, mut after) = (world.inspect().version, None);
+        loop {
+            let options = options(settings);
+            let step = Step::Alter {
+                version,
+                options,
+                after,
+            };
+            match world.done(step) {
+                Done::Altered { more: None, .. } => return,
+                Done::Altered { more, .. } => after = more,
+                other => panic!("{other:?}"),
+            }
+        }
+    };
+    again(&mut world, r#"{"priorities": 2}"#);
+    assert_eq!(stock(&mut world), (vec![Vec::new(); 3], Some(0)));
+    again(&mut world, small);
+    assert_eq!(stock(&mut world), noted);
+    // Of what is above the bound, one request drops a portion.
+    let stored = world.inspect().messages;
+    let last: Vec<_> = (0..20).map(|_| some(1, 1)).collect();
+    world.ask(&last);
+    let info = world.inspect();
+    assert_eq!(info.messages, 2_000);
+    assert_eq!(info.dropped, stored + 20 - 2_000 + 4);
 }

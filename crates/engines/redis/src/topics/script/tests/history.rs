@@ -407,6 +407,7 @@ impl History {
             subscription: subscription.clone(),
             from,
             settings: settings.clone(),
+            after: None,
         });
         let Done::Subscribed {
             created, released, ..
@@ -501,9 +502,17 @@ impl History {
         };
         let (version, expected) = (self.world.inspect().version, self.mirror.info());
         let options = expected.options.clone();
-        let done = self.world.done(Step::Alter { version, options });
-        let (messages, bytes) = (expected.messages, expected.bytes);
-        assert_eq!(done, Done::Altered { messages, bytes });
+        let done = self.world.done(Step::Alter {
+            version,
+            options,
+            after: None,
+        });
+        let counts = Done::Altered {
+            messages: expected.messages,
+            bytes: expected.bytes,
+            more: None,
+        };
+        assert_eq!(done, counts);
         assert_eq!(self.world.inspect().options, expected.options);
     }
 
@@ -530,6 +539,7 @@ impl History {
             version: is.version,
             subscription,
             settings: found.expect("it is there").settings.with(&settings),
+            after: None,
         });
         assert!(matches!(done, Done::Altered { .. }));
     }

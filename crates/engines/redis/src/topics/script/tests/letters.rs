@@ -1,6 +1,6 @@
 //! Dead letters: out of one topic, into another, and back.
 
-use super::world::{World, attach, holds, message, nack, publish, subscribe, text};
+use super::world::{NUMBER, World, attach, holds, message, nack, publish, subscribe, text};
 use crate::topics::script::{Done, Incoming, Letter, Reason, Refusal, Settled, Step};
 use trunkline_model::Priority;
 
@@ -145,15 +145,16 @@ fn a_message_goes_back_to_one_subscription() {
     );
     assert_eq!(text(&world.take(1, "s", 9)), "m n");
     assert_eq!(text(&world.take(2, "t", 1)), "a");
-    let remove = Step::Remove {
-        sequences: vec![1, 2, 3, 99],
+    let remove = |number, sequences: &[u64]| Step::Remove {
+        number,
+        sequences: sequences.into(),
     };
-    assert_eq!(world.done(remove), Done::Settled(0), "they are held");
+    let remove_held = remove(NUMBER, &[1, 2, 3, 99]);
+    assert_eq!(world.done(remove_held), Done::Settled(0), "they are held");
     world.done(Step::Detach { consumer: 1 });
-    let remove = Step::Remove {
-        sequences: vec![2, 3],
-    };
-    assert_eq!(world.done(remove), Done::Settled(2));
+    let other = world.done(remove(NUMBER - 1, &[2, 3]));
+    assert_eq!(other, Done::Settled(0), "another topic had them");
+    assert_eq!(world.done(remove(NUMBER, &[2, 3])), Done::Settled(2));
     assert_eq!(world.inspect().messages, 1);
 }
 

@@ -5,6 +5,7 @@ mod bounds;
 mod definitions;
 mod dice;
 mod history;
+mod interrupted;
 mod letters;
 mod mirror;
 mod processes;

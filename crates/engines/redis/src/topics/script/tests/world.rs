@@ -104,6 +104,7 @@ pub(crate) fn subscribe(subscription: &str, from: Option<StartFrom>) -> Step {
         subscription: subscription.parse().expect("a name"),
         from,
         settings: Default::default(),
+        after: None,
     }
 }
 
