@@ -241,3 +241,65 @@ impl From<DecodeError> for LinkError {
         Self::Decode(error.to_string())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::slot_of;
+
+    /// A connection on which shard channels of one slot were asked for and confirmed.
+    fn core(names: &[&'static str]) -> (Core<()>, crate::book::SubscriptionId) {
+        let mut core = Core::new(Duration::from_secs(30), 100, 1 << 20);
+        let id = core.book.open(());
+        core.connect(Timestamp::ZERO, &mut BytesMut::new());
+        for name in names {
+            core.book
+                .add(id, Kind::Shard, Bytes::from_static(name.as_bytes()));
+        }
+        core.flush(&mut BytesMut::new(), &mut Vec::new());
+        (core, id)
+    }
+
+    fn hear(core: &mut Core<()>, text: &str) -> Result<usize, LinkError> {
+        let mut happenings = Vec::new();
+        let mut input = BytesMut::from(text.as_bytes());
+        core.receive(Timestamp::ZERO, &mut input, &mut happenings)?;
+        Ok(happenings.len())
+    }
+
+    fn push(verb: &str, name: &str) -> String {
+        let (verbs, names) = (verb.len(), name.len());
+        format!("*3\r\n${verbs}\r\n{verb}\r\n${names}\r\n{name}\r\n:0\r\n")
+    }
+
+    /// A slot moved while a name in it was given up: what the server said unasked was taken for its answer, and the answer
+    /// itself then ended the connection.
+    #[test]
+    fn a_slot_that_moves_while_a_name_is_given_up_ends_nothing() {
+        let (mut core, id) = core(&["news"]);
+        assert_eq!(hear(&mut core, &push("ssubscribe", "news")).unwrap(), 1);
+        core.book
+            .remove(id, Kind::Shard, &Bytes::from_static(b"news"));
+        core.flush(&mut BytesMut::new(), &mut Vec::new());
+        let slot = slot_of(b"news");
+        let moved = format!("-MOVED {slot} 127.0.0.1:7000\r\n");
+        let both = push("sunsubscribe", "news") + &moved;
+        assert_eq!(hear(&mut core, &both).unwrap(), 0);
+        // And what was asked for since is not meant by it.
+        core.book.add(id, Kind::Shard, Bytes::from_static(b"other"));
+        core.flush(&mut BytesMut::new(), &mut Vec::new());
+        assert_eq!(hear(&mut core, &moved).unwrap(), 0);
+        assert_eq!(hear(&mut core, &push("ssubscribe", "other")).unwrap(), 1);
+        hear(&mut core, "-ERR unasked\r\n").expect_err("nothing was to be answered");
+    }
+
+    #[test]
+    fn a_slot_that_is_elsewhere_refuses_all_names_of_a_command_at_once() {
+        let (mut core, _) = core(&["{a}1", "{a}2", "{a}3"]);
+        let moved = format!("-MOVED {} 127.0.0.1:7000\r\n", slot_of(b"a"));
+        assert_eq!(hear(&mut core, &moved).unwrap(), 3);
+        let mut out = BytesMut::new();
+        core.flush(&mut out, &mut Vec::new());
+        assert!(out.is_empty(), "{out:?}");
+    }
+}

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 use trunkline_model::{Backoff, Timestamp};
 
-const NODES: u8 = 3;
+const NODES: u8 = 2;
 const NAMES: u8 = 5;
 
 const PACE: Pace = Pace {
@@ -451,6 +451,27 @@ fn a_slot_that_moves_is_followed_without_a_map() {
     assert_eq!((world.expected.len(), world.homes.moves()), (1, 1));
     world.turn();
     assert_eq!(world.lanes.len(), 1, "the first one has no names any more");
+}
+
+/// News of a name's earlier stay at a node would say that it is heard before it is.
+#[test]
+fn a_name_that_comes_back_to_a_node_is_not_heard_by_old_news() {
+    let mut world = World::new();
+    // Another name keeps the lane.
+    world.run(Did::Add(NODES));
+    heard(&mut world);
+    let turn = |world: &mut World, did| {
+        world.run(did);
+        world.turn();
+    };
+    turn(&mut world, Did::Add(0));
+    turn(&mut world, Did::Remove(0));
+    world.run(Did::Publish(0));
+    turn(&mut world, Did::Add(0));
+    assert_eq!(world.lanes.len(), 2, "for one node");
+    world.run(Did::Publish(0));
+    while world.hear(0) {}
+    assert_eq!(world.expected[&name(0)], 2);
 }
 
 #[test]
