@@ -7,7 +7,7 @@ use crate::{
     taker::{tags, text},
 };
 use smallvec::SmallVec;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use trunkline_model::{Command, Message, Span, SubscriptionSettings, TopicSettings, When};
 
 pub(super) const CASES: &[Case] = &[
@@ -106,20 +106,26 @@ fn with_timeout(span: Duration) -> TopicSettings {
 }
 
 async fn timed_out(lab: Lab) {
-    let topic = lab.define("t", with_timeout(SHORT)).await;
-    let mut one = spec(&[(&topic, "s")]);
-    one.credit = 1;
-    let taker = lab.consume(one).await;
-    lab.publish(&topic, &["1", "2"]).await;
-    let first = taker.next().await;
-    // Not so long that the second one times out, too.
-    lab.pass(SHORT + SHORT / 10).await;
-    let again = taker.next().await;
-    assert_eq!((again.id, again.attempt), (first.id, 2));
-    let late = lab.done(ack(taker.id(), &[first.tag])).await;
-    assert_eq!((late.acked, late.skipped), (0, 1));
-    assert_eq!(lab.done(ack(taker.id(), &[again.tag])).await.acked, 1);
-    assert_eq!(taker.texts(1).await, ["2"]);
+    // On a machine that is too slow, the second delivery times out as well: then all of it once more.
+    for round in 0.. {
+        let topic = lab.define(&format!("t{round}"), with_timeout(SHORT)).await;
+        let mut one = spec(&[(&topic, "s")]);
+        one.credit = 1;
+        let taker = lab.consume(one).await;
+        lab.publish(&topic, &["1", "2"]).await;
+        let first = taker.next().await;
+        let begun = Instant::now();
+        lab.pass(SHORT + SHORT / 10).await;
+        let again = taker.next().await;
+        assert_eq!((again.id, again.attempt), (first.id, 2));
+        let late = lab.done(ack(taker.id(), &[first.tag])).await;
+        assert_eq!((late.acked, late.skipped), (0, 1));
+        let acked = lab.done(ack(taker.id(), &[again.tag])).await.acked;
+        if begun.elapsed() < SHORT * 2 || acked == 1 {
+            assert_eq!((acked, taker.texts(1).await), (1, vec!["2".to_owned()]));
+            return;
+        }
+    }
 }
 
 async fn no_timeout(lab: Lab) {
