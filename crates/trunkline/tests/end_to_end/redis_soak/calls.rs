@@ -1,5 +1,6 @@
 //! Callers, and the ledger of their calls.
 
+use super::fleet::Wire;
 use super::world::World;
 use crate::soak::ledger::Breach;
 use futures_util::{StreamExt, stream::FuturesUnordered};
@@ -126,8 +127,13 @@ pub(crate) async fn call(world: Arc<World>, target: Target) -> Result<(), Breach
             while !lost && !world.is_over() && flying.len() < WINDOW {
                 let number = world.calls().ask();
                 let begun = Instant::now();
+                let wire = if number.is_multiple_of(2) {
+                    Wire::Streams
+                } else {
+                    Wire::Lists
+                };
                 let call = json!({
-                    "method": "echo", "params": params(number),
+                    "method": wire.method(), "params": params(number),
                     "timeout_ms": TIMEOUT.as_millis() as u64,
                 });
                 match client.start("rpc.call", &call).await {

@@ -1,4 +1,4 @@
-//! The processes of a soak on one Redis: two gateways and three workers, each of which can be killed.
+//! The processes of a soak on one Redis: two gateways and six workers. Each can be killed, and so can Redis.
 
 use crate::setup::{Running, Server, text, trunkline};
 use rustix::process::Signal;
@@ -9,8 +9,10 @@ use tempfile::TempDir;
 use trunkline_test_servers::{Redis, ports, program};
 
 pub(crate) const GATEWAYS: usize = 2;
-/// Over a gateway, on Redis itself, and somebody else's.
-const WORKERS: usize = 3;
+/// Over a gateway, on Redis itself, and somebody else's, of each wire.
+const WORKERS: usize = 6;
+/// What is confirmed is on its disk.
+const DURABLE: [&str; 4] = ["--appendonly", "yes", "--appendfsync", "always"];
 
 /// Notes a call and echoes it. One whose worker was killed before it had said which is none.
 const RUN: &str = r#"x=$(cat); test -n "$x" || exit 1; echo "$x" >> "$0"; echo "$x""#;
@@ -20,13 +22,31 @@ const RUN: &str = r#"x=$(cat); test -n "$x" || exit 1; echo "$x" >> "$0"; echo "
 pub(crate) enum Victim {
     Gateway(usize),
     Worker(usize),
+    Redis,
 }
 
 impl Victim {
-    /// All of them.
-    pub(crate) fn all() -> Vec<Self> {
+    /// All but Redis.
+    pub(crate) fn processes() -> Vec<Self> {
         let gateways = (0..GATEWAYS).map(Self::Gateway);
         gateways.chain((0..WORKERS).map(Self::Worker)).collect()
+    }
+}
+
+/// What calls are carried over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Wire {
+    Streams,
+    Lists,
+}
+
+impl Wire {
+    /// The method that its workers offer.
+    pub(crate) const fn method(self) -> &'static str {
+        match self {
+            Self::Streams => "echo",
+            Self::Lists => "mirror",
+        }
     }
 }
 
@@ -43,7 +63,7 @@ impl Fleet {
     /// Starts everything; `None`, after saying so, where there is no Redis or Python.
     pub(crate) fn start() -> Option<Self> {
         let mut fleet = Self {
-            redis: Redis::start()?,
+            redis: Redis::start_with(&DURABLE)?,
             dir: TempDir::new().unwrap(),
             python: program("TRUNKLINE_TEST_PYTHON")?,
             ports: ports(),
@@ -53,12 +73,16 @@ impl Fleet {
         let config = format!(
             "version: 1\n\
              engine: {{url: '{}', lease: 1s}}\n\
-             calls: {{categories: {{old: {{wire: consumer-groups, methods: [echo]}}}}}}\n",
-            fleet.redis.url()
+             calls: {{categories: {{old: {{wire: consumer-groups, methods: [{echo}]}}, \
+                                    older: {{wire: rpcprocessor}}}}, \
+                      wires: {{rpcprocessor: {{handlers: {{H: [{mirror}]}}}}}}}}\n",
+            fleet.redis.url(),
+            echo = Wire::Streams.method(),
+            mirror = Wire::Lists.method(),
         );
         fs::write(fleet.config(), config).unwrap();
         fs::write(fleet.runs(), "").unwrap();
-        for victim in Victim::all() {
+        for victim in Victim::processes() {
             fleet.restart(victim);
         }
         Some(fleet)
@@ -78,6 +102,7 @@ impl Fleet {
                     worker.wait();
                 }
             }
+            Victim::Redis => self.redis.kill(),
         }
     }
 
@@ -94,6 +119,7 @@ impl Fleet {
                 worker.says("ready");
                 self.workers[index] = Some(worker);
             }
+            Victim::Redis => self.redis.restart(),
         }
     }
 
@@ -101,21 +127,30 @@ impl Fleet {
         let runs = self.runs();
         let redis = self.redis.url();
         let gateway = format!("ws://127.0.0.1:{}/", self.ports[0]);
-        let over = match index {
-            0 => vec!["--url", &gateway, "worker", "--category", "old"],
-            1 => vec!["worker", "--engine", &redis, "--wire", "consumer-groups"],
+        let (wire, name, category) = if index.is_multiple_of(2) {
+            (Wire::Streams, "consumer-groups", "old")
+        } else {
+            (Wire::Lists, "rpcprocessor", "older")
+        };
+        let over = match index / 2 {
+            0 => vec!["--url", &gateway, "worker", "--category", category],
+            1 => vec!["worker", "--engine", &redis, "--wire", name],
             _ => {
                 let script = Path::new(env!("CARGO_MANIFEST_DIR"))
                     .join("tests/end_to_end/redis_soak/worker.py");
                 let mut command = Command::new(&self.python);
-                command.arg(script).args([&redis, "python-0"]).arg(&runs);
+                command.arg(script).args([name, &redis]).arg(&runs);
                 return command;
             }
         };
+        let handler = match wire {
+            Wire::Streams => "h",
+            Wire::Lists => "H",
+        };
         let mut command = trunkline(&over);
         command
-            .args(["--handler", "h", "--method", "echo", "--concurrency", "4"])
-            .args(["--", "sh", "-c", RUN])
+            .args(["--handler", handler, "--method", wire.method()])
+            .args(["--concurrency", "4", "--", "sh", "-c", RUN])
             .arg(&runs);
         command
     }

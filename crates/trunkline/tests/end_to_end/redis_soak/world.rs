@@ -46,14 +46,14 @@ impl World {
         drop(events.wait_for(|events| *events >= end).await);
     }
 
-    /// Waits until everything that was confirmed has come.
-    pub(crate) async fn until_nothing_is_missing(&self) {
+    /// Waits until fewer messages are missing than so many, or none.
+    pub(crate) async fn until_less_is_missing(&self, than: usize) {
         let mut events = self.events.subscribe();
-        drop(
-            events
-                .wait_for(|_| self.messages().missing().is_empty())
-                .await,
-        );
+        let less = |_: &u64| {
+            let missing = self.messages().missing().len();
+            missing == 0 || missing < than
+        };
+        drop(events.wait_for(less).await);
     }
 
     pub(crate) fn end_load(&self) {
