@@ -130,8 +130,10 @@ impl CompletionSink for PublishFailed {
         let removed = lock(&native.pending).remove(completed.token);
         if let Some(removed) = removed {
             let error = match error.code() {
-                // The queue was deleted by another process between its last use and this one.
+                // The queue was deleted by another process between its last use and this one, or the engine has
+                // lost what it had.
                 ErrorCode::NotFound => {
+                    lock(&native.queues).doubt();
                     Error::new(ErrorCode::MethodNotFound, "no handler offers this method")
                 }
                 _ => error,

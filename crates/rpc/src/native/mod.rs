@@ -109,9 +109,10 @@ impl Native {
         self.late.load(Ordering::Relaxed)
     }
 
-    /// Deletes the queues of methods that were not used since the last sweep, if nothing
+    /// Has workers take calls again whose queues could not be had, and deletes the queues of methods that were not used since the last sweep, if nothing
     /// waits in them and nobody, in any process, takes from them.
     pub fn sweep(&self) {
+        self.take_again();
         let now = self.clock.now();
         lock(&self.pending).abandoned.forget_old(now);
         let swept = lock(&self.queues).sweep();

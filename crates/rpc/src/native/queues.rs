@@ -68,6 +68,13 @@ impl Queues {
         }
     }
 
+    /// A queue was gone that was thought to be there, and so may be others: all are defined before their next use.
+    pub(crate) fn doubt(&mut self) {
+        for queue in self.by_method.values_mut() {
+            queue.defined = false;
+        }
+    }
+
     /// A worker consumes from the queue of a method that was used just now.
     pub(crate) fn worker_came(&mut self, method: &str) {
         if let Some(queue) = self.by_method.get_mut(method) {
@@ -126,6 +133,9 @@ mod tests {
         assert!(queues.use_for("add").unwrap().define, "not yet submitted");
         queues.defined("add");
         assert!(!queues.use_for("add").unwrap().define);
+        queues.doubt();
+        assert!(queues.use_for("add").unwrap().define, "it may be gone");
+        queues.defined("add");
         queues.worker_came("add");
         assert!(queues.sweep().is_empty());
         assert!(queues.sweep().is_empty(), "a worker keeps it");

@@ -24,7 +24,9 @@ pub(crate) struct Running {
 pub(crate) struct Dispatch {
     /// The worker.
     pub worker: u64,
-    /// The delivery to settle.
+    /// Which consumer of the worker it came through.
+    pub round: u32,
+    /// The delivery to settle there.
     pub tag: DeliveryTag,
     /// Who asked.
     pub asked: Asked,
@@ -61,6 +63,8 @@ impl Slots {
 pub(crate) struct Offer {
     /// To whom.
     pub worker: u64,
+    /// Through which of its consumers.
+    pub round: u32,
     /// The delivery.
     pub tag: DeliveryTag,
     /// Which delivery of the call this is, from 1.
@@ -114,6 +118,7 @@ impl Running {
         self.last_dispatch += 1;
         let dispatch = Dispatch {
             worker: offer.worker,
+            round: offer.round,
             tag: offer.tag,
             asked: request.asked.clone(),
             idempotent: offer.idempotent,
@@ -234,6 +239,7 @@ mod tests {
     fn offer(attempt: u32, idempotent: bool) -> Offer {
         Offer {
             worker: 1,
+            round: 0,
             tag: DeliveryTag(1),
             attempt,
             idempotent,

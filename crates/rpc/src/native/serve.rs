@@ -4,7 +4,7 @@ use super::{
     Native,
     ask::workers,
     envelope::Reply,
-    worker::{Offered, Worker},
+    worker::{Mouth, Offered, Worker},
 };
 use crate::{errors::worker_lost, lock::lock};
 use hashbrown::HashMap;
@@ -34,7 +34,6 @@ impl Native {
                 HashMap::new()
             }
         };
-        let sources: Vec<Source> = methods.keys().map(source).collect();
         let worker = Arc::new(Worker::new(
             number,
             self.me.clone(),
@@ -44,18 +43,52 @@ impl Native {
         ));
         lock(&self.running).open(number, concurrency);
         lock(&self.workers).insert(number, worker.clone());
-        if !sources.is_empty() {
-            let consume = ConsumeSpec {
-                sources,
-                credit: concurrency,
-                // The concurrency is the bound.
-                window_bytes: u64::MAX,
-                auto_ack: false,
-            };
-            let consumer = self.engine.consume(&self.system, consume, worker.clone());
-            worker.started_as(self, consumer);
-        }
+        self.consume(&worker, 0);
         Box::new(Handle { native, worker })
+    }
+
+    /// Takes calls through a consumer of this round.
+    fn consume(&self, worker: &Arc<Worker>, round: u32) {
+        let sources: Vec<Source> = worker.queues().map(|(topic, _)| source(topic)).collect();
+        if sources.is_empty() {
+            return;
+        }
+        let consume = ConsumeSpec {
+            sources,
+            credit: lock(&self.running).allowed(worker.number),
+            // The concurrency is the bound.
+            window_bytes: u64::MAX,
+            auto_ack: false,
+        };
+        let mouth = Mouth {
+            worker: worker.clone(),
+            round,
+        };
+        let consumer = self.engine.consume(&self.system, consume, Arc::new(mouth));
+        worker.started_as(self, round, consumer);
+    }
+
+    /// The same for a worker whose last consumer has ended: its queues may not be there any more.
+    pub(super) fn take_through(&self, worker: &Arc<Worker>, round: u32) {
+        let gone = !lock(&self.workers).contains_key(&worker.number);
+        if gone || self.closed.load(Ordering::Relaxed) {
+            return;
+        }
+        lock(&self.queues).doubt();
+        for (topic, method) in worker.queues() {
+            self.define(topic, method);
+        }
+        self.consume(worker, round);
+    }
+
+    /// Takes calls again for the workers that have waited for this.
+    pub(super) fn take_again(&self) {
+        let workers: Vec<Arc<Worker>> = lock(&self.workers).values().cloned().collect();
+        for worker in workers {
+            if let Some(round) = worker.waiting_round() {
+                self.take_through(&worker, round);
+            }
+        }
     }
 
     fn queues_for(&self, spec: &WorkerSpec) -> Result<HashMap<TopicName, Offered>, Error> {
@@ -89,7 +122,7 @@ impl Native {
         let worker = lock(&self.workers).get(&finished.worker).cloned();
         if let Some(worker) = worker {
             worker.set_credit(self, credit);
-            worker.ack(self, SmallVec::from_iter([finished.tag]));
+            worker.ack(self, finished.round, SmallVec::from_iter([finished.tag]));
         }
         waited
     }
@@ -100,23 +133,29 @@ impl Native {
         let lost = lock(&self.running).close(worker.number);
         lock(&self.workers).remove(&worker.number);
         worker.set_credit(self, Some(0));
+        let consumer = worker.consumer();
+        let round = consumer.as_ref().map_or(0, |(round, _)| *round);
         let now = self.clock.now();
         let (mut settled, mut returned) = (SmallVec::new(), SmallVec::<[DeliveryTag; 4]>::new());
         for dispatch in lost {
             let again = dispatch.idempotent && !dispatch.cancelled && now <= dispatch.deadline;
             if again {
                 self.reply(&dispatch.asked, Reply::Returned);
-                returned.push(dispatch.tag);
+                if dispatch.round == round {
+                    returned.push(dispatch.tag);
+                }
                 continue;
             }
             if !dispatch.cancelled {
                 let outcome = CallOutcome::Failed(worker_lost());
                 self.reply(&dispatch.asked, Reply::Answer(outcome));
             }
-            settled.push(dispatch.tag);
+            if dispatch.round == round {
+                settled.push(dispatch.tag);
+            }
         }
-        worker.ack(self, settled);
-        if let Some(consumer) = worker.consumer() {
+        worker.ack(self, round, settled);
+        if let Some((_, consumer)) = consumer {
             if !returned.is_empty() {
                 let nack = Command::Nack {
                     consumer: consumer.id(),

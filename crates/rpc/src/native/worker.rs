@@ -12,25 +12,43 @@ use hashbrown::HashMap;
 use smallvec::{SmallVec, smallvec};
 use std::{
     collections::VecDeque,
-    sync::{Mutex, OnceLock, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 use trunkline_model::{
     Batch, CallOutcome, CallSink, Command, Completion, ConsumerHandle, Consuming, Delivery,
-    DeliverySink, DeliveryTag, DispatchId, Error, IncomingCall, Timestamp, TopicName,
+    DeliverySink, DeliveryTag, DispatchId, Error, ErrorCode, IncomingCall, Timestamp, TopicName,
 };
 
 /// A worker of this process.
 pub(super) struct Worker {
     pub(super) number: u64,
     native: Weak<Native>,
-    sink: std::sync::Arc<dyn CallSink>,
+    sink: Arc<dyn CallSink>,
     methods: HashMap<TopicName, Offered>,
     category: CompactString,
-    /// Set once `consume` has returned; deliveries may come before.
-    consumer: OnceLock<Box<dyn ConsumerHandle>>,
-    /// What was settled before the consumer's name was known.
-    early: Mutex<Vec<DeliveryTag>>,
+    through: Mutex<Through>,
     outbox: Mutex<Outbox>,
+}
+
+/// What a worker takes deliveries through: one consumer after the other, if the engine loses what it had.
+#[derive(Default)]
+struct Through {
+    /// Tells consumers apart, and so their deliveries.
+    round: u32,
+    /// Absent until `consume` has returned; deliveries may come before.
+    consumer: Option<Arc<dyn ConsumerHandle>>,
+    /// What was settled before the consumer's name was known.
+    early: SmallVec<[DeliveryTag; 4]>,
+    /// It has begun since somebody looked.
+    begun: bool,
+    /// It has ended, and the next one begins with the next sweep.
+    waits: bool,
+}
+
+/// Where the deliveries of one of a worker's consumers come.
+pub(super) struct Mouth {
+    pub(super) worker: Arc<Worker>,
+    pub(super) round: u32,
 }
 
 /// A method that the worker offers.
@@ -57,7 +75,7 @@ impl Worker {
     pub(super) fn new(
         number: u64,
         native: Weak<Native>,
-        sink: std::sync::Arc<dyn CallSink>,
+        sink: Arc<dyn CallSink>,
         methods: HashMap<TopicName, Offered>,
         category: CompactString,
     ) -> Self {
@@ -67,8 +85,7 @@ impl Worker {
             sink,
             methods,
             category,
-            consumer: OnceLock::new(),
-            early: Mutex::default(),
+            through: Mutex::default(),
             outbox: Mutex::default(),
         }
     }
@@ -77,39 +94,81 @@ impl Worker {
         self.methods.values().map(|offered| offered.name.as_str())
     }
 
-    pub(super) fn consumer(&self) -> Option<&dyn ConsumerHandle> {
-        self.consumer.get().map(Box::as_ref)
+    /// Its queues, with their methods.
+    pub(super) fn queues(&self) -> impl Iterator<Item = (&TopicName, &str)> {
+        let queues = self.methods.iter();
+        queues.map(|(topic, offered)| (topic, offered.name.as_str()))
+    }
+
+    /// The consumer of the moment, with its round.
+    pub(super) fn consumer(&self) -> Option<(u32, Arc<dyn ConsumerHandle>)> {
+        let through = lock(&self.through);
+        Some((through.round, through.consumer.clone()?))
     }
 
     /// The consumer is known: what was settled before can be acked.
-    pub(super) fn started_as(&self, native: &Native, consumer: Box<dyn ConsumerHandle>) {
+    pub(super) fn started_as(
+        &self,
+        native: &Native,
+        round: u32,
+        consumer: Box<dyn ConsumerHandle>,
+    ) {
         let early = {
-            let mut early = lock(&self.early);
-            drop(self.consumer.set(consumer));
-            std::mem::take(&mut *early)
+            let mut through = lock(&self.through);
+            if through.round != round {
+                // It has ended before this is known, and so has nothing.
+                return;
+            }
+            through.consumer = Some(consumer.into());
+            std::mem::take(&mut through.early)
         };
-        if !early.is_empty() {
-            // Something may have been given back, which lowered the credit.
-            let credit = lock(&native.running).allowed(self.number);
-            self.set_credit(native, Some(credit));
+        let allowed = lock(&native.running).allowed(self.number);
+        if round > 0 || !early.is_empty() {
+            // Something may have been given back, or run longer than it may, which lowered the credit.
+            self.set_credit(native, Some(allowed));
         }
-        self.ack(native, early.into());
+        self.ack(native, round, early);
     }
 
-    /// Settles deliveries.
-    pub(super) fn ack(&self, native: &Native, tags: SmallVec<[DeliveryTag; 4]>) {
+    /// Its consumer has ended through no fault of its own: the round of the next one, if that is to begin now. One that
+    /// has not begun at all ends again, so the next one waits for the next sweep.
+    fn next_round(&self, round: u32) -> Option<u32> {
+        let mut through = lock(&self.through);
+        if through.round != round {
+            return None;
+        }
+        through.round += 1;
+        through.consumer = None;
+        through.early.clear();
+        through.waits = !std::mem::take(&mut through.begun);
+        (!through.waits).then_some(through.round)
+    }
+
+    /// The round that has waited for a sweep.
+    pub(super) fn waiting_round(&self) -> Option<u32> {
+        let mut through = lock(&self.through);
+        std::mem::take(&mut through.waits).then_some(through.round)
+    }
+
+    /// Settles deliveries of a round. Those of earlier ones aren't there any more.
+    pub(super) fn ack(&self, native: &Native, round: u32, tags: SmallVec<[DeliveryTag; 4]>) {
         if tags.is_empty() {
             return;
         }
-        if self.consumer.get().is_none() {
-            let mut early = lock(&self.early);
-            // Set under the same lock.
-            if self.consumer.get().is_none() {
-                early.extend(tags);
+        let consumer = {
+            let mut through = lock(&self.through);
+            if through.round != round {
                 return;
             }
-        }
-        if let Some(consumer) = self.consumer() {
+            match &through.consumer {
+                Some(consumer) => Some(consumer.clone()),
+                None => {
+                    through.early.extend(tags.iter().copied());
+                    None
+                }
+            }
+        };
+        if let Some(consumer) = consumer {
             let ack = Command::Ack {
                 consumer: consumer.id(),
                 tags,
@@ -123,7 +182,7 @@ impl Worker {
     /// Changes the credit. Threads that do so at the same time may overtake each other, so
     /// it is looked at again until what was said last is right.
     pub(super) fn set_credit(&self, native: &Native, credit: Option<u32>) {
-        let (Some(mut credit), Some(consumer)) = (credit, self.consumer()) else {
+        let (Some(mut credit), Some((_, consumer))) = (credit, self.consumer()) else {
             return;
         };
         loop {
@@ -166,20 +225,21 @@ impl Worker {
     /// Puts a delivery that was not run back into its queue, as a fresh message: it was not
     /// attempted. Strict: if the delivery is no longer held, the engine has returned it
     /// already, and it must not be there twice.
-    fn give_back(&self, native: &Native, delivery: Delivery) {
+    fn give_back(&self, native: &Native, round: u32, delivery: Delivery) {
         let publish = Command::Publish {
             topic: delivery.topic,
             messages: smallvec![request::again(delivery.message)],
         };
         let mut batch = Batch::of(publish);
-        if let Some(consumer) = self.consumer() {
+        let consumer = self.consumer().filter(|(now, _)| *now == round);
+        if let Some((_, consumer)) = consumer {
             batch.commands.push(Command::Ack {
                 consumer: consumer.id(),
                 tags: smallvec![delivery.tag],
             });
             batch.strict = true;
         } else {
-            self.ack(native, smallvec![delivery.tag]);
+            self.ack(native, round, smallvec![delivery.tag]);
         }
         native
             .engine
@@ -196,6 +256,7 @@ impl Worker {
         };
         let offer = Offer {
             worker: self.number,
+            round: taking.round,
             tag: delivery.tag,
             attempt: delivery.attempt,
             idempotent: offered.idempotent,
@@ -227,7 +288,7 @@ impl Worker {
             }
             Verdict::GiveBack(credit) => {
                 self.set_credit(native, Some(credit));
-                self.give_back(native, delivery);
+                self.give_back(native, taking.round, delivery);
             }
         }
     }
@@ -235,23 +296,19 @@ impl Worker {
 
 /// What comes of a delivered packet.
 struct Taking {
+    round: u32,
     run: Vec<IncomingCall>,
     taken: SmallVec<[(Asked, u64); 4]>,
     settled: SmallVec<[DeliveryTag; 4]>,
 }
 
-impl DeliverySink for Worker {
-    fn started(&self, result: Result<Consuming, Error>) {
-        if let Err(error) = result {
-            self.ended(error);
-        }
-    }
-
-    fn deliver(&self, deliveries: Vec<Delivery>) {
+impl Worker {
+    fn deliver(&self, round: u32, deliveries: Vec<Delivery>) {
         let Some(native) = self.native.upgrade() else {
             return;
         };
         let mut taking = Taking {
+            round,
             run: Vec::with_capacity(deliveries.len()),
             taken: SmallVec::new(),
             settled: SmallVec::new(),
@@ -260,7 +317,7 @@ impl DeliverySink for Worker {
         for delivery in deliveries {
             self.take(&native, now, delivery, &mut taking);
         }
-        self.ack(&native, taking.settled);
+        self.ack(&native, round, taking.settled);
         if taking.run.is_empty() {
             return;
         }
@@ -272,9 +329,36 @@ impl DeliverySink for Worker {
         }
         self.tell();
     }
+}
 
+impl DeliverySink for Mouth {
+    fn started(&self, result: Result<Consuming, Error>) {
+        match result {
+            Ok(_) => lock(&self.worker.through).begun = true,
+            Err(error) => self.ended(error),
+        }
+    }
+
+    fn deliver(&self, deliveries: Vec<Delivery>) {
+        self.worker.deliver(self.round, deliveries);
+    }
+
+    /// A queue that is gone was lost with everything else that the engine had: nobody else may delete one from which
+    /// somebody takes. It is made again, and so is one that can't be had now. Anything else ends the worker.
     fn ended(&self, reason: Error) {
-        self.post(Event::Ended(reason));
-        self.tell();
+        let again = matches!(reason.code(), ErrorCode::NotFound | ErrorCode::Unavailable);
+        let native = self.worker.native.upgrade().filter(|_| again);
+        match native {
+            Some(native) => {
+                tracing::warn!(%reason, "a worker takes calls of its methods anew");
+                if let Some(round) = self.worker.next_round(self.round) {
+                    native.take_through(&self.worker, round);
+                }
+            }
+            None => {
+                self.worker.post(Event::Ended(reason));
+                self.worker.tell();
+            }
+        }
     }
 }

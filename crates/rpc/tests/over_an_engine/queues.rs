@@ -3,8 +3,8 @@
 use crate::world::{World, secs};
 use std::sync::Arc;
 use trunkline_model::{
-    Caller, ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink, Engine, Error, Source,
-    TopicName,
+    Admin, Caller, Completion, ConsumeSpec, ConsumerHandle, Consuming, Delivery, DeliverySink,
+    Engine, Error, Source, TopicName,
 };
 
 /// A process that dies takes its table with it: the engine returns its deliveries, and the
@@ -49,6 +49,38 @@ fn consumer_that_never_answers(world: &World) -> Box<dyn ConsumerHandle> {
     };
     let silent = Arc::new(Silent);
     world.engine.consume(&Caller::system(), spec, silent)
+}
+
+/// As an engine does that has lost what it had.
+fn lose(world: &World, method: &str) {
+    let topic = TopicName::new(format!("_call.{method}")).unwrap();
+    let delete = Admin::Delete { topic };
+    let nobody = Completion::ignored();
+    world.engine.admin(&Caller::system(), delete, nobody);
+}
+
+#[tokio::test]
+async fn a_worker_takes_calls_again_when_its_queue_was_lost() {
+    let world = World::new();
+    let client = world.client();
+    let worker = world.worker("math", &["add", "sub"], 2);
+    client.call("add", "1");
+    let running = worker.take_one();
+    for call in 2..5 {
+        lose(&world, "add");
+        assert!(world.has_queue("add").await && world.has_queue("sub").await);
+        client.call("add", &call.to_string());
+        let taken = worker.take_one();
+        assert!(worker.answer(&taken, "7"));
+        assert_eq!(client.heard(), [format!("{call}: 7")]);
+    }
+    assert!(worker.answer(&running, "1"), "its asker still waits");
+    assert_eq!(client.heard(), ["1: 1"]);
+    // Both slots are free, and no more.
+    for call in ["5", "6", "7"] {
+        client.call("sub", call);
+    }
+    assert_eq!(worker.take().len(), 2);
 }
 
 #[tokio::test]

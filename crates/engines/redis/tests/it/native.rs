@@ -195,6 +195,53 @@ async fn a_process_that_dies_loses_no_call_that_may_be_repeated() {
     }
 }
 
+/// Workers got told once that their queue was gone, and took no calls from then on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_take_calls_again_when_redis_comes_back_without_its_data() {
+    let Some(mut server) = Redis::start() else {
+        return;
+    };
+    let one = Process::start(&server, "one").await;
+    let two = Process::start(&server, "two").await;
+    let _working = one.work(&["get", "set"], "one");
+    let mut taken = one.take(&["slow"]);
+    two.knows("get", 1).await;
+    two.knows("slow", 1).await;
+    let CallOutcome::Result(_) = two.call("get", "1", LONG).await else {
+        panic!("it works before")
+    };
+    let running = two.call("slow", "2", LONG);
+    let slow = soon(taken.taken.recv()).await.expect("it is taken");
+    for _ in 0..2 {
+        server.kill();
+        server.restart();
+        // What is asked before the queue is there again fails at once, or waits in vain.
+        soon(async {
+            loop {
+                let answer = two.call("get", "3", Duration::from_secs(1)).await;
+                match answer {
+                    CallOutcome::Result(answer) => break assert_eq!(answer, "[\"one\",3]"),
+                    CallOutcome::Failed(_) => {}
+                    other @ CallOutcome::HandlerError(_) => panic!("{other:?}"),
+                }
+            }
+        })
+        .await;
+    }
+    // The call that was running is answered to who asked: neither has gone.
+    one.calls
+        .answer(slow.dispatch, CallOutcome::Result("4".into()));
+    match running.await {
+        CallOutcome::Result(answer) => assert_eq!(answer, "4"),
+        other => panic!("{other:?}"),
+    }
+    let again = two.call("slow", "5", LONG);
+    let slow = soon(taken.taken.recv()).await.expect("it is taken");
+    one.calls
+        .answer(slow.dispatch, CallOutcome::Result("6".into()));
+    assert!(matches!(again.await, CallOutcome::Result(answer) if answer == "6"));
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_end_in_time_while_connections_are_lost() {
     let Some(server) = Redis::start() else { return };

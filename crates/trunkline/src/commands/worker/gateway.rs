@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::oneshot, task::JoinSet, time::timeout};
-use trunkline::{Connection, Push, Pushes};
+use trunkline::{Connection, ErrorCode, Push, Pushes, RequestError, RpcError};
 use trunkline_model::Timestamp;
 
 pub(super) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Failure> {
@@ -25,6 +25,10 @@ pub(super) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Fa
         match session.serve(&mut stop).await {
             End::Stopped => return session.drain(&mut stop).await,
             End::Lost(reason) => eprintln!("{reason}; connecting again"),
+            End::Ended(error) => {
+                return Err(Failure::from(RequestError::from(error))
+                    .while_doing("the server ended the worker"));
+            }
         }
         drop(session);
         connection = match again::connect(context, &mut stop).await {
@@ -37,6 +41,7 @@ pub(super) async fn worker(context: &Context, args: WorkerArgs) -> Result<(), Fa
 enum End {
     Stopped,
     Lost(Arc<str>),
+    Ended(RpcError),
 }
 
 /// One connection: the calls that run for it end with it.
@@ -80,7 +85,10 @@ impl Session {
         loop {
             tokio::select! {
                 push = self.pushes.next() => match push {
-                    Some(push) => self.take(push),
+                    Some(push) => match ended(&push) {
+                        Some(error) => return End::Ended(error),
+                        None => self.take(push),
+                    },
                     None => return End::Lost(self.pushes.loss()),
                 },
                 Some(done) = self.running.join_next() => self.finished(done.ok()),
@@ -155,6 +163,20 @@ impl Session {
     }
 }
 
+/// Why the server takes no more calls for the worker, if a push says that and it doesn't end itself: then the next
+/// connection takes it up.
+fn ended(push: &Push) -> Option<RpcError> {
+    #[derive(Deserialize)]
+    struct Ended {
+        error: RpcError,
+    }
+    if push.id.is_some() || push.method != "rpc.worker.ended" {
+        return None;
+    }
+    let Ended { error } = push.read().ok()?;
+    (error.known_code() != Some(ErrorCode::ShuttingDown)).then_some(error)
+}
+
 /// What the server tells about a call besides its params.
 #[derive(Default, Deserialize)]
 struct Meta {
@@ -196,6 +218,25 @@ async fn run(client: &Connection, args: &WorkerArgs, push: Push, cancelled: ones
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_the_server_ends_says_why_unless_it_comes_back() {
+        let push = |method: &str, code: i64| Push {
+            id: None,
+            method: method.to_owned(),
+            params: serde_json::from_value(
+                json!({"worker": "w1", "error": {"code": code, "message": "m"}}),
+            )
+            .unwrap(),
+            meta: None,
+        };
+        assert_eq!(
+            ended(&push("rpc.worker.ended", -32600)),
+            Some(RpcError::new(-32600, "m"))
+        );
+        assert_eq!(ended(&push("rpc.worker.ended", -32012)), None);
+        assert_eq!(ended(&push("rpc.cancel", -32600)), None);
+    }
 
     #[test]
     fn deadlines_are_read_in_both_forms() {
