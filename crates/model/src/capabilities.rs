@@ -1,4 +1,4 @@
-use crate::Durability;
+use crate::{Durability, limits};
 use serde::Serialize;
 
 /// Over what a batch is all or nothing.
@@ -70,4 +70,36 @@ pub struct Capabilities {
     pub receiver_counts: bool,
     /// Durability classes, strongest last.
     pub durability: &'static [Durability],
+}
+
+impl Capabilities {
+    /// Everything that there is, for one process: engines say what they do otherwise.
+    pub const ALL: Self = Self {
+        engine: "",
+        shared: false,
+        atomic: Atomicity::All,
+        priorities: limits::PRIORITIES_MAX,
+        dedupe_latest: true,
+        dedupe_first: true,
+        publish_id: true,
+        delay: true,
+        nack_delay: true,
+        retry: true,
+        ttl: true,
+        ack_timeout: true,
+        extend: true,
+        attempts: true,
+        front_redelivery: true,
+        dead_letter: true,
+        groups: true,
+        limits: true,
+        peek: true,
+        backup: true,
+        purge: true,
+        list: true,
+        from_all: true,
+        patterns: true,
+        receiver_counts: true,
+        durability: &[Durability::Memory, Durability::Interval, Durability::Commit],
+    };
 }
