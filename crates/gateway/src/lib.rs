@@ -34,6 +34,6 @@ pub use counters::{Counter, Counters};
 pub use doorstep::Doorstep;
 pub use gateway::{Drained, Gateway};
 pub use http::{BackupFile, BackupManifest};
-pub use services::Services;
+pub use services::{Dependency, Services};
 pub use stomp::{StompConfig, StompListen, StompListenError, StompTlsConfig};
 pub use tls::TlsError;

@@ -1,7 +1,32 @@
 use std::{fmt, sync::Arc};
+use tokio::sync::watch;
 use trunkline_auth::Access;
-use trunkline_model::{Clock, Engine};
+use trunkline_model::{Clock, Engine, Health};
 use trunkline_rpc::Calls;
+
+/// Something besides the engine that part of what clients ask for needs, such as the Redis of a wire of calls.
+#[derive(Clone, Debug)]
+pub struct Dependency {
+    /// What can't be done without it, for people: the beginning of a sentence.
+    pub what: String,
+    /// Whether it is there, as it changes.
+    pub health: watch::Receiver<Health>,
+}
+
+impl Dependency {
+    /// What is wrong with it, if it isn't ready.
+    pub fn trouble(&self) -> Option<String> {
+        let why = match &*self.health.borrow() {
+            Health::Ready => return None,
+            Health::Starting(why)
+            | Health::Degraded(why)
+            | Health::ReadOnly(why)
+            | Health::Failed(why) => why.clone(),
+            _ => "closed".to_owned(),
+        };
+        Some(format!("{}: {why}", self.what))
+    }
+}
 
 /// What the gateway is the front of.
 #[derive(Clone)]
@@ -18,6 +43,8 @@ pub struct Services {
     pub version: &'static str,
     /// The engine, as `rpc.info` tells it: its URL without credentials.
     pub engine_url: String,
+    /// What else is needed. As long as one of them isn't there, `/readyz` has a warning.
+    pub dependencies: Vec<Dependency>,
 }
 
 impl fmt::Debug for Services {

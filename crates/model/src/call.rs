@@ -173,6 +173,15 @@ pub struct HandlerStats {
     pub last_activity_ms: u64,
 }
 
+impl HandlerStats {
+    /// Calls that succeeded, in percent of those that succeeded, failed or timed out, to one decimal;
+    /// `None` as long as there are none.
+    pub fn success_rate(&self) -> Option<f64> {
+        let ended = self.succeeded + self.failed + self.timed_out;
+        (ended > 0).then(|| (self.succeeded as f64 * 1_000.0 / ended as f64).round() / 10.0)
+    }
+}
+
 /// A handler as it is announced to every gateway.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct HandlerInfo {
@@ -205,8 +214,11 @@ pub struct HandlerInfo {
 /// implementations speak the wires of existing systems.
 pub trait CallWire: Send + Sync + 'static {
     /// Whether workers on this wire announce their methods, so that a method that nobody
-    /// offers can fail at once.
-    fn announces(&self) -> bool;
+    /// offers can fail at once. Unless told otherwise they don't: then what has to do with
+    /// announcements does nothing.
+    fn announces(&self) -> bool {
+        false
+    }
 
     /// Queues a call. Ends with [`Outcome::Answered`](crate::Outcome::Answered), after any
     /// number of [`Outcome::Progress`](crate::Outcome::Progress). The wire doesn't watch
@@ -223,17 +235,36 @@ pub trait CallWire: Send + Sync + 'static {
     /// Answers a call, once; false if nobody waits any more (a late answer).
     fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool;
 
-    /// Passes a JSON value to the caller of a running call.
-    fn progress(&self, dispatch: DispatchId, value: Bytes);
+    /// Passes a JSON value to the caller of a running call. Nowhere, where progress doesn't travel.
+    fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
 
     /// Tells every gateway what is offered here.
-    fn announce(&self, info: HandlerInfo);
+    fn announce(&self, _info: HandlerInfo) {}
 
     /// Asks everybody to announce.
-    fn ask(&self);
+    fn ask(&self) {}
 
-    /// What is announced, by anybody, from now on.
-    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>>;
+    /// What is announced, by anybody, from now on. Closed where nobody does.
+    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>> {
+        broadcast::Sender::new(1).subscribe()
+    }
+
+    /// The queue in which calls of a method wait, by which what becomes of them is counted: there are
+    /// only so many, whatever callers ask for.
+    fn queue_of(&self, call: &Call) -> CompactString {
+        call.category.clone()
+    }
+
+    /// What a call ends with that nobody has answered in time: `-32001`, unless clients of this wire
+    /// know it by another code.
+    fn timed_out(&self, stage: Stage) -> Error {
+        Error::timed_out(stage)
+    }
+
+    /// What the wire has counted since its start, by name.
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Vec::new()
+    }
 
     /// Ready once the answers given so far are written, or can't be: before that, the process
     /// must not end. At once where nothing is written later than it is given.

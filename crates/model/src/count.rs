@@ -32,6 +32,13 @@ macro_rules! counters {
         #[non_exhaustive]
         $public struct $read { $($(#[$doc])* pub $name: u64,)* }
 
+        impl $read {
+            /// Each number with its name, in order.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> + use<> {
+                [$((stringify!($name), self.$name),)*].into_iter()
+            }
+        }
+
         #[derive(Debug, Default)]
         pub(super) struct $counting { $(pub(super) $name: $crate::Count,)* }
 

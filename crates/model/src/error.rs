@@ -1,3 +1,4 @@
+use crate::Stage;
 use serde_json::{Value, json};
 use std::{borrow::Cow, fmt};
 
@@ -111,6 +112,15 @@ impl Error {
     /// `-32009`: there is no `kind` (such as "topic") named `name`.
     pub fn not_found(kind: &'static str, name: impl fmt::Display) -> Self {
         Self::new(ErrorCode::NotFound, format!("no {kind} {name:#}")).with(kind, name.to_string())
+    }
+
+    /// `-32001`, with how far the call had come.
+    pub fn timed_out(stage: Stage) -> Self {
+        let message = match stage {
+            Stage::Queued => "timed out: no worker took the call in time",
+            Stage::Running => "timed out: the worker did not answer in time",
+        };
+        Self::new(ErrorCode::Timeout, message).with("stage", stage.to_string())
     }
 
     /// `-32602`.

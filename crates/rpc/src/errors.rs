@@ -1,6 +1,6 @@
 //! The errors of calls, in one place.
 
-use trunkline_model::{Error, ErrorCode, Stage};
+use trunkline_model::{Error, ErrorCode};
 
 /// `-32002`.
 pub(crate) fn worker_lost() -> Error {
@@ -8,15 +8,6 @@ pub(crate) fn worker_lost() -> Error {
         ErrorCode::WorkerLost,
         "the worker was lost while it ran this call, and the method may not be repeated",
     )
-}
-
-/// `-32001`, with how far the call had come.
-pub(crate) fn timed_out(stage: Stage) -> Error {
-    let message = match stage {
-        Stage::Queued => "timed out: no worker took the call in time",
-        Stage::Running => "timed out: the worker did not answer in time",
-    };
-    Error::new(ErrorCode::Timeout, message).with("stage", stage.to_string())
 }
 
 /// `-32004`.

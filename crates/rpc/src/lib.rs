@@ -28,6 +28,7 @@ mod native;
 
 pub use calls::{
     CallCounters, CallRequest, Calls, CallsConfig, CategoryConfig, Registration, WireError,
+    WireStats,
 };
 pub use handler::{Context, Failure, Handler};
 pub use native::Native;

@@ -112,9 +112,10 @@ impl From<RequestError> for Failure {
     fn from(error: RequestError) -> Self {
         match error {
             RequestError::Answer(answer) => Self {
-                exit: match answer.code {
-                    RpcError::TIMEOUT => Exit::TimedOut,
-                    _ => Exit::Failed,
+                exit: if answer.is_timeout() {
+                    Exit::TimedOut
+                } else {
+                    Exit::Failed
                 },
                 message: answer.to_string(),
                 answer: Some(answer),
@@ -179,14 +180,18 @@ mod tests {
 
     #[test]
     fn a_timed_out_call_has_its_own_exit_code() {
-        let answer = RpcError {
-            code: -32001,
-            message: "too late".to_owned(),
-            data: None,
-        };
-        assert_eq!(
-            Failure::from(RequestError::from(answer)).exit,
-            Exit::TimedOut
-        );
+        for (code, data, exit) in [
+            (-32001, None, Exit::TimedOut),
+            (-32000, Some(json!({"reason": "timeout"})), Exit::TimedOut),
+            (-32000, Some(json!({"reason": "tired"})), Exit::Failed),
+            (7, Some(json!({"reason": "timeout"})), Exit::Failed),
+        ] {
+            let answer = RpcError {
+                code,
+                message: "too late".to_owned(),
+                data,
+            };
+            assert_eq!(Failure::from(RequestError::from(answer)).exit, exit);
+        }
     }
 }

@@ -70,8 +70,8 @@ pub use trunkline_engine_redis::{
 };
 #[cfg(feature = "server")]
 pub use trunkline_gateway::{
-    BindError, Drained, GatewayLimits, SlowListener, StompConfig, StompListen, StompListenError,
-    StompTlsConfig, TlsError,
+    BindError, Dependency, Drained, GatewayLimits, SlowListener, StompConfig, StompListen,
+    StompListenError, StompTlsConfig, TlsError,
 };
 #[cfg(feature = "server")]
 pub use trunkline_journal::RecoveryReport;

@@ -170,7 +170,8 @@ impl CallPeer {
     /// Asks, and waits 30 s for the answer.
     ///
     /// # Errors
-    /// That of the handler, unchanged; -32001 if the time is up, -32008 if Redis is not there.
+    /// That of the handler, unchanged; -32001 if the time is up, on the wire of
+    /// rpcprocessor -32000 ([`RpcError::is_timeout`] says so of either); -32008 if Redis is not there.
     pub async fn call<R: DeserializeOwned>(
         &self,
         method: &str,

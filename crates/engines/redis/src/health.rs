@@ -55,6 +55,11 @@ impl Condition {
         self.health.subscribe()
     }
 
+    /// Waits until nobody wants to know any more.
+    pub(crate) async fn is_nobodys(&self) {
+        self.health.closed().await;
+    }
+
     /// The server has answered.
     pub(crate) fn answered(&self) {
         let mut seen = self.seen();

@@ -4,8 +4,9 @@ use crate::deployment::{Deployment, Failure};
 use crate::health::Condition;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 use tokio::time::Instant;
-use trunkline_model::Backoff;
+use trunkline_model::{Backoff, Health};
 
 /// Between two looks while it answers.
 const EVERY: Duration = Duration::from_secs(2);
@@ -42,8 +43,30 @@ async fn look(deployment: &Deployment, condition: &Condition) -> bool {
     true
 }
 
-/// Looks for ever.
+impl Deployment {
+    /// Whether it answers, as it changes: looked at every 2 s for as long as somebody holds what this returns. Must be
+    /// called inside a tokio runtime.
+    pub fn health(&self) -> watch::Receiver<Health> {
+        let condition = Arc::new(Condition::new(&self.url().to_string()));
+        let health = condition.subscribe();
+        let deployment = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = look_again(deployment, &condition, false) => {}
+                () = condition.is_nobodys() => {}
+            }
+        });
+        health
+    }
+}
+
+/// Looks for ever, and at what kind of server it is.
 pub(crate) async fn watch(deployment: Deployment, condition: Arc<Condition>) {
+    look_again(deployment, &condition, true).await;
+}
+
+/// Looks for ever; closely, if what the server does with its data matters.
+async fn look_again(deployment: Deployment, condition: &Condition, closely: bool) {
     let ping = redis::cmd("PING");
     let (mut failures, mut known) = (0, false);
     loop {
@@ -54,7 +77,7 @@ pub(crate) async fn watch(deployment: Deployment, condition: Arc<Condition>) {
             Ok(_) => {
                 failures = 0;
                 // Another one may answer after a loss.
-                known = known || look(&deployment, &condition).await;
+                known = known || !closely || look(&deployment, condition).await;
                 condition.answered();
                 tokio::time::sleep(EVERY).await;
             }

@@ -1,12 +1,16 @@
 //! `rpc.info` and `rpc.discover`.
 
 use super::{Connection, Step, params::Params, waiting::Ask};
+use compact_str::CompactString;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, value::RawValue};
 use std::collections::{BTreeMap, BTreeSet};
 use trunkline_auth::{Action, Resource};
 use trunkline_jsonrpc::openrpc::{Content, Document, Info, Method, ParamStructure, Tag};
-use trunkline_model::{Capabilities, Durability, Error, HandlerInfo, MethodSpec, limits};
+use trunkline_model::{
+    Capabilities, Durability, Error, HandlerInfo, HandlerStats, MethodSpec, limits,
+};
+use trunkline_rpc::{CallCounters, Calls, WireStats};
 
 /// The version of the protocol that is spoken here.
 const PROTOCOL: u32 = 1;
@@ -24,6 +28,57 @@ struct InfoView<'a> {
     durability: Option<Durability>,
     capabilities: &'a Capabilities,
     limits: LimitsView,
+    calls: CallsView,
+}
+
+/// What calls came to since the start of this server.
+#[derive(Serialize)]
+struct CallsView {
+    outstanding: usize,
+    #[serde(flatten)]
+    counters: CallCounters,
+    /// The wires besides the engine's own, by name.
+    wires: BTreeMap<CompactString, WireView>,
+}
+
+#[derive(Serialize)]
+struct WireView {
+    counters: BTreeMap<&'static str, u64>,
+    /// Calls that were asked for here, by the queue in which they waited.
+    queues: BTreeMap<CompactString, QueueView>,
+}
+
+#[derive(Serialize)]
+struct QueueView {
+    /// In percent of those that have ended.
+    success_rate: Option<f64>,
+    #[serde(flatten)]
+    stats: HandlerStats,
+}
+
+impl CallsView {
+    fn of(calls: &Calls) -> Self {
+        let queue = |(name, stats): (CompactString, HandlerStats)| {
+            let success_rate = stats.success_rate();
+            (
+                name,
+                QueueView {
+                    success_rate,
+                    stats,
+                },
+            )
+        };
+        let wire = |wire: WireStats| WireView {
+            counters: wire.counters.into_iter().collect(),
+            queues: wire.queues.into_iter().map(queue).collect(),
+        };
+        let wires = calls.wires().into_iter();
+        Self {
+            outstanding: calls.outstanding(),
+            counters: calls.counters(),
+            wires: wires.map(|w| (w.name.clone(), wire(w))).collect(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -72,6 +127,7 @@ pub(crate) fn info(
             max_headers: limits::HEADERS_MAX,
             max_key_bytes: limits::KEY_BYTES_MAX,
         },
+        calls: CallsView::of(&services.calls),
     };
     Ok(Step::Now(
         serde_json::to_vec(&view).expect("a description is JSON"),

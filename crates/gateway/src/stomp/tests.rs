@@ -30,6 +30,7 @@ fn shared_over(engine: Arc<Embedded>) -> Arc<Shared> {
         clock,
         version: "0.0.0",
         engine_url: "memory:".to_owned(),
+        dependencies: Vec::new(),
     };
     Shared::new(GatewayConfig::default(), services)
 }

@@ -169,6 +169,24 @@ async fn the_server_describes_itself() {
     ] {
         assert_eq!(info["limits"][limit], value, "{limit}");
     }
+    let calls = &info["calls"];
+    assert_eq!(
+        (&calls["calls"], &calls["outstanding"]),
+        (&0.into(), &0.into())
+    );
+    assert_eq!(calls["wires"], serde_json::json!({}));
+    client
+        .ask(r#"{"jsonrpc":"2.0","id":1,"method":"nobodys"}"#)
+        .await;
+    let info = client
+        .ask(r#"{"jsonrpc":"2.0","id":1,"method":"rpc.info"}"#)
+        .await;
+    let info: serde_json::Value = serde_json::from_str(&info).unwrap();
+    let calls = &info["result"]["calls"];
+    assert_eq!(
+        (&calls["calls"], &calls["not_offered"]),
+        (&1.into(), &1.into())
+    );
 }
 
 #[tokio::test]

@@ -138,6 +138,7 @@ pub(crate) fn services(engine: Arc<Embedded>) -> Services {
         clock,
         version: "0.0.0",
         engine_url: "memory:".to_owned(),
+        dependencies: Vec::new(),
     }
 }
 

@@ -5,9 +5,8 @@ use super::{
     counters::count,
     idempotency::Key,
     outstanding::{Entry, Place},
-    wires::WireNumber,
 };
-use crate::{errors::timed_out, lock::lock};
+use crate::lock::lock;
 use std::sync::{Arc, Weak, atomic::Ordering};
 use trunkline_model::{CallOutcome, Completed, CompletionSink, Error, ErrorCode, Outcome, Stage};
 
@@ -50,9 +49,16 @@ impl Calls {
     /// Ends a call whose time is over.
     pub(super) fn time_out(&self, id: u64, entry: Entry, stage: Option<Stage>) {
         let stage = stage.unwrap_or_else(|| self.stop(&entry));
-        let outcome = CallOutcome::Failed(timed_out(stage));
+        let error = match entry.place {
+            Place::Wire(wire, _) => self.wire(wire).timed_out(stage),
+            _ => Error::timed_out(stage),
+        };
         let remember = may_be_run(&entry, stage);
-        self.finish(id, entry, outcome, remember);
+        count(&self.counters.timed_out);
+        if let Some(asked) = &entry.asked {
+            asked.timed_out();
+        }
+        self.conclude(id, entry, CallOutcome::Failed(error), remember);
     }
 
     /// Ends a call with an error; false if it has ended.
@@ -86,6 +92,14 @@ impl Calls {
     /// outcome instead of running it again.
     pub(super) fn finish(&self, id: u64, entry: Entry, outcome: CallOutcome, remember: bool) {
         self.count_end(&outcome);
+        if let Some(asked) = &entry.asked {
+            asked.ended(&outcome, self.clock.now());
+        }
+        self.conclude(id, entry, outcome, remember);
+    }
+
+    /// The same for one that is counted.
+    fn conclude(&self, id: u64, entry: Entry, outcome: CallOutcome, remember: bool) {
         if let Some(key) = &entry.key {
             self.settle_key(key, id, &outcome, remember);
         }
@@ -131,16 +145,21 @@ impl Calls {
 /// Whether a call that nobody waits for was, or may yet be, run: a foreign wire doesn't know whether
 /// a worker has it, and takes nothing back.
 fn may_be_run(entry: &Entry, stage: Stage) -> bool {
-    let foreign = matches!(entry.place, Place::Wire(wire, _) if wire != WireNumber::NATIVE);
-    stage == Stage::Running || foreign
+    stage == Stage::Running || entry.asked.is_some()
 }
 
 /// Whether a call that the wire ended like this was, or may have been, run.
 fn was_run(outcome: &CallOutcome) -> bool {
     match outcome {
         CallOutcome::Result(_) | CallOutcome::HandlerError(_) => true,
-        CallOutcome::Failed(error) => {
-            matches!(error.code(), ErrorCode::WorkerLost | ErrorCode::Internal)
-        }
+        CallOutcome::Failed(error) => match error.code() {
+            ErrorCode::WorkerLost | ErrorCode::Internal => true,
+            // Who sent it may not know whether it arrived.
+            ErrorCode::Unavailable => {
+                let executed = error.data().and_then(|data| data.get("executed"));
+                executed.is_some_and(|executed| executed != "no")
+            }
+            _ => false,
+        },
     }
 }

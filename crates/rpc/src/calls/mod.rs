@@ -24,7 +24,7 @@ pub use config::{CallsConfig, CategoryConfig};
 pub use counters::CallCounters;
 pub use registration::Registration;
 pub use request::CallRequest;
-pub use wires::WireError;
+pub use wires::{WireError, WireStats};
 
 use crate::{lock::lock, native::Native};
 use bytes::Bytes;
@@ -249,6 +249,11 @@ impl Calls {
     /// What has happened since the start.
     pub fn counters(&self) -> CallCounters {
         self.counters.snapshot(self.wire.late())
+    }
+
+    /// What has happened since the start on each wire besides the native one, by name.
+    pub fn wires(&self) -> Vec<WireStats> {
+        self.foreign.all_stats()
     }
 
     fn read_registry(&self) -> std::sync::RwLockReadGuard<'_, Registry> {

@@ -1,6 +1,8 @@
 //! The calls of this gateway that have not ended: bounds and deadlines. Pure.
 
-use crate::calls::{CallRequest, dispatcher::Waiters, idempotency::Key, wires::WireNumber};
+use crate::calls::{
+    CallRequest, dispatcher::Waiters, idempotency::Key, stats::Asked, wires::WireNumber,
+};
 use std::sync::Arc;
 use trunkline_model::{
     CallId, Completion, DeadlineQueue, IncomingCall, Recent, Reporter, Timestamp,
@@ -51,6 +53,8 @@ pub(crate) struct Entry {
     pub taken: bool,
     /// Where it is.
     pub place: Place,
+    /// What counts it, if it was sent over a wire on which nobody announces what he does.
+    pub asked: Option<Asked>,
 }
 
 /// Where a call is.
@@ -134,6 +138,17 @@ impl Outstanding {
         self.deadlines.insert(entry.deadline, id);
         self.calls.insert(id, entry);
         Ok(earlier)
+    }
+
+    /// A call is about to be sent over a wire and is counted there; gives that back if it has ended.
+    pub(crate) fn asks(&mut self, id: u64, asked: Asked) -> Option<Asked> {
+        match self.calls.get_mut(id) {
+            Some(entry) => {
+                entry.asked = Some(asked);
+                None
+            }
+            None => Some(asked),
+        }
     }
 
     /// A call is on a wire; false if it has ended in between.
@@ -296,6 +311,7 @@ mod tests {
             key: None,
             taken: false,
             place: Place::Here(None),
+            asked: None,
         }
     }
 

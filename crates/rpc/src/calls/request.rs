@@ -7,6 +7,7 @@ use super::{
     idempotency::{Found, Key},
     outstanding::{Due, Entry, Held, Place},
     schema::Schema,
+    stats::Asked,
     wires::WireNumber,
 };
 use crate::{
@@ -159,6 +160,7 @@ impl Calls {
                     key: key.clone(),
                     taken: false,
                     place: Place::Here(None),
+                    asked: None,
                 };
                 match desk.calls.begin(id, entry, category.config.bounds()) {
                     Ok(sooner) => earlier |= sooner,
@@ -365,6 +367,14 @@ impl Calls {
             traceparent,
         };
         let wire = self.wire(category.wire);
+        if let Some(stats) = self.foreign.stats(category.wire, &call) {
+            let now = self.clock.now();
+            let over = lock(&self.desk).calls.asks(id, Asked::begin(stats, now));
+            if let Some(over) = over {
+                // Nobody waits any more.
+                return over.ended(&CallOutcome::Failed(crate::errors::cancelled()), now);
+            }
+        }
         let sent = wire.send(call, Completion::new(self.ends.clone(), id));
         if !lock(&self.desk).calls.sent(id, category.wire, sent) {
             // It was answered, cancelled or timed out in between; for an answered one this

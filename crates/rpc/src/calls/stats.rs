@@ -2,8 +2,11 @@
 
 use crate::lock::lock;
 use hdrhistogram::Histogram;
-use std::{sync::Mutex, time::Duration};
-use trunkline_model::{CallOutcome, HandlerStats, Timestamp};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use trunkline_model::{CallOutcome, ErrorCode, HandlerStats, Timestamp};
 
 /// Longest time that the histogram tells apart, in microseconds: an hour.
 const TIME_US_MAX: u64 = 3_600_000_000;
@@ -26,6 +29,8 @@ pub(crate) enum End {
     /// Answered after its asker had given up; counted when that happened.
     Late,
     Lost,
+    /// Failed without having been run, as far as is known.
+    Refused,
 }
 
 impl End {
@@ -34,6 +39,45 @@ impl End {
             CallOutcome::Result(_) => Self::Succeeded,
             CallOutcome::HandlerError(_) | CallOutcome::Failed(_) => Self::Failed,
         }
+    }
+
+    /// The same for who asked over a wire, and sees the wire's failures, too.
+    fn as_seen_by_asker(outcome: &CallOutcome) -> Self {
+        match outcome {
+            CallOutcome::Failed(error) => match error.code() {
+                // What came was no answer.
+                ErrorCode::Internal => Self::Failed,
+                ErrorCode::WorkerLost => Self::Lost,
+                ErrorCode::Cancelled => Self::Late,
+                _ => Self::Refused,
+            },
+            answered => Self::of(answered),
+        }
+    }
+}
+
+/// A call that was sent over a wire where nobody else counts what becomes of it.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    stats: Arc<Stats>,
+    at: Timestamp,
+}
+
+impl Asked {
+    /// It is sent now.
+    pub(crate) fn begin(stats: Arc<Stats>, now: Timestamp) -> Self {
+        stats.began(now, 1);
+        Self { stats, at: now }
+    }
+
+    pub(crate) fn timed_out(&self) {
+        self.stats.timed_out();
+        self.stats.ended(End::Late, Duration::ZERO);
+    }
+
+    pub(crate) fn ended(&self, outcome: &CallOutcome, now: Timestamp) {
+        let end = End::as_seen_by_asker(outcome);
+        self.stats.ended(end, now.since(self.at));
     }
 }
 
@@ -65,7 +109,7 @@ impl Stats {
         stats.running = stats.running.saturating_sub(1);
         match end {
             End::Succeeded => stats.succeeded += 1,
-            End::Failed => stats.failed += 1,
+            End::Failed | End::Refused => stats.failed += 1,
             End::Lost => stats.lost += 1,
             End::Late => {}
         }

@@ -3,10 +3,15 @@
 use super::{
     CallsConfig, CategoryConfig,
     config::{Categories, NATIVE},
+    stats::Stats,
 };
+use crate::lock::lock;
 use compact_str::CompactString;
-use std::{collections::BTreeMap, sync::Arc};
-use trunkline_model::{CallWire, DispatchId};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+use trunkline_model::{Call, CallWire, DispatchId, HandlerStats};
 
 /// Bits that wires count dispatches with. With the number of a wire before them a dispatch stays below
 /// 2^53: workers are sent it as a number in JSON.
@@ -44,12 +49,32 @@ impl WireNumber {
     pub(crate) const NATIVE: Self = Self(0);
 }
 
+/// What happened on a wire besides the native one since the start, as seen from this process.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct WireStats {
+    /// Its name, as in [`CategoryConfig::wire`].
+    pub name: CompactString,
+    /// What the wire counts itself ([`CallWire::counters`]), by name.
+    pub counters: Vec<(&'static str, u64)>,
+    /// Calls that this process has asked for, by their queue ([`CallWire::queue_of`]). Times are those that the asker has
+    /// waited for answers, from when a call was handed to the wire; time-outs are his.
+    pub queues: BTreeMap<CompactString, HandlerStats>,
+}
+
 /// The wires besides the native one.
 #[derive(Default)]
-pub(super) struct Foreign(Vec<Arc<dyn CallWire>>);
+pub(super) struct Foreign(Vec<Wire>);
+
+struct Wire {
+    name: CompactString,
+    wire: Arc<dyn CallWire>,
+    /// As many as the wire has queues.
+    queues: Mutex<BTreeMap<CompactString, Arc<Stats>>>,
+}
 
 impl Foreign {
-    /// Numbers wires and the categories that use them. One that no category uses is left out.
+    /// Numbers wires, by their names, and the categories that use them.
     pub(super) fn new(
         config: &CallsConfig,
         wires: BTreeMap<CompactString, Arc<dyn CallWire>>,
@@ -76,17 +101,54 @@ impl Foreign {
             Ok(WireNumber(u8::try_from(position + 1).expect("at most 31")))
         };
         let categories = Categories::new(config, number)?;
-        Ok((Self(wires.into_values().collect()), categories))
+        let wire = |(name, wire)| Wire {
+            name,
+            wire,
+            queues: Mutex::default(),
+        };
+        Ok((Self(wires.into_iter().map(wire).collect()), categories))
     }
 
     /// The wire with this number, unless it is the native one.
     pub(super) fn get(&self, number: WireNumber) -> Option<&dyn CallWire> {
-        let place = usize::from(number.0).checked_sub(1)?;
-        Some(&**self.0.get(place)?)
+        Some(&*self.wire(number)?.wire)
+    }
+
+    fn wire(&self, number: WireNumber) -> Option<&Wire> {
+        self.0.get(usize::from(number.0).checked_sub(1)?)
+    }
+
+    /// What counts such a call of a wire with this number, unless it is the native one.
+    pub(super) fn stats(&self, number: WireNumber, call: &Call) -> Option<Arc<Stats>> {
+        let wire = self.wire(number)?;
+        let queue = wire.wire.queue_of(call);
+        let mut queues = lock(&wire.queues);
+        if let Some(stats) = queues.get(&queue) {
+            return Some(stats.clone());
+        }
+        let stats = Arc::new(Stats::new());
+        queues.insert(queue, stats.clone());
+        Some(stats)
+    }
+
+    /// What happened on each, by name.
+    pub(super) fn all_stats(&self) -> Vec<WireStats> {
+        let of = |wire: &Wire| {
+            let queues = lock(&wire.queues);
+            let queues = queues.iter();
+            WireStats {
+                name: wire.name.clone(),
+                counters: wire.wire.counters(),
+                queues: queues
+                    .map(|(name, stats)| (name.clone(), stats.snapshot()))
+                    .collect(),
+            }
+        };
+        self.0.iter().map(of).collect()
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &dyn CallWire> {
-        self.0.iter().map(|wire| &**wire)
+        self.0.iter().map(|wire| &*wire.wire)
     }
 
     pub(super) fn is_empty(&self) -> bool {

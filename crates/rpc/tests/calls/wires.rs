@@ -2,11 +2,11 @@
 
 use crate::world::{Worker, World, config, secs, spec};
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 use trunkline_engine_embedded::{Drive, Embedded, EmbeddedConfig};
 use trunkline_model::{
-    Call, CallId, CallOutcome, CallSink, CallWire, Completion, DispatchId, HandlerInfo, Stage,
-    WorkerHandle, WorkerSpec,
+    Call, CallId, CallOutcome, CallSink, CallWire, Completion, DispatchId, Stage, WorkerHandle,
+    WorkerSpec,
 };
 use trunkline_rpc::{Calls, CallsConfig, CategoryConfig, Native, WireError};
 
@@ -18,10 +18,6 @@ struct Elsewhere {
 }
 
 impl CallWire for Elsewhere {
-    fn announces(&self) -> bool {
-        false
-    }
-
     fn send(&self, call: Call, completion: Completion) -> CallId {
         self.wire.send(call, completion)
     }
@@ -40,14 +36,6 @@ impl CallWire for Elsewhere {
 
     fn progress(&self, dispatch: DispatchId, value: bytes::Bytes) {
         self.wire.progress(dispatch, value);
-    }
-
-    fn announce(&self, _info: HandlerInfo) {}
-
-    fn ask(&self) {}
-
-    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>> {
-        self.wire.announcements()
     }
 
     fn flushed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {

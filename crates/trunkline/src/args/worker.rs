@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use trunkline_model::Span;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -68,6 +69,10 @@ pub(crate) struct WorkerArgs {
     /// rpcprocessor: note what runs in a list of this name, and run it again after a crash
     #[arg(long, value_name = "NAME", help_heading = DIRECT, requires = "engine", conflicts_with = "by_method")]
     pub(crate) processing: Option<String>,
+    /// rpcprocessor: longest time that a call may run, like 500ms or 5m, as this wire names no deadline
+    /// [default: 30s]
+    #[arg(long, value_name = "TIME", help_heading = DIRECT, requires = "engine")]
+    pub(crate) call_timeout: Option<Span>,
     /// Program to run for each call, with its arguments
     #[arg(last = true, required = true, value_name = "CMD")]
     pub(crate) command: Vec<OsString>,

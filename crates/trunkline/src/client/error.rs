@@ -128,6 +128,14 @@ impl RpcError {
         self
     }
 
+    /// Whether the deadline of the call passed: its code is [`RpcError::TIMEOUT`], or on the wire of rpcprocessor
+    /// another one with `data.reason` `timeout`.
+    pub fn is_timeout(&self) -> bool {
+        let reason = self.data.as_ref().and_then(|data| data.get("reason"));
+        self.code == Self::TIMEOUT
+            || (self.code == Self::FAILED && reason.is_some_and(|reason| reason == "timeout"))
+    }
+
     /// The code as one of Trunkline's own; `None` if it is a handler's.
     pub fn known_code(&self) -> Option<ErrorCode> {
         ErrorCode::from_number(i32::try_from(self.code).ok()?)

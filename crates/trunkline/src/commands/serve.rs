@@ -5,9 +5,12 @@ use std::{io::IsTerminal, path::Path, process};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    task::JoinSet,
 };
 use tracing_subscriber::EnvFilter;
-use trunkline::{BindError, Config, Drained, Server, StartError, Stopped, TlsError, WireInfo};
+use trunkline::{
+    BindError, Config, Dependency, Drained, Server, StartError, Stopped, TlsError, WireInfo,
+};
 use trunkline_model::Health;
 
 /// Exit code of a server that was told twice to end: it did not end cleanly.
@@ -34,11 +37,18 @@ pub(crate) async fn serve(context: &Context, args: ServeArgs) -> Result<(), Fail
         tokio::spawn(reload(hang_up, server.tls_reload())),
         tokio::spawn(tell_trouble(server.health())),
     );
+    let others: JoinSet<()> = server
+        .dependencies()
+        .iter()
+        .cloned()
+        .map(tell_absence)
+        .collect();
     let mut again = None;
     let shutdown = async {
         stop.asked().await;
         // A store that closes takes no publishes, which is no trouble.
         trouble.abort();
+        drop(others);
         eprintln!("draining; once more ends at once");
         again = Some(tokio::spawn(async move {
             stop.asked().await;
@@ -102,6 +112,21 @@ async fn tell_trouble(mut health: watch::Receiver<Health>) {
     }
 }
 
+/// Tells when something that is needed besides the engine goes away, and when it is back.
+async fn tell_absence(mut dependency: Dependency) {
+    let mut away = false;
+    // The first state is that nothing is known yet: the start has just used it.
+    while dependency.health.changed().await.is_ok() {
+        let health = dependency.health.borrow_and_update().clone();
+        match health {
+            Health::Ready if away => eprintln!("{}: it is back", dependency.what),
+            Health::Failed(why) => eprintln!("warning: {}: {why}", dependency.what),
+            _ => {}
+        }
+        away = matches!(*dependency.health.borrow(), Health::Failed(_));
+    }
+}
+
 /// Later wins: file, environment, flag.
 fn settings(args: &ServeArgs) -> Result<Config, Failure> {
     let mut config = config::read(args.config.as_deref())?;
@@ -142,7 +167,7 @@ fn refused(error: StartError) -> Failure {
         | StartError::Bind(BindError::Public(_) | BindError::Tls(_)) => {
             Failure::usage(error.to_string())
         }
-        StartError::Unreachable { .. } => {
+        StartError::Unreachable { .. } | StartError::Wire { .. } => {
             let text = format!("{error}. Start with --wait to wait until that is better");
             Failure::unreachable(text)
         }

@@ -1,5 +1,5 @@
 use super::info;
-use crate::{context::Context, failure::Failure};
+use crate::{context::Context, failure::Failure, text};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -15,6 +15,8 @@ struct ServerInfo {
     capabilities: Map<String, Value>,
     #[serde(default)]
     limits: Map<String, Value>,
+    #[serde(default)]
+    calls: Map<String, Value>,
 }
 
 pub(crate) async fn server_info(context: &Context) -> Result<(), Failure> {
@@ -37,6 +39,7 @@ pub(crate) async fn server_info(context: &Context) -> Result<(), Failure> {
     rows.extend(capabilities(&about.capabilities));
     let limits = about.limits.iter();
     rows.extend(limits.map(|(name, value)| row(name, value.to_string())));
+    rows.extend(calls(&about.calls));
     context.output.table(&["SERVER", ""], rows)?;
     Ok(())
 }
@@ -71,9 +74,58 @@ fn capabilities(all: &Map<String, Value>) -> Vec<Vec<String>> {
     rows
 }
 
+/// What calls came to, and what each wire besides the engine's own counts of them and of its queues: one row for each.
+/// Numbers that are 0 are left out.
+fn calls(all: &Map<String, Value>) -> Vec<Vec<String>> {
+    let mut rows = vec![row("calls", numbers(all))];
+    let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
+    for (wire, about) in all.get("wires").map(members).unwrap_or_default() {
+        let counters = members(&about["counters"]);
+        rows.push(row(&format!("calls over {wire}"), numbers(&counters)));
+        for (queue, stats) in members(&about["queues"]) {
+            rows.push(row(
+                &format!("asked of {}", text::shortened(&queue, 40)),
+                numbers(&members(&stats)),
+            ));
+        }
+    }
+    rows.retain(|row| !row[1].is_empty());
+    rows
+}
+
+/// The members that are numbers and not 0.
+fn numbers(members: &Map<String, Value>) -> String {
+    let shown = members.iter().filter(|(_, value)| value.is_number());
+    let shown = shown.filter(|(_, value)| value.as_f64() != Some(0.0));
+    let shown: Vec<_> = shown.map(|(name, n)| format!("{name} {n}")).collect();
+    shown.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_are_told_by_wire_and_queue() {
+        let all = json!({
+            "calls": 5, "answered": 4, "timed_out": 0,
+            "wires": {"rpcprocessor": {
+                "counters": {"sent": 5, "refused": 0},
+                "queues": {"H": {"calls": 5, "success_rate": 60.0}},
+            }},
+        });
+        let rows = calls(all.as_object().unwrap());
+        let rows: Vec<_> = rows.iter().map(|row| row.join(": ")).collect();
+        assert_eq!(
+            rows,
+            [
+                "calls: answered 4, calls 5",
+                "calls over rpcprocessor: sent 5",
+                "asked of H: calls 5, success_rate 60.0",
+            ]
+        );
+        assert!(calls(&Map::new()).is_empty());
+    }
 
     #[test]
     fn what_a_server_can_is_told_in_a_row() {

@@ -116,6 +116,11 @@ impl CallsSection {
         Ok(())
     }
 
+    /// Whether a category uses another wire than the engine's own.
+    pub(crate) fn uses_wires(&self) -> bool {
+        self.categories.values().any(|c| c.wire != NATIVE)
+    }
+
     /// The categories that use a wire, by name.
     pub(crate) fn of_wire(
         &self,

@@ -69,6 +69,9 @@ pub struct RpcProcessorSection {
     pub kept_for: Span,
     /// How long an answer that nobody has taken is kept.
     pub answers_for: Span,
+    /// How long a call may run that a worker of this server has taken from another process: this wire names
+    /// no deadline.
+    pub call_timeout: Span,
     /// Where workers of this server note what they run, to run it again after a crash: nowhere if
     /// empty.
     pub processing: String,
@@ -123,6 +126,7 @@ impl Default for RpcProcessorSection {
             kept_calls: options.kept_calls,
             kept_for: Span(options.kept_for),
             answers_for: Span(options.answers_for),
+            call_timeout: Span(options.call_timeout),
             processing: String::new(),
         }
     }
@@ -146,6 +150,10 @@ impl WiresSection {
                 let reason = "0; it must be longer".to_owned();
                 return Err((format!("wires.consumer_groups.{key}"), reason));
             }
+        }
+        if self.rpcprocessor.call_timeout.0.is_zero() {
+            let reason = "0; it must be longer".to_owned();
+            return Err(("wires.rpcprocessor.call_timeout".to_owned(), reason));
         }
         if groups.group.is_empty() {
             let reason = "empty; all workers of a stream name the same group".to_owned();
@@ -186,6 +194,7 @@ impl RpcProcessorSection {
         options.kept_calls = self.kept_calls;
         options.kept_for = self.kept_for.0;
         options.answers_for = self.answers_for.0;
+        options.call_timeout = self.call_timeout.0;
         options.serve_mode = self.mode.into();
         options.processing = Some(self.processing.clone()).filter(|name| !name.is_empty());
         for (queue, methods) in &self.handlers {
@@ -224,7 +233,8 @@ mod tests {
     fn options_are_those_of_the_section() {
         let section: WiresSection = from_value(json!({
             "consumer_groups": {"group": "g", "host": "h", "index": 3, "claim_after": "1m"},
-            "rpcprocessor": {"mode": "by-method", "processing": "p", "kept_for": "1h"},
+            "rpcprocessor": {"mode": "by-method", "processing": "p", "kept_for": "1h",
+                "call_timeout": "5m"},
         }))
         .unwrap();
         assert_eq!(section.check(), Ok(()));
@@ -234,6 +244,7 @@ mod tests {
         let lists = section.rpcprocessor.options().unwrap();
         assert_eq!(lists.serve_mode, QueueMode::ByMethod);
         assert_eq!(lists.processing.as_deref(), Some("p"));
+        assert_eq!(lists.call_timeout.as_secs(), 300);
         let nameless = ConsumerGroupsSection::default();
         assert_ne!(nameless.options().host, nameless.options().host);
         assert_eq!(
@@ -263,6 +274,11 @@ mod tests {
             (
                 json!({"consumer_groups": {"block": 0}}),
                 "wires.consumer_groups.block",
+                "must be longer",
+            ),
+            (
+                json!({"rpcprocessor": {"call_timeout": "0s"}}),
+                "wires.rpcprocessor.call_timeout",
                 "must be longer",
             ),
             (

@@ -11,7 +11,7 @@ use trunkline_model::{Clock, Engine, Health, SystemClock, Timestamp};
 
 /// Longest wait for a Redis at the start, unless the start is to wait: connecting takes 5 s at most, and then
 /// it is known why it failed.
-const REACH_WITHIN: Duration = Duration::from_secs(7);
+pub(super) const REACH_WITHIN: Duration = Duration::from_secs(7);
 
 /// An engine that can be used.
 pub(crate) struct Opened {
@@ -20,9 +20,10 @@ pub(crate) struct Opened {
     pub(crate) recovery: Option<RecoveryReport>,
 }
 
-/// What a server is doing until its engine is there.
-pub(super) fn doing(url: &EngineUrl) -> &'static str {
+/// What a server is doing until its engine is there, and the Redis of wires of calls if it has such.
+pub(super) fn doing(url: &EngineUrl, wires: bool) -> &'static str {
     match url {
+        EngineUrl::Embedded(_) if wires => "recovering the store, and waiting for Redis",
         EngineUrl::Embedded(_) => "recovering the store",
         EngineUrl::Redis(_) => "waiting for Redis",
     }
@@ -87,7 +88,7 @@ pub(crate) async fn reach(url: &RedisUrl) -> Result<Deployment, String> {
     match timeout(REACH_WITHIN, deployment.one::<redis::Value>(b"", &ping)).await {
         Ok(Ok(_)) => Ok(deployment),
         Ok(Err(failure)) => Err(failure.to_string()),
-        Err(_) => Err(format!("no answer within {} s", REACH_WITHIN.as_secs())),
+        Err(_) => Err(silent()),
     }
 }
 
@@ -97,6 +98,11 @@ async fn lacks(url: &RedisUrl) -> Option<String> {
     let features = timeout(REACH_WITHIN, deployment.features()).await.ok()?;
     // What can't be known now is said when it happens.
     features.ok()?.lacks(url)
+}
+
+/// What is said of a Redis that says nothing.
+pub(super) fn silent() -> String {
+    format!("no answer within {} s", REACH_WITHIN.as_secs())
 }
 
 /// Starts on a Redis once it answers: in 5 s at most, or with `wait` however long that takes.

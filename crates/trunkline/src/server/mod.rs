@@ -14,6 +14,7 @@ pub use wires::WireInfo;
 
 use crate::{Config, ConfigError, config::EngineUrl, unique_name};
 use engine::Opened;
+use futures_util::FutureExt;
 use std::{
     future::Future,
     net::SocketAddr,
@@ -23,7 +24,9 @@ use std::{
 use tokio::{sync::watch, time::timeout};
 use trunkline_auth::Access;
 use trunkline_engine_embedded::OpenError;
-use trunkline_gateway::{BindError, Doorstep, Drained, Gateway, GatewayConfig, Services, TlsError};
+use trunkline_gateway::{
+    BindError, Dependency, Doorstep, Drained, Gateway, GatewayConfig, Services, TlsError,
+};
 use trunkline_journal::RecoveryReport;
 use trunkline_model::{Admin, Caller, Engine, Error, Health, TopicName, TopicSettings, oneshot};
 use trunkline_rpc::{Calls, Handler, Registration};
@@ -46,6 +49,16 @@ pub enum StartError {
     Unreachable {
         /// Its URL, without credentials.
         engine: String,
+        /// What it says, or that it says nothing.
+        reason: String,
+    },
+    /// The Redis of a wire of calls doesn't answer as it should.
+    #[error("can't use {url} for the wire {wire}: {reason}")]
+    Wire {
+        /// The name of the wire, and in brackets the categories of calls that use it.
+        wire: String,
+        /// Where it is, without credentials.
+        url: String,
         /// What it says, or that it says nothing.
         reason: String,
     },
@@ -108,6 +121,7 @@ pub struct Server {
     engine_url: String,
     recovery: Option<RecoveryReport>,
     wires: Vec<WireInfo>,
+    dependencies: Vec<Dependency>,
     gateway: Gateway,
     calls: Arc<Calls>,
     /// Handlers that live as long as the server.
@@ -132,7 +146,7 @@ impl Server {
     /// Takes the addresses, opens the store and makes the topics of the configuration; who asks
     /// before that is done gets 503, or an ERROR over STOMP. Must be called inside a tokio runtime.
     ///
-    /// An engine that is elsewhere has 5 s to answer.
+    /// An engine that is elsewhere has 5 s to answer, and so has the Redis of each wire of calls.
     ///
     /// # Errors
     /// [`StartError`] says what is wrong and what to do.
@@ -140,7 +154,7 @@ impl Server {
         Self::start_or_wait(config, false).await
     }
 
-    /// The same, but waits for an engine that is elsewhere as long as it takes.
+    /// The same, but waits for what is elsewhere as long as it takes.
     ///
     /// # Errors
     /// [`StartError`] says what is wrong and what to do.
@@ -155,24 +169,28 @@ impl Server {
             reason,
         };
         let url: EngineUrl = config.engine.url.parse().map_err(wrong)?;
+        let doing = engine::doing(&url, config.calls.uses_wires());
         let doorstep = Doorstep::bind(gateway_config(config)).await?;
         let made = OnceLock::new();
         let gateway = doorstep
-            .open(engine::doing(&url), async {
-                let opened = engine::open(config, url, wait).await?;
-                let (services, wires) = services(config, &opened).await?;
+            .open(doing, async {
+                // Boxed, here and below: what a start waits for is deeper than the compiler goes.
+                let opened = engine::open(config, url, wait).boxed().await?;
+                let (services, wires) = services(config, &opened, wait).await?;
                 let calls = Arc::clone(&services.calls);
-                made.set((opened, calls, wires)).ok();
+                let dependencies = services.dependencies.clone();
+                made.set((opened, calls, wires, dependencies)).ok();
                 Ok::<_, StartError>(services)
             })
             .await?;
         let made = made.into_inner();
-        let (opened, calls, wires) = made.expect("the gateway was opened with it");
+        let (opened, calls, wires, dependencies) = made.expect("the gateway was opened with it");
         Ok(Self {
             engine: opened.engine,
             engine_url: EngineUrl::shown(&config.engine.url),
             recovery: opened.recovery,
             wires,
+            dependencies,
             gateway,
             calls,
             handlers: Vec::new(),
@@ -231,6 +249,11 @@ impl Server {
         &self.wires
     }
 
+    /// What else than the engine is needed, such as the Redis of a wire, and whether it is there.
+    pub fn dependencies(&self) -> &[Dependency] {
+        &self.dependencies
+    }
+
     /// What was found in the store; `None` without one.
     pub fn recovery(&self) -> Option<&RecoveryReport> {
         self.recovery.as_ref()
@@ -262,16 +285,17 @@ impl Server {
 async fn services(
     config: &Config,
     opened: &Opened,
+    wait: bool,
 ) -> Result<(Services, Vec<WireInfo>), StartError> {
     let (engine, clock) = (&opened.engine, &opened.clock);
     capable::check(&engine.capabilities().borrow(), &config.topics)?;
-    let (wires, infos) = wires::make(config, clock)?;
+    let made = wires::make(config, clock, wait).boxed().await?;
     let calls = Calls::start_with(
         Arc::clone(engine),
         Arc::clone(clock),
         config.calls.config(),
         unique_name().into(),
-        wires,
+        made.wires,
     );
     let calls = calls.map_err(|error| ConfigError::Meaning {
         key: "calls".to_owned(),
@@ -287,8 +311,9 @@ async fn services(
         clock: Arc::clone(clock),
         version: env!("CARGO_PKG_VERSION"),
         engine_url: EngineUrl::shown(&config.engine.url),
+        dependencies: made.dependencies,
     };
-    Ok((services, infos))
+    Ok((services, made.infos))
 }
 
 fn gateway_config(config: &Config) -> GatewayConfig {

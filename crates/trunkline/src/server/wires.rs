@@ -1,11 +1,16 @@
 //! The wires that categories of calls name.
 
-use super::StartError;
+use super::{StartError, engine};
 use crate::config::{CONSUMER_GROUPS, Config, ConfigError, RPCPROCESSOR, redis_url};
 use compact_str::CompactString;
-use std::{collections::BTreeMap, sync::Arc};
-use trunkline_engine_redis::{ConsumerGroups, Deployment, RedisUrl, RpcProcessor};
-use trunkline_model::{CallWire, Clock};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio::time::{sleep, timeout};
+use trunkline_engine_redis::{ConsumerGroups, Deployment, RpcProcessor};
+use trunkline_gateway::Dependency;
+use trunkline_model::{CallWire, Clock, Health};
+
+/// Between two looks at a Redis that is waited for.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// A wire besides the engine's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,12 +25,22 @@ pub struct WireInfo {
 }
 
 /// The wires of a server, and what they are.
-pub(super) type Wires = (BTreeMap<CompactString, Arc<dyn CallWire>>, Vec<WireInfo>);
+#[derive(Default)]
+pub(super) struct Wires {
+    pub(super) wires: BTreeMap<CompactString, Arc<dyn CallWire>>,
+    pub(super) infos: Vec<WireInfo>,
+    /// The Redis of each.
+    pub(super) dependencies: Vec<Dependency>,
+}
 
-/// Makes the wires that are used. They connect when there is something to do, and again whenever
-/// that is lost.
-pub(super) fn make(config: &Config, clock: &Arc<dyn Clock>) -> Result<Wires, StartError> {
-    let (mut wires, mut infos): Wires = Default::default();
+/// Makes the wires that are used, once their Redis is there and can be used: that takes 5 s at most, or with `wait`
+/// as long as it does. Whatever is lost later comes back by itself.
+pub(super) async fn make(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    wait: bool,
+) -> Result<Wires, StartError> {
+    let mut made = Wires::default();
     let sections = &config.calls.wires;
     for (name, key, url) in [
         (
@@ -50,31 +65,99 @@ pub(super) fn make(config: &Config, clock: &Arc<dyn Clock>) -> Result<Wires, Sta
             reason,
         };
         let url = redis_url(url).map_err(wrong)?;
-        let shown = url.to_string();
-        let wire = one(config, name, url, clock.clone()).map_err(wrong)?;
-        wires.insert(name.into(), wire);
-        infos.push(WireInfo {
+        let info = WireInfo {
             name,
-            url: shown,
+            url: url.to_string(),
             categories,
+        };
+        let deployment = Deployment::new(url).map_err(|error| wrong(error.to_string()))?;
+        let wire = one(config, name, deployment.clone(), clock).map_err(wrong)?;
+        let wire = reach(wire, &deployment, &info, wait).await?;
+        made.wires.insert(name.into(), wire);
+        let mut health = deployment.health();
+        // It has just answered, and does so again at once.
+        let known = health.wait_for(|health| !matches!(health, Health::Starting(_)));
+        let _ = timeout(engine::REACH_WITHIN, known).await;
+        made.dependencies.push(Dependency {
+            what: format!("calls over {}", used_by(&info)),
+            health,
         });
+        made.infos.push(info);
     }
-    Ok((wires, infos))
+    Ok(made)
+}
+
+/// One that is made, and can be asked whether its Redis lets it do what it does.
+enum Made {
+    Streams(ConsumerGroups),
+    Lists(RpcProcessor),
 }
 
 fn one(
     config: &Config,
     name: &str,
-    url: RedisUrl,
-    clock: Arc<dyn Clock>,
-) -> Result<Arc<dyn CallWire>, String> {
-    let sections = &config.calls.wires;
-    let deployment = Deployment::new(url).map_err(|error| error.to_string())?;
+    deployment: Deployment,
+    clock: &Arc<dyn Clock>,
+) -> Result<Made, String> {
+    let (sections, clock) = (&config.calls.wires, clock.clone());
     if name == RPCPROCESSOR {
         let options = sections.rpcprocessor.options();
         let options = options.map_err(|error| error.to_string())?;
-        return Ok(Arc::new(RpcProcessor::new(deployment, options, clock)));
+        return Ok(Made::Lists(RpcProcessor::new(deployment, options, clock)));
     }
     let options = sections.consumer_groups.options();
-    Ok(Arc::new(ConsumerGroups::new(deployment, options, clock)))
+    Ok(Made::Streams(ConsumerGroups::new(
+        deployment, options, clock,
+    )))
+}
+
+/// A wire whose Redis can be used.
+async fn reach(
+    made: Made,
+    deployment: &Deployment,
+    info: &WireInfo,
+    wait: bool,
+) -> Result<Arc<dyn CallWire>, StartError> {
+    let categories: Vec<&str> = info.categories.iter().map(String::as_str).collect();
+    let look = async || {
+        let looked = async {
+            match &made {
+                Made::Streams(wire) => wire.check(&categories).await,
+                Made::Lists(wire) => wire.check().await,
+            }
+        };
+        match timeout(engine::REACH_WITHIN, looked).await {
+            Ok(looked) => looked.map_err(|failure| failure.to_string()),
+            Err(_) => Err(engine::silent()),
+        }
+    };
+    let mut told = String::new();
+    while let Err(reason) = look().await {
+        if !wait {
+            return Err(StartError::Wire {
+                wire: used_by(info),
+                url: deployment.url().to_string(),
+                reason,
+            });
+        }
+        if reason != told {
+            let wire = used_by(info);
+            tracing::warn!("calls over {wire} wait for their Redis: {reason}");
+            told = reason;
+        }
+        sleep(AGAIN).await;
+    }
+    Ok(match made {
+        Made::Streams(wire) => Arc::new(wire),
+        Made::Lists(wire) => Arc::new(wire),
+    })
+}
+
+/// A wire and who uses it, for people.
+fn used_by(info: &WireInfo) -> String {
+    let word = match info.categories.len() {
+        1 => "category",
+        _ => "categories",
+    };
+    format!("{} ({word} {})", info.name, info.categories.join(", "))
 }

@@ -81,9 +81,17 @@ impl Asking {
         CallId(number)
     }
 
+    /// Connections that were made to hear replies.
+    pub(super) fn connections(&self) -> u64 {
+        self.mpx.counters().connections
+    }
+
     /// Nobody waits for this one any more; false if it was over.
     pub(super) fn forget(&self, id: CallId) -> bool {
-        let completion = self.state().pending.remove(&id.0);
+        let mut state = self.state();
+        let completion = state.pending.remove(&id.0);
+        state.drop_what_is_over();
+        drop(state);
         // It is not to say anything.
         completion
             .map(|completion| completion.into_parts(Err(Error::internal())))
@@ -164,6 +172,19 @@ impl Asking {
     }
 }
 
+impl State {
+    /// Lets go of requests that nobody waits for, if they are most of those that wait for Redis: while it is away,
+    /// they would be ever more.
+    fn drop_what_is_over(&mut self) {
+        let Self {
+            pending, outgoing, ..
+        } = self;
+        if outgoing.len() > 2 * pending.len() + REQUESTS_AT_ONCE {
+            outgoing.retain(|(number, _)| pending.contains_key(number));
+        }
+    }
+}
+
 impl Shared {
     /// Messages on the reply channel.
     fn hear(&self, payloads: &[Bytes]) {
@@ -224,7 +245,8 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
                 Ok(_) => shared.counting.sent.add(1),
                 Err(failure) => {
                     let text = format!("Redis did not take the call: {failure}");
-                    let error = Error::new(ErrorCode::Unavailable, text);
+                    let error = Error::new(ErrorCode::Unavailable, text)
+                        .with("executed", failure.executed());
                     shared.counting.refused.add(1);
                     shared.asking.fail(number, error);
                 }
@@ -245,4 +267,31 @@ fn xadd(shared: &Shared, request: &Request) -> Cmd {
         xadd.arg(*name).arg(&value[..]);
     }
     xadd
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Redis was away for hours, and every call of that time was still there.
+    #[test]
+    fn requests_of_calls_that_are_over_are_let_go() {
+        let mut state = State::default();
+        let mut most = 0;
+        for number in 0..100_000 {
+            let request = Request {
+                stream: CompactString::const_new("general"),
+                fields: Vec::new(),
+            };
+            state.outgoing.push_back((number, request));
+            state.pending.insert(number, Completion::ignored());
+            let over = state.pending.remove(&number.saturating_sub(10));
+            drop(over.map(|its| its.into_parts(Err(Error::internal()))));
+            state.drop_what_is_over();
+            most = most.max(state.outgoing.len());
+        }
+        assert!(most < 2 * REQUESTS_AT_ONCE, "{most}");
+        let left: Vec<u64> = state.outgoing.iter().map(|(number, _)| *number).collect();
+        assert!(left.ends_with(&[99_998, 99_999]));
+    }
 }

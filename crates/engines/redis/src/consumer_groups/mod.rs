@@ -12,20 +12,20 @@ mod worker;
 pub use counters::ConsumerGroupsCounters;
 pub use options::ConsumerGroupsOptions;
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Failure};
 use crate::serving::Crew;
 use crate::unique::unique_name;
 use asking::Asking;
-use bytes::Bytes;
+use compact_str::CompactString;
 use counters::Counting;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::broadcast;
 use trunkline_model::{
-    Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, HandlerInfo,
-    Stage, WorkerHandle, WorkerSpec,
+    Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, Stage,
+    WorkerHandle, WorkerSpec,
 };
 use trunkline_mpx::Multiplexer;
 
@@ -36,8 +36,6 @@ use trunkline_mpx::Multiplexer;
 /// taken it. Every worker of a category must know all its methods.
 pub struct ConsumerGroups {
     shared: Arc<Shared>,
-    /// Nobody announces here; who asks for announcements waits as on other wires.
-    announcements: broadcast::Sender<Arc<HandlerInfo>>,
 }
 
 /// What both sides and their tasks share.
@@ -71,10 +69,7 @@ impl ConsumerGroups {
             counting: Counting::default(),
         });
         tokio::spawn(asking::send_calls(shared.clone()));
-        Self {
-            shared,
-            announcements: broadcast::Sender::new(1),
-        }
+        Self { shared }
     }
 
     /// The channel on which answers come: another one for every instance.
@@ -82,9 +77,33 @@ impl ConsumerGroups {
         &self.shared.asking.who
     }
 
+    /// Whether Redis is there and lets this process ask for calls of these categories: its user may write to their
+    /// streams, and listen for replies. Servers before version 7, and users that may run no scripts, tell of
+    /// their rights only when they are used.
+    ///
+    /// # Errors
+    /// What Redis, or the way to it, said.
+    pub async fn check(&self, categories: &[&str]) -> Result<(), Failure> {
+        let Shared {
+            deployment,
+            options,
+            ..
+        } = &*self.shared;
+        let ping = redis::cmd("PING");
+        let _: redis::Value = deployment.one(b"", &ping).await?;
+        let streams: BTreeSet<_> = categories.iter().map(|c| options.stream_of(c)).collect();
+        let mut commands = vec![vec!["SUBSCRIBE", self.whoami()]];
+        let xadd = |stream| vec!["XADD", stream, "*", "rpc", ""];
+        commands.extend(streams.iter().map(|stream| xadd(stream.as_str())));
+        deployment.check_rights(&commands).await
+    }
+
     /// What it has done.
+    #[must_use]
     pub fn counters(&self) -> ConsumerGroupsCounters {
+        let shared = &self.shared;
         ConsumerGroupsCounters {
+            connections: shared.deployment.connections() + shared.asking.connections(),
             pending_now: self.shared.asking.pending() as u64,
             running_now: self.shared.crew.count(),
             ..self.shared.counting.read()
@@ -93,8 +112,13 @@ impl ConsumerGroups {
 }
 
 impl CallWire for ConsumerGroups {
-    fn announces(&self) -> bool {
-        false
+    /// The stream.
+    fn queue_of(&self, call: &Call) -> CompactString {
+        self.shared.options.stream_of(&call.category)
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Self::counters(self).named().collect()
     }
 
     fn send(&self, call: Call, completion: Completion) -> CallId {
@@ -114,16 +138,6 @@ impl CallWire for ConsumerGroups {
 
     fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
         self.shared.crew.answer(&self.shared, dispatch, &outcome)
-    }
-
-    fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
-
-    fn announce(&self, _info: HandlerInfo) {}
-
-    fn ask(&self) {}
-
-    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>> {
-        self.announcements.subscribe()
     }
 
     fn flushed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -40,10 +40,17 @@ pub(super) fn read(payload: &[u8]) -> Result<(u64, CallOutcome), &'static str> {
     let published = object::<Published<'_>>(payload).ok_or("it is no JSON object")?;
     let number = published.message_id.ok_or("it has no message_id")?;
     let response = published.response.ok_or("it has no response")?;
-    // A string or a number; they are compared as text.
-    let number = number.get().trim_matches('"').parse();
-    let number = number.map_err(|_| "its message_id is none of ours")?;
+    let number = number_of(number.get()).ok_or("its message_id is none of ours")?;
     Ok((number, outcome(response.get())))
+}
+
+/// What a string or a number names; they are compared as text, and ours are written in one way.
+fn number_of(json: &str) -> Option<u64> {
+    let text = json
+        .strip_prefix('"')
+        .map_or(Some(json), |text| text.strip_suffix('"'))?;
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit()) && !text.starts_with('0');
+    text.parse().ok().filter(|_| digits)
 }
 
 /// Reads an object; also an array would do for members in their order.
@@ -213,6 +220,18 @@ mod tests {
             ("garbage", "it is no JSON object"),
             (
                 r#"{"message_id":"x","response":1}"#,
+                "its message_id is none of ours",
+            ),
+            (
+                r#"{"message_id":"+1","response":1}"#,
+                "its message_id is none of ours",
+            ),
+            (
+                r#"{"message_id":"01","response":1}"#,
+                "its message_id is none of ours",
+            ),
+            (
+                r#"{"message_id":1.0,"response":1}"#,
                 "its message_id is none of ours",
             ),
         ] {

@@ -130,6 +130,11 @@ impl Incoming {
 /// Decimal seconds since the epoch.
 fn parse_seconds(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
+    if let Some(before) = text.strip_prefix('-') {
+        // Before the epoch, so it is over; a zero would be none.
+        let number = parse_seconds(before.as_bytes()).filter(|_| !before.starts_with('-'));
+        return number.map(|_| Timestamp::from_micros(1));
+    }
     let (whole, part) = text.split_once('.').unwrap_or((text, ""));
     let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
     if whole.is_empty() || !digits(whole) || !digits(part) {
@@ -221,7 +226,7 @@ mod tests {
                 "its field args is no JSON",
             ),
             (
-                &[("who", "w"), ("rpc", "r"), ("deadline", "-1")],
+                &[("who", "w"), ("rpc", "r"), ("deadline", "NaN")],
                 "its field deadline is no number",
             ),
         ] {
@@ -236,6 +241,12 @@ mod tests {
             ("4.5", Some(4_500_000)),
             ("4.1234567", Some(4_123_456)),
             ("4.", Some(4_000_000)),
+            ("-1", Some(1)),
+            ("-12.5", Some(1)),
+            ("--1", None),
+            ("-", None),
+            ("NaN", None),
+            ("inf", None),
             (".5", None),
             ("1e3", None),
             ("99999999999999999999", None),

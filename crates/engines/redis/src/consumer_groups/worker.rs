@@ -92,7 +92,8 @@ impl Serve for Shared {
     fn connection_name(&self, worker: &Worker) -> String {
         let process = std::process::id();
         let name = format!("{}-{}-{process}", worker.own.stream, self.options.host);
-        name.replace(char::is_whitespace, "_")
+        // Redis takes no other characters in it.
+        name.replace(|char: char| !char.is_ascii_graphic(), "_")
     }
 
     fn key<'w>(&self, worker: &'w Worker) -> &'w [u8] {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_rustls::rustls::{self, RootCertStore};
+use trunkline_model::Count;
 use trunkline_mpx::RedisAddress;
 
 /// Makes addresses of a deployment's servers.
@@ -19,6 +20,7 @@ pub(super) struct Dialer {
     timeout: Duration,
     /// With sentinels: what they tell.
     switches: Option<Switches>,
+    connections: Count,
 }
 
 impl Dialer {
@@ -38,6 +40,7 @@ impl Dialer {
                 }
                 _ => None,
             },
+            connections: Count::default(),
         })
     }
 
@@ -49,6 +52,11 @@ impl Dialer {
     /// The same for a sentinel.
     pub(super) const fn sentinel_settings(&self) -> &RedisConnectionInfo {
         &self.sentinel_settings
+    }
+
+    /// Counts connections for commands.
+    pub(super) const fn connections(&self) -> &Count {
+        &self.connections
     }
 
     /// Longest wait for a connection.

@@ -215,6 +215,17 @@ impl Failure {
         }
     }
 
+    /// Whether a command that is no script was done, as `data.executed` of errors tells it: `no` or `unknown`.
+    pub(crate) const fn executed(&self) -> &'static str {
+        match self {
+            Self::NotSent { .. } | Self::Refused { .. } => "no",
+            Self::Unanswered { .. }
+            | Self::Replicas { .. }
+            | Self::Unconfirmed { .. }
+            | Self::Answer { .. } => "unknown",
+        }
+    }
+
     /// Whether the server doesn't know a script that was called by its hash.
     #[must_use]
     pub const fn is_no_script(&self) -> bool {

@@ -104,6 +104,7 @@ impl Lane {
             Ok(open) => {
                 let open = Arc::new(open);
                 *self.held() = Some(open.clone());
+                self.dialer.connections().add(1);
                 tries.failures = 0;
                 tries.last = None;
                 Ok(open)

@@ -17,6 +17,7 @@ mod failure;
 mod features;
 mod lane;
 mod open;
+mod rights;
 mod router;
 mod sentinel;
 mod switches;
@@ -84,6 +85,12 @@ impl Deployment {
                 url,
             }),
         }
+    }
+
+    /// How many connections were made so far, besides those that listen: whatever is more than at the beginning came
+    /// after losses.
+    pub(crate) fn connections(&self) -> u64 {
+        self.shared.dialer.connections().get()
     }
 
     /// Where it is.

@@ -281,7 +281,8 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
                 Err(failure) => {
                     shared.counting.refused.add(1);
                     let text = format!("the queue is unavailable: {failure}");
-                    let error = Error::new(ErrorCode::Unavailable, text);
+                    let error = Error::new(ErrorCode::Unavailable, text)
+                        .with("executed", failure.executed());
                     shared.asking.fail(request.number, &error);
                 }
             }

@@ -23,6 +23,8 @@ trunkline_model::counters! {
         put_back,
         /// Answers of workers here that Redis didn't take while somebody waited for them.
         lost_answers,
+        /// Connections that were made. Whatever is more than at the beginning came after losses.
+        connections,
         /// Calls that wait for their answer now.
         pending_now,
         /// Calls that workers of this process run now.

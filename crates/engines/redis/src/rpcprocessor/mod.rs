@@ -13,21 +13,20 @@ pub use counters::RpcProcessorCounters;
 pub use list_rpc::{ListRpc, ListRpcError};
 pub use options::{MethodTaken, QueueMode, RpcProcessorOptions};
 
-use crate::deployment::Deployment;
+use crate::deployment::{Deployment, Failure};
 use crate::serving::Crew;
 use crate::unique::unique_name;
 use asking::Asking;
-use bytes::Bytes;
+use compact_str::CompactString;
 use counters::Counting;
 use hashbrown::HashSet;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
-use tokio::sync::broadcast;
 use trunkline_model::{
     Call, CallId, CallOutcome, CallSink, CallWire, Clock, Completion, DispatchId, Error, ErrorCode,
-    HandlerInfo, Stage, WorkerHandle, WorkerSpec,
+    Stage, WorkerHandle, WorkerSpec,
 };
 
 /// One side or both of the wire: a processor that calls, and handlers that serve.
@@ -37,8 +36,6 @@ use trunkline_model::{
 /// had taken it.
 pub struct RpcProcessor {
     shared: Arc<Shared>,
-    /// Nobody announces here; who asks for announcements waits as on other wires.
-    announcements: broadcast::Sender<Arc<HandlerInfo>>,
 }
 
 /// What both sides and their tasks share.
@@ -114,15 +111,43 @@ impl RpcProcessor {
         });
         tokio::spawn(asking::send_calls(shared.clone()));
         tokio::spawn(waiting::take_answers(shared.clone()));
-        Self {
-            shared,
-            announcements: broadcast::Sender::new(1),
-        }
+        Self { shared }
+    }
+
+    /// Whether Redis is there and lets this process ask for the methods that the options name: its user may use the hash
+    /// of requests, the queues, and lists for answers. Servers before version 7 tell of rights only when they
+    /// are used.
+    ///
+    /// # Errors
+    /// What Redis, or the way to it, said.
+    pub async fn check(&self) -> Result<(), Failure> {
+        let Shared {
+            deployment,
+            keys,
+            options,
+            ..
+        } = &*self.shared;
+        let ping = redis::cmd("PING");
+        let _: redis::Value = deployment.one(b"", &ping).await?;
+        let id = self.shared.key(&unique_name().to_ascii_lowercase());
+        let queues: Vec<_> = options.queues().map(|key| self.shared.key(key)).collect();
+        let mut commands = vec![
+            vec!["EVAL", waiting::TAKE, "1", &id],
+            vec!["BRPOP", &id, &keys.wake, "1"],
+            vec!["LPUSH", &keys.wake, ""],
+            vec!["HSET", &keys.db, &id, ""],
+            vec!["HDEL", &keys.db, &id],
+            vec!["ZADD", &keys.kept, "0", &id],
+        ];
+        commands.extend(queues.iter().map(|queue| vec!["LPUSH", queue, &id]));
+        deployment.check_rights(&commands).await
     }
 
     /// What it has done.
+    #[must_use]
     pub fn counters(&self) -> RpcProcessorCounters {
         RpcProcessorCounters {
+            connections: self.shared.deployment.connections(),
             pending_now: self.shared.asking.pending() as u64,
             running_now: self.shared.crew.count(),
             ..self.shared.counting.read()
@@ -131,8 +156,21 @@ impl RpcProcessor {
 }
 
 impl CallWire for RpcProcessor {
-    fn announces(&self) -> bool {
-        false
+    /// The handler's list.
+    fn queue_of(&self, call: &Call) -> CompactString {
+        let queue = self.shared.options.route(&call.method);
+        queue.map_or(CompactString::default(), |queue| queue.key().into())
+    }
+
+    /// What clients of a processor know: a time-out is an error without a code of its own.
+    fn timed_out(&self, stage: Stage) -> Error {
+        Error::new(ErrorCode::HandlerFailed, "timeout")
+            .with("reason", "timeout")
+            .with("stage", stage.to_string())
+    }
+
+    fn counters(&self) -> Vec<(&'static str, u64)> {
+        Self::counters(self).named().collect()
     }
 
     fn send(&self, call: Call, completion: Completion) -> CallId {
@@ -169,16 +207,6 @@ impl CallWire for RpcProcessor {
 
     fn answer(&self, dispatch: DispatchId, outcome: CallOutcome) -> bool {
         self.shared.crew.answer(&self.shared, dispatch, &outcome)
-    }
-
-    fn progress(&self, _dispatch: DispatchId, _value: Bytes) {}
-
-    fn announce(&self, _info: HandlerInfo) {}
-
-    fn ask(&self) {}
-
-    fn announcements(&self) -> broadcast::Receiver<Arc<HandlerInfo>> {
-        self.announcements.subscribe()
     }
 
     fn flushed(&self) -> Pin<Box<dyn Future<Output = ()> + Send>> {

@@ -1,5 +1,5 @@
 use compact_str::CompactString;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// How a queue carries its requests.
@@ -70,6 +70,9 @@ pub struct RpcProcessorOptions {
     pub answers_for: Duration,
     /// How workers here read their queues.
     pub serve_mode: QueueMode,
+    /// How long a call that a worker here has taken may run, as the wire names no deadline; those of this process have
+    /// their own. 30 s.
+    pub call_timeout: Duration,
     /// Workers here keep what they run in a list of their own, `QUEUE:processing:NAME`, and put back what
     /// it holds when one of the same name starts. Runs calls again that may have been run. Off
     /// unless named.
@@ -85,6 +88,7 @@ impl Default for RpcProcessorOptions {
             kept_for: Duration::from_secs(24 * 3_600),
             answers_for: Duration::from_secs(3_600),
             serve_mode: QueueMode::default(),
+            call_timeout: Duration::from_secs(30),
             processing: None,
         }
     }
@@ -125,6 +129,12 @@ impl RpcProcessorOptions {
 
     pub(super) fn route(&self, method: &str) -> Option<&Queue> {
         self.routes.get(method)
+    }
+
+    /// The keys of all lists that handlers read, once each.
+    pub(super) fn queues(&self) -> impl Iterator<Item = &str> {
+        let all: BTreeSet<&str> = self.routes.values().map(Queue::key).collect();
+        all.into_iter()
     }
 
     fn check(&self, method: &str) -> Result<(), MethodTaken> {

@@ -104,6 +104,9 @@ pub(super) fn read_answer(text: &[u8], id: &str) -> CallOutcome {
     }
     let bytes = |json: &RawValue| Bytes::copy_from_slice(json.get().as_bytes());
     match (answer.error, answer.result) {
+        (Some(error), _) if !error.get().starts_with('{') => {
+            wrong("has an error that is no object")
+        }
         (Some(error), _) => CallOutcome::HandlerError(bytes(error)),
         (None, Some(result)) => CallOutcome::Result(bytes(result)),
         // A result that is null is no member to the reader.
@@ -256,6 +259,10 @@ mod tests {
                 "-32603 the handler's answer is no JSON-RPC",
             ),
             ("pong", "-32603 the handler's answer is no JSON-RPC"),
+            (
+                r#"{"error":"text","id":"a1"}"#,
+                "-32603 the handler's answer has an error that is no object",
+            ),
         ] {
             assert_eq!(read(text), outcome);
         }

@@ -10,8 +10,12 @@ use trunkline_model::Backoff;
 
 /// Longest wait of one read, in seconds.
 const BLOCK_SECONDS: u64 = 5;
-/// Most lists of one read. What is beyond has its turn when some of these are answered.
+/// Most lists of one read. Where there are more, each has its turn.
 const LISTS_AT_ONCE: usize = 4_096;
+/// Longest wait of one read then, in seconds.
+const TURN_SECONDS: f64 = 0.1;
+/// Most records that are removed in one step.
+const FORGET_MAX: u32 = 1_000;
 
 /// Ended calls that are remembered together while others are waited for.
 const KEPT_AT_ONCE: usize = 128;
@@ -21,26 +25,26 @@ const AFTER_ERRORS: Backoff = Backoff {
     max: Duration::from_secs(2),
 };
 
-/// Removes requests and responses of calls that ended too long ago, or too many ago, in one step.
+/// Removes requests and responses of calls that ended too long ago, or too many ago, in one step. There are always more
+/// of them removed in one than ended since the last, so what another process has left is gone after some steps.
 const FORGET: &str = r"
-local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[1])
-local beyond = redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[2])
+local max = tonumber(ARGV[3])
+local gone = redis.call('ZRANGEBYSCORE', KEYS[2], '-inf', '(' .. ARGV[1], 'LIMIT', 0, max)
+local beyond = math.min(max, redis.call('ZCARD', KEYS[2]) - tonumber(ARGV[2]))
 if beyond > #gone then gone = redis.call('ZRANGE', KEYS[2], 0, beyond - 1) end
-for from = 1, #gone, 1000 do
-    local to = math.min(from + 999, #gone)
-    local fields = {}
-    for n = from, to do
-        fields[#fields + 1] = gone[n]
-        fields[#fields + 1] = gone[n] .. '_response'
-    end
-    redis.call('HDEL', KEYS[1], unpack(fields))
-    redis.call('ZREM', KEYS[2], unpack(gone, from, to))
+if #gone == 0 then return 0 end
+local fields = {}
+for _, id in ipairs(gone) do
+    fields[#fields + 1] = id
+    fields[#fields + 1] = id .. '_response'
 end
+redis.call('HDEL', KEYS[1], unpack(fields))
+redis.call('ZREM', KEYS[2], unpack(gone))
 return #gone
 ";
 
 /// Takes the first of each list that has one: its place among the keys, then what it is.
-const TAKE: &str = r"
+pub(super) const TAKE: &str = r"
 local taken = {}
 for place, list in ipairs(KEYS) do
     local first = redis.call('RPOP', list)
@@ -58,12 +62,18 @@ pub(super) async fn take_answers(shared: Arc<Shared>) {
     let mut failures = 0;
     // What is to be remembered, and whether that has time.
     let (mut ended, mut busy) = (Vec::new(), false);
+    let mut turn = 0;
     while !shared.asking.is_closed() {
-        let awaited = shared.asking.awaited(shared.clock.now());
+        let mut awaited = shared.asking.awaited(shared.clock.now());
         if awaited.is_empty() {
             keep(&shared, &std::mem::take(&mut ended)).await;
             shared.asking.anything().await;
             continue;
+        }
+        let in_turns = awaited.len() > LISTS_AT_ONCE;
+        if in_turns {
+            turn = (turn + LISTS_AT_ONCE) % awaited.len();
+            awaited.rotate_left(turn);
         }
         let kept = if busy && ended.len() < KEPT_AT_ONCE {
             Vec::new()
@@ -95,13 +105,16 @@ async fn read(
     reader: &Deployment,
     awaited: &[String],
 ) -> Result<Vec<String>, Failure> {
-    let awaited = &awaited[..awaited.len().min(LISTS_AT_ONCE)];
+    let (awaited, wait_seconds) = match awaited.get(..LISTS_AT_ONCE) {
+        Some(some) if some.len() < awaited.len() => (some, TURN_SECONDS),
+        _ => (awaited, BLOCK_SECONDS as f64),
+    };
     let wake = shared.keys.wake.as_bytes();
     let keys: Vec<String> = awaited.iter().map(|id| shared.key(id)).collect();
     let bytes: usize = keys.iter().map(String::len).sum();
     let mut wait = Cmd::with_capacity(keys.len() + 3, bytes + wake.len() + 16);
     wait.arg("BRPOP").arg(&keys);
-    wait.arg(&shared.keys.wake).arg(BLOCK_SECONDS);
+    wait.arg(&shared.keys.wake).arg(wait_seconds);
     let first = reader.one::<Option<(String, Vec<u8>)>>(wake, &wait).await;
     let woken = shared.asking.stop_waiting();
     let Some((list, answer)) = first? else {
@@ -145,6 +158,7 @@ async fn keep(shared: &Shared, answered: &[String]) {
     let forget = commands.cmd("EVAL").arg(FORGET).arg(2);
     forget.arg(&shared.keys.db).arg(&shared.keys.kept);
     forget.arg(oldest).arg(shared.options.kept_calls);
+    forget.arg(FORGET_MAX);
     let key = shared.keys.db.as_bytes();
     match shared.deployment.run::<Vec<Value>>(key, &commands).await {
         Ok(results) => {

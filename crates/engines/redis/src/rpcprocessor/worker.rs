@@ -19,10 +19,12 @@ use trunkline_model::{
 
 /// Longest wait of one read, in seconds.
 const BLOCK_SECONDS: u64 = 5;
-/// The wire says no deadline; this is one for those who must have some.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// How long an answer or a request that Redis doesn't take or give is tried again: nobody knows who still waits.
+const TRIED_FOR: Duration = Duration::from_secs(30);
 /// How much of an id that is none is logged, in bytes.
 const ID_SHOWN: usize = 64;
+/// Most ids that are put back in one go.
+const PUT_BACK_AT_ONCE: usize = 1_000;
 /// Most requests of one read.
 const REQUESTS_AT_ONCE: u32 = 256;
 
@@ -121,24 +123,32 @@ impl Serve for Shared {
         let mut running: HashSet<String> = self.crew.map(|_, request| request.key.clone());
         running.extend(self.unwritten().iter().cloned());
         let key = processing.as_bytes();
-        let mut list = redis::cmd("LRANGE");
-        list.arg(processing).arg(0).arg(-1);
-        let left: Vec<String> = self.deployment.one(key, &list).await?;
-        let mut back = redis::pipe();
-        back.atomic();
-        let mut count = 0;
-        // The newest is at the head; the oldest is to be read first.
-        for id in left.iter().filter(|id| !running.contains(*id)) {
-            let queue = &worker.own.queues[0];
-            back.cmd("LREM").arg(processing).arg(1).arg(id).ignore();
-            back.cmd("RPUSH").arg(queue).arg(id).ignore();
-            count += 1;
+        let is_running = |id: &[u8]| std::str::from_utf8(id).is_ok_and(|id| running.contains(id));
+        let mut begin = 0;
+        loop {
+            let mut list = redis::cmd("LRANGE");
+            list.arg(processing).arg(begin);
+            list.arg(begin + PUT_BACK_AT_ONCE - 1);
+            let left: Vec<Vec<u8>> = self.deployment.one(key, &list).await?;
+            if left.is_empty() {
+                return Ok(());
+            }
+            let mut back = redis::pipe();
+            back.atomic();
+            let mut count = 0;
+            // The newest is at the head; the oldest is to be read first.
+            for id in left.iter().filter(|id| !is_running(id)) {
+                let queue = &worker.own.queues[0];
+                back.cmd("LREM").arg(processing).arg(1).arg(id).ignore();
+                back.cmd("RPUSH").arg(queue).arg(id).ignore();
+                count += 1;
+            }
+            if count > 0 {
+                let () = self.deployment.run(key, &back).await?;
+                self.counting.put_back.add(count as u64);
+            }
+            begin += left.len() - count;
         }
-        if count > 0 {
-            let () = self.deployment.run(key, &back).await?;
-            self.counting.put_back.add(count);
-        }
-        Ok(())
     }
 
     async fn read(
@@ -158,8 +168,21 @@ impl Serve for Shared {
                 taken.into_iter().map(Some).zip(texts).collect()
             }
         };
-        hand_out(self, worker, requests);
-        Ok(())
+        let nobodys = hand_out(self, worker, requests);
+        let Some(processing) = worker
+            .own
+            .processing
+            .as_ref()
+            .filter(|_| !nobodys.is_empty())
+        else {
+            return Ok(());
+        };
+        // Nothing else would take them off.
+        let mut remove = redis::pipe();
+        for id in nobodys {
+            remove.cmd("LREM").arg(processing).arg(1).arg(id).ignore();
+        }
+        self.deployment.run(processing.as_bytes(), &remove).await
     }
 
     fn answer(&self, worker: &Worker, call: Request, outcome: &CallOutcome) -> bool {
@@ -217,7 +240,7 @@ fn write(shared: &Shared, worker: &Worker, key: String, text: String) {
         key,
         text,
         processing: worker.own.processing.clone(),
-        worth_until: shared.clock.now().after(DEADLINE),
+        worth_until: shared.clock.now().after(TRIED_FOR),
         stored: worker.own.mode == QueueMode::ByHandler,
     });
 }
@@ -259,7 +282,7 @@ async fn look_up(shared: &Shared, ids: &[Vec<u8>]) -> Result<Vec<Option<Vec<u8>>
     for id in ids {
         ask.cmd("HGET").arg(db).arg(id);
     }
-    let until = shared.clock.now().after(DEADLINE);
+    let until = shared.clock.now().after(TRIED_FOR);
     let mut failures = 0;
     loop {
         let found = shared.deployment.run(db.as_bytes(), &ask).await;
@@ -285,17 +308,20 @@ fn can_be_answered(shared: &Shared, worker: &Worker, id: &str) -> bool {
 /// An id, where there is one, and the request, where it was found.
 type Found = (Option<Vec<u8>>, Option<Vec<u8>>);
 
-/// Hands requests to the worker; what is none is answered here, if it says whom.
-fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
-    let latest = shared.clock.now().after(DEADLINE);
+/// Hands requests to the worker; what is none is answered here, if it says whom. The ids that are none, which nobody
+/// hears of.
+fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) -> Vec<Vec<u8>> {
+    let mut nobodys = Vec::new();
+    let latest = shared.clock.now().after(shared.options.call_timeout);
     let mut calls = Vec::with_capacity(requests.len());
     for (id, text) in requests {
         let key = id.as_deref().and_then(|id| std::str::from_utf8(id).ok());
         if id.is_some() && !key.is_some_and(|key| can_be_answered(shared, worker, key)) {
             shared.counting.malformed.add(1);
             let id = id.unwrap_or_default();
-            let id = &id[..id.len().min(ID_SHOWN)];
-            tracing::warn!(id = %id.escape_ascii(), "an id that is no id, or the key of something else");
+            let shown = &id[..id.len().min(ID_SHOWN)];
+            tracing::warn!(id = %shown.escape_ascii(), "an id that is no id, or the key of something else");
+            nobodys.push(id);
             continue;
         }
         let refuse = |code, why: &str| {
@@ -349,4 +375,5 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, requests: Vec<Found>) {
         shared.counting.dispatched.add(calls.len() as u64);
         worker.sink.calls(calls);
     }
+    nobodys
 }

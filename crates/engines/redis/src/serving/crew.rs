@@ -10,6 +10,10 @@ use trunkline_model::{
     CallOutcome, CallSink, DispatchId, Error, ErrorCode, IncomingCall, WorkerHandle, WorkerSpec,
 };
 
+/// Most answers that may wait to be written before reading pauses. Calls that run are bounded by slots, but what is
+/// answered without being run is not, nor are answers that wait for a server of a cluster while another one has calls.
+const UNWRITTEN_MAX: usize = 4_096;
+
 /// The workers of a wire, and their calls.
 pub(crate) struct Crew<S: Serve> {
     running: Mutex<HashMap<u64, Running<S>>>,
@@ -48,7 +52,7 @@ pub(crate) fn start<S: Serve>(
     sink: Arc<dyn CallSink>,
     own: impl FnOnce(&WorkerSpec, usize) -> S::Worker,
 ) -> Box<dyn WorkerHandle> {
-    // Never more than calls are running, which the slots bound: see `write_answers`.
+    // Bounded by `UNWRITTEN_MAX` and what one read brings.
     let (answers, answered) = mpsc::unbounded_channel();
     let mut workers = shared.crew().workers();
     workers.retain(|worker| worker.strong_count() > 0);
@@ -142,6 +146,22 @@ impl<S: Serve> Crew<S> {
     pub(super) fn written(&self, answers: usize) {
         self.unwritten
             .send_modify(|unwritten| *unwritten -= answers);
+    }
+
+    /// Waits until so few answers are left to be written that there may be more.
+    pub(super) fn room(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut unwritten = self.unwritten.subscribe();
+        async move {
+            // It fails only if the wire is gone.
+            let _ = unwritten
+                .wait_for(|unwritten| *unwritten < UNWRITTEN_MAX)
+                .await;
+        }
+    }
+
+    /// Whether there are too many.
+    pub(super) fn is_full(&self) -> bool {
+        *self.unwritten.borrow() >= UNWRITTEN_MAX
     }
 
     /// Waits until no answer is left to be written.

@@ -40,6 +40,12 @@ pub(super) async fn read_calls<S: Serve>(shared: Arc<S>, worker: Arc<Worker<S>>)
                 None => changed.await,
             }
             Ok(())
+        } else if shared.crew().is_full() {
+            tokio::select! {
+                () = shared.crew().room() => {}
+                () = worker.slots.changed() => {}
+            }
+            Ok(())
         } else {
             shared.read(&worker, &reader, upkeep_at).await
         };

@@ -34,7 +34,7 @@ struct Again<A> {
 }
 
 /// Writes answers until their worker is over and nothing is left. What Redis doesn't take is kept and tried
-/// again: no calls come either meanwhile, so there are no more of them than calls were running.
+/// again; calls are read only while there aren't too many of them.
 pub(super) async fn write_answers<S: Serve>(
     shared: Arc<S>,
     mut answered: mpsc::UnboundedReceiver<S::Answer>,

@@ -326,6 +326,69 @@ async fn case_16_ids_that_are_keys_are_not_answered() {
 }
 
 #[tokio::test]
+async fn case_17_texts_in_redis_have_their_members_in_order_and_what_lacks_one_is_told() {
+    let Some(mut on) = setup().await else { return };
+    let wire = processor(&on, |options| options.handler("h", ["mymethod"]).unwrap());
+    let mut serving = serve(&wire, &["mymethod"], 4);
+    for (outcome, stored) in [
+        (result(r#"{"b":1,"a":2}"#), r#""result":{"b":1,"a":2}"#),
+        (
+            CallOutcome::HandlerError(br#"{"code":15,"message":"m","data":"d"}"#[..].into()),
+            r#""error":{"code":15,"message":"m","data":"d"}"#,
+        ),
+    ] {
+        let _: i64 = on.hand.run(&["DEL", "rpcs.db"]).await;
+        let call = ask(&wire, on.call("mymethod", r#"{"attr1":"test"}"#, LONG));
+        let incoming = serving.next().await;
+        let fields: Vec<String> = on.hand.run(&["HKEYS", "rpcs.db"]).await;
+        let id = &fields[0];
+        let request: String = on.hand.run(&["HGET", "rpcs.db", id]).await;
+        assert_eq!(
+            request,
+            format!(
+                r#"{{"jsonrpc":"2.0","method":"mymethod","params":{{"attr1":"test"}},"id":"{id}"}}"#
+            )
+        );
+        wire.answer(incoming.dispatch, outcome);
+        assert!(!call.text().await.starts_with("failed"));
+        let field = format!("{id}_response");
+        let answer: String = on.hand.run(&["HGET", "rpcs.db", &field]).await;
+        assert_eq!(
+            answer,
+            format!(r#"{{"jsonrpc":"2.0",{stored},"id":"{id}"}}"#)
+        );
+    }
+    // A request without a method, or with another type where one is.
+    for (id, request) in [
+        ("r1", r#"{"jsonrpc":"2.0","params":{},"id":"r1"}"#),
+        (
+            "r2",
+            r#"{"jsonrpc":"2.0","method":7,"params":{},"id":"r2"}"#,
+        ),
+    ] {
+        let _: i64 = on.hand.run(&["HSET", "rpcs.db", id, request]).await;
+        let _: i64 = on.hand.run(&["LPUSH", "h", id]).await;
+        let (_, answer): (String, String) = on.hand.run(&["BRPOP", id, "0"]).await;
+        assert!(answer.contains(r#""error":{"code":-32600,"#), "{answer}");
+    }
+    // A response without an id, an error that is no object, a text that is no object.
+    for answer in [
+        r#"{"jsonrpc":"2.0","result":1}"#,
+        r#"{"jsonrpc":"2.0","error":"text","id":"ID"}"#,
+        r#"["2.0",1,"ID"]"#,
+    ] {
+        let call = ask(&wire, on.call("echo", "1", LONG));
+        let (id, _) = pop(&mut on.hand, "H").await;
+        push(&mut on.hand, &id, &answer.replace("ID", &id)).await;
+        let text = call.text().await;
+        assert!(
+            text.starts_with("failed -32603: the handler's answer"),
+            "{text}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn case_18_what_is_served_in_the_same_process_is_stored_and_counted_alike() {
     let Some(mut on) = setup().await else { return };
     let wire = processor(&on, |options| options.handler("h", ["my_rpc"]).unwrap());
@@ -370,6 +433,82 @@ async fn what_a_worker_was_processing_is_put_back_in_its_place() {
     })
     .await;
     assert_eq!(wire.counters().put_back, 2);
+}
+
+/// They stayed in the list for ever, came back at every start, and one that is no text stopped it.
+#[tokio::test]
+async fn ids_that_are_none_leave_the_list_of_what_is_processed() {
+    let Some(mut on) = setup().await else { return };
+    let connection = redis::Client::open(on.server.url()).unwrap();
+    let mut plain = connection.get_multiplexed_async_connection().await.unwrap();
+    for list in ["h:processing:w1", "h"] {
+        let mut push = redis::cmd("LPUSH");
+        push.arg(list).arg(&b"\xff\xfe"[..]).arg("a_response");
+        let _: i64 = push.query_async(&mut plain).await.unwrap();
+    }
+    let text = r#"{"jsonrpc":"2.0","method":"echo","params":1,"id":"a1"}"#;
+    let _: i64 = on.hand.run(&["HSET", "rpcs.db", "a1", text]).await;
+    let _: i64 = on.hand.run(&["LPUSH", "h", "a1"]).await;
+    let wire = processor(&on, |options| options.processing = Some("w1".to_owned()));
+    let mut serving = serve(&wire, &["echo"], 1);
+    let call = serving.next().await;
+    wire.answer(call.dispatch, result("1"));
+    until("the end", async || {
+        on.hand
+            .run::<i64>(&["EXISTS", "h:processing:w1", "h"])
+            .await
+            == 0
+    })
+    .await;
+    assert_eq!(
+        (wire.counters().put_back, wire.counters().malformed),
+        (2, 4)
+    );
+}
+
+/// Those beyond the first few thousand were looked at only when these had ended.
+#[tokio::test]
+async fn many_calls_that_nobody_answers_hold_up_no_other() {
+    let Some(mut on) = setup().await else { return };
+    let wire = processor(&on, |_| {});
+    let silent: Vec<_> = (0..6_000)
+        .map(|_| ask(&wire, on.call("slow", "0", LONG)))
+        .collect();
+    for _ in 0..silent.len() {
+        let _: redis::Value = on.hand.run(&["BRPOP", "H", "0"]).await;
+    }
+    let calls: Vec<_> = (0..20)
+        .map(|n| ask(&wire, on.call("echo", &n.to_string(), LONG)))
+        .collect();
+    for n in 0..20 {
+        let (id, _) = pop(&mut on.hand, "H").await;
+        push(&mut on.hand, &id, &reply(&id, &n.to_string())).await;
+    }
+    for (n, call) in calls.into_iter().enumerate() {
+        assert_eq!(call.text().await, format!("result {n}"));
+    }
+    assert_eq!(wire.counters().pending_now, 6_000);
+}
+
+/// The wire names no deadline, and long calls were killed after half a minute.
+#[tokio::test]
+async fn a_call_may_run_as_long_as_the_worker_is_told() {
+    for (timeout, secs) in [(None, 30), (Some(Duration::from_secs(600)), 600)] {
+        let Some(mut on) = setup().await else { return };
+        let wire = processor(&on, |options| {
+            options.call_timeout = timeout.unwrap_or(options.call_timeout);
+        });
+        let mut serving = serve(&wire, &["echo"], 1);
+        let text = r#"{"jsonrpc":"2.0","method":"echo","params":1,"id":"a1"}"#;
+        let before = on.clock.now();
+        let _: i64 = on.hand.run(&["HSET", "rpcs.db", "a1", text]).await;
+        let _: i64 = on.hand.run(&["LPUSH", "h", "a1"]).await;
+        let call = serving.next().await;
+        let left = Duration::from_secs(secs);
+        assert!((before.after(left)..=on.clock.now().after(left)).contains(&call.deadline));
+        wire.answer(call.dispatch, result("1"));
+        let _: (String, String) = on.hand.run(&["BRPOP", "a1", "0"]).await;
+    }
 }
 
 #[tokio::test]

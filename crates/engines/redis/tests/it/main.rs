@@ -8,6 +8,7 @@ mod damaged;
 mod desk;
 mod elsewhere;
 mod foreign;
+mod gateway;
 mod idle;
 mod lists;
 mod losses;

@@ -77,7 +77,7 @@ async fn case_11_answers_errors_and_time_outs_are_counted_and_measured() {
             None => drop(calls.tick()),
         }
         let ended = Asked::of(done).text().await;
-        assert_eq!(ended.starts_with("failed -32001"), ms == 60_000, "{ended}");
+        assert_eq!(ended == "failed -32000: timeout", ms == 60_000, "{ended}");
     }
     let handlers = calls.handlers();
     let stats = &handlers

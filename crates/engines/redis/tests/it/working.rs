@@ -434,3 +434,21 @@ async fn what_runs_stays_pending_when_the_connection_is_lost() {
     until("the end", async || on.hand.pending("general").await == 0).await;
     assert_eq!(wire.counters().abandoned, 0);
 }
+
+/// Redis refused the name of the connection, and the worker tried again for ever.
+#[tokio::test]
+async fn a_category_may_have_any_name() {
+    let Some(mut on) = setup().await else { return };
+    let wire = on.wire_with(ConsumerGroupsOptions {
+        separate_categories: true,
+        host: "bäcker \u{7}1".to_owned(),
+        ..ConsumerGroupsOptions::default()
+    });
+    let mut serving = serve_in(&*wire, "přenos", &["a"], 1);
+    on.hand.request("přenos", &request("a", "1")).await;
+    let call = serving.next().await;
+    assert_eq!(&*call.category, "přenos");
+    let clients: String = on.hand.run(&["CLIENT", "LIST"]).await;
+    let name = format!("name=p_enos-b_cker__1-{}", std::process::id());
+    assert!(clients.contains(&name), "{clients}");
+}

@@ -24,6 +24,7 @@ use trunkline::{
     CallPeer, ConsumerGroupsOptions, Failure as HandlerFailure, Handler, HandlerContext,
     MethodSpec, PeerError, QueueMode, RpcError, RpcProcessorOptions, unique_name,
 };
+use trunkline_model::Span;
 
 /// Longest wait, at the end, for what runs: as good as for ever, a second signal ends it.
 const FINISH_WITHIN: Duration = Duration::from_secs(30 * 24 * 3_600);
@@ -99,6 +100,9 @@ async fn open(args: &WorkerArgs, engine: &str) -> Result<CallPeer, PeerError> {
                 options.serve_mode = QueueMode::ByMethod;
             }
             options.processing.clone_from(&args.processing);
+            if let Some(Span(timeout)) = args.call_timeout {
+                options.call_timeout = timeout;
+            }
             CallPeer::rpcprocessor(engine, options, category).await
         }
     }

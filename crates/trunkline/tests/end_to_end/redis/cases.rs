@@ -54,7 +54,8 @@ fn case_37_a_client_that_is_gone_gets_nothing_and_harms_nobody() {
     assert!(server.stop().success());
 }
 
-/// The numbers of the case in tenths: base 4 s, 25 %, offset 10 s.
+/// With a real clock, so in tenths of the case's numbers: base 4 s, 25 %, offset 10 s. The engine's tests have them as
+/// they are, with a clock that is set.
 #[test]
 fn case_40_the_asker_waits_longer_than_the_deadline_says() {
     let Some(on) = old() else { return };

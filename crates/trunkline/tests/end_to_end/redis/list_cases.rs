@@ -1,7 +1,7 @@
 //! The numbered cases of rpcprocessor's wire that need a gateway, with ours and a handler by hand.
 
 use super::{Hand, old, until};
-use crate::setup::Server;
+use crate::setup::{Running, Server, run, text, trunkline};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -10,8 +10,11 @@ use std::time::{Duration, Instant};
 
 const LISTS: &str = "{categories: {old: {wire: rpcprocessor}}, \
                      wires: {rpcprocessor: {url: 'REDIS', handlers: {H: [echo]}}}}";
-/// How much later than asked a time-out may be seen, on a machine that is busy.
-const SLACK: Duration = Duration::from_secs(2);
+/// How far from the time that was asked for a time-out may be.
+const AROUND: Duration = Duration::from_millis(50);
+/// How many calls are tried until one is as punctual: a machine that is busy may keep some waiting, a timer that is
+/// wrong all of them.
+const TRIES: usize = 40;
 
 /// What a POST is answered with: the status, and the JSON if there is any.
 fn post(address: &str, body: &str) -> (u16, Value) {
@@ -90,12 +93,21 @@ fn case_8_a_silent_handler_costs_its_caller_the_time_out_and_nothing_else() {
         let call = json!({"method": "echo", "params": [params], "timeout_ms": timeout});
         json!({"jsonrpc": "2.0", "method": "rpc.call", "params": call, "id": "a1"})
     };
-    let begun = Instant::now();
-    let timed_out = posting(&server, &call("late", 300)).join().unwrap();
-    let took = begun.elapsed();
-    assert_eq!(timed_out["error"]["code"], json!(-32001), "{timed_out}");
     let bound = Duration::from_millis(300);
-    assert!(took >= bound && took < bound + SLACK, "{took:?}");
+    let times = (0..TRIES).map(|_| {
+        let begun = Instant::now();
+        let timed_out = posting(&server, &call("late", 300)).join().unwrap();
+        let took = begun.elapsed();
+        let error = json!({
+            "code": -32000, "message": "timeout",
+            "data": {"reason": "timeout", "stage": "queued"},
+        });
+        assert_eq!(timed_out["error"], error);
+        assert!(took >= bound, "{took:?}");
+        took
+    });
+    let mut times = times.into_iter();
+    assert!(times.any(|took| took < bound + AROUND), "never");
     let (late, request) = pop(&mut hand);
     answer(&mut hand, &late, &request);
     until("the end of the list", || {
@@ -103,10 +115,49 @@ fn case_8_a_silent_handler_costs_its_caller_the_time_out_and_nothing_else() {
     });
     // The client's id again: it gets the new answer.
     let again = posting(&server, &call("new", 30_000));
-    let (id, request) = pop(&mut hand);
+    // Before it in the queue are those that timed out, too.
+    let (id, request) = loop {
+        let popped = pop(&mut hand);
+        if popped.1["params"] == json!(["new"]) {
+            break popped;
+        }
+    };
     assert_ne!(id, late);
     answer(&mut hand, &id, &request);
     assert_eq!(again.join().unwrap()["result"], json!(["new"]));
+    // The command line knows it as a time-out, and the server has counted it all.
+    let timed_out = server.run(&["call", "echo", "--timeout", "10ms"]);
+    timed_out.fails(4, "timeout");
+    let about = server.run(&["--json", "info"]).objects().remove(0);
+    let wire = &about["calls"]["wires"]["rpcprocessor"];
+    assert_eq!(wire["counters"]["late_answers"], json!(1), "{about}");
+    let queue = &wire["queues"]["H"];
+    assert_eq!(queue["succeeded"], json!(1), "{about}");
+    assert_eq!(queue["timed_out"], about["calls"]["timed_out"]);
+    assert!(server.run(&["info"]).ok().contains("asked of H"));
+}
+
+#[test]
+fn case_9_a_method_has_one_handler() {
+    let Some(on) = old() else { return };
+    let twice = LISTS.replace("{H: [echo]}", "{H: [echo], I: [sum, echo]}");
+    let config = format!("version: 1\ncalls: {twice}\n").replace("REDIS", &on.redis.url());
+    let file = on.dir.path().join("twice.yaml");
+    std::fs::write(&file, config).unwrap();
+    let start = ["serve", "--http", "127.0.0.1:0", "--engine", "memory:"];
+    let start = [&start[..], &["--config", text(&file)]].concat();
+    run(trunkline(&start), b"").fails(2, "the method echo is offered by the handler of H already");
+    // And of workers at a gateway.
+    let server = on.gateway(LISTS);
+    let worker = |handler: &str| {
+        let args = ["worker", "--category", "old", "--handler", handler];
+        server.command(&[&args[..], &["--method", "echo", "--", "cat"]].concat())
+    };
+    let mut first = Running::start(worker("H"));
+    first.says("ready");
+    run(worker("I"), b"").fails(1, "echo");
+    let answered = server.run(&["call", "echo", "[7]"]);
+    assert_eq!(answered.ok(), "[7]\n");
 }
 
 #[test]

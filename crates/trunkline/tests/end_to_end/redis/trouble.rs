@@ -1,7 +1,7 @@
 //! A Redis that is not there, is somebody else's, or goes away.
 
 use super::{Old, old, said};
-use crate::setup::{Ran, Running, run, trunkline};
+use crate::setup::{Ran, Running, run, text, trunkline};
 use rustix::process::Signal;
 use std::time::{Duration, Instant};
 use trunkline_test_servers::{Redis, ports};
@@ -50,6 +50,7 @@ fn options_of_a_worker_without_a_server_need_one() {
         &["--wire", "rpcprocessor"][..],
         &["--by-method"],
         &["--consumer-host", "h"],
+        &["--call-timeout", "5m"],
     ] {
         let ran = run(trunkline(&[&["worker"], args, &ECHO].concat()), b"");
         ran.fails(2, "--engine");
@@ -72,13 +73,20 @@ fn call_fails(on: &Old, server: &crate::setup::Server) {
 #[test]
 fn a_gateway_outlives_the_redis_of_its_old_workers() {
     let Some(mut on) = old() else { return };
+    let server = on.gateway(CALLS);
     on.redis.kill();
     // Topics and its own calls don't need it.
-    let server = on.gateway(CALLS);
     server.run(&["publish", "orders", "a book"]).ok();
     call_fails(&on, &server);
+    let away = "\"warning\":\"calls over consumer-groups (category old): ";
+    let ready = || super::get(server.address(), "/readyz").unwrap_or_default();
+    super::until("the warning", || ready().contains(away));
+    assert!(ready().contains(" 200 "), "{}", ready());
 
     on.redis.restart();
+    super::until("the end of the warning", || {
+        ready().ends_with(r#"{"status":"ready"}"#)
+    });
     let mut worker = on.worker(&[&["--wire", "consumer-groups"][..], &ECHO].concat());
     super::until("the wire", || {
         server.run(&["call", "echo", "[1]", "--timeout", "5s"]).code == Some(0)
@@ -101,6 +109,101 @@ fn a_gateway_outlives_the_redis_of_its_old_workers() {
     worker.signal(Signal::TERM);
     assert!(worker.wait().success());
     assert!(server.stop().success());
+}
+
+/// A start with a wire whose Redis can't be used.
+#[track_caller]
+fn start_with(on: &Old, url: &str, calls: &str) -> Ran {
+    let begun = Instant::now();
+    let config = on.dir.path().join("trunkline.yaml");
+    let yaml = format!("version: 1\ncalls: {calls}\n").replace("REDIS", url);
+    std::fs::write(&config, yaml).unwrap();
+    let args = ["serve", "--http", "127.0.0.1:0", "--engine", "memory:"];
+    let ran = run(
+        trunkline(&[&args[..], &["--config", text(&config)]].concat()),
+        b"",
+    );
+    assert!(begun.elapsed() < ENDS_WITHIN, "{ran:?}");
+    assert!(!ran.err.contains("secret"), "{ran:?}");
+    ran
+}
+
+#[test]
+fn a_server_says_what_is_wrong_with_the_redis_of_a_wire() {
+    let Some(on) = old() else { return };
+    let lists = "{categories: {older: {wire: rpcprocessor}}, \
+                 wires: {rpcprocessor: {url: 'REDIS', handlers: {H: [echo]}}}}";
+    let [port] = ports();
+    let nobody = format!("redis://me:secret@127.0.0.1:{port}");
+    for (calls, wire) in [
+        (CALLS, "consumer-groups (category old)"),
+        (lists, "rpcprocessor (category older)"),
+    ] {
+        let ran = start_with(&on, &nobody, calls);
+        assert!(ran.err.contains("--wait"), "{ran:?}");
+        let place = format!("can't use redis://127.0.0.1:{port} for the wire {wire}");
+        ran.fails(3, &place);
+        let wrong = on.redis.url().replace("redis://", "redis://nobody:secret@");
+        start_with(&on, &wrong, calls).fails(3, "look at user and password");
+    }
+    // Users that may do all but one thing each. Servers before version 7 tell when it is done.
+    let mut hand = on.hand();
+    let about: String = hand.run(&["INFO", "server"]);
+    if about.contains("redis_version:6.") {
+        return;
+    }
+    for (user, rules, calls, lacks) in [
+        ("a", "~* &* +@all -xadd", CALLS, "XADD on general"),
+        ("b", "~other &* +@all", CALLS, "XADD on general"),
+        ("c", "~* &other +@all", CALLS, "SUBSCRIBE on"),
+        ("d", "~* +@all -brpop", lists, "BRPOP on"),
+        (
+            "e",
+            "~rpcs.* ~{rpcs.* ~????????-* +@all",
+            lists,
+            "LPUSH on H",
+        ),
+    ] {
+        let mut words = vec!["ACL", "SETUSER", user, "on", ">secret", "resetchannels"];
+        words.extend(rules.split(' '));
+        let () = hand.run(&words);
+        let url = on
+            .redis
+            .url()
+            .replace("redis://", &format!("redis://{user}:secret@"));
+        let ran = start_with(&on, &url, calls);
+        assert!(ran.err.contains("ACL SETUSER"), "{ran:?}");
+        ran.fails(3, lacks);
+    }
+    // Nothing was done to find that out.
+    let keys: usize = hand.run(&["DBSIZE"]);
+    assert_eq!(keys, 0);
+}
+
+#[test]
+fn a_server_waits_for_the_redis_of_a_wire_if_told() {
+    let Some(mut on) = old() else { return };
+    on.redis.kill();
+    let config = on.dir.path().join("trunkline.yaml");
+    let yaml = format!("version: 1\ncalls: {CALLS}\n").replace("REDIS", &on.redis.url());
+    std::fs::write(&config, yaml).unwrap();
+    let [http] = ports();
+    let address = format!("127.0.0.1:{http}");
+    let args = ["serve", "--http", &address, "--engine", "memory:", "--wait"];
+    let start = [&args[..], &["--config", text(&config)]].concat();
+    let mut server = Running::start(trunkline(&start));
+    server.says("calls over consumer-groups (category old) wait for their Redis");
+    let said = super::get(&address, "/readyz").unwrap();
+    assert!(
+        said.contains("503") && said.contains("waiting for Redis"),
+        "{said}"
+    );
+    on.redis.restart();
+    super::until("the server", || {
+        super::get(&address, "/readyz").is_some_and(|said| said.contains(" 200 "))
+    });
+    server.signal(Signal::TERM);
+    assert!(server.wait().success());
 }
 
 #[test]
