@@ -3,7 +3,7 @@
 use crate::book::{Book, Change, Confirmed};
 use crate::cluster::{concerns_slot, moved_slot};
 use crate::pulse::{Pulse, Silence};
-use crate::resp::{DecodeError, Decoder, Value, command, command_of};
+use crate::resp::{DecodeError, Decoder, Value, command_of, write_command};
 use crate::{Kind, LinkError};
 use bytes::{Bytes, BytesMut};
 use std::sync::Arc;
@@ -114,7 +114,7 @@ impl<L: Clone> Core<L> {
         match self.pulse.look(now) {
             Silence::Short => Ok(()),
             Silence::Ask => {
-                command(out, &[b"PING"]);
+                write_command(out, &[b"PING"]);
                 Ok(())
             }
             Silence::Dead => Err(LinkError::PingTimeout),

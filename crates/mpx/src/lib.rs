@@ -81,7 +81,7 @@ mod slot;
 pub use cluster::Node;
 pub use error::{Error, LinkError};
 pub use kind::Kind;
-pub use resp::{DecodeError, Frames};
+pub use resp::{DecodeError, Frames, write_command};
 pub use shell::{
     ChannelSubscription, ClusterAddress, ClusterAddressError, Connect, Connecting, Counters, Event,
     Events, Multiplexer, MultiplexerOptions, Outcome, OverflowPolicy, PatternSubscription, Promise,

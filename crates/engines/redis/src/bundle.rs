@@ -1,8 +1,9 @@
 //! Commands for keys that may be on different servers.
 
+use crate::connection::Commands;
 use crate::deployment::{Deployment, Failure};
 use futures_util::future::join_all;
-use redis::{Cmd, Value};
+use redis::Value;
 use std::collections::BTreeMap;
 use trunkline_mpx::slot_of;
 
@@ -12,17 +13,17 @@ use trunkline_mpx::slot_of;
 pub(crate) struct Bundle {
     on_cluster: bool,
     things: usize,
-    commands: Vec<Routed>,
+    commands: Commands,
+    /// Of each command.
+    routes: Vec<Route>,
 }
 
 #[derive(Debug)]
-struct Routed {
+struct Route {
     thing: usize,
     /// How often the commands of the thing before this one went from one slot to another.
     step: usize,
     slot: u16,
-    key: Vec<u8>,
-    command: Cmd,
 }
 
 impl Bundle {
@@ -30,7 +31,8 @@ impl Bundle {
         Self {
             on_cluster: deployment.url().is_cluster(),
             things: 0,
-            commands: Vec::new(),
+            commands: Commands::default(),
+            routes: Vec::new(),
         }
     }
 
@@ -39,24 +41,15 @@ impl Bundle {
         self.things += 1;
     }
 
-    /// A command, after the others of its thing. `key` is its key.
-    pub(crate) fn add(&mut self, key: &[u8], command: Cmd) {
+    /// A command with its words, after the others of its thing. `key` is its key.
+    pub(crate) fn add(&mut self, key: &[u8], words: &[&[u8]]) {
         // One server has them all.
         let slot = if self.on_cluster { slot_of(key) } else { 0 };
         let thing = self.things.saturating_sub(1);
-        let before = self.commands.last().filter(|last| last.thing == thing);
+        let before = self.routes.last().filter(|last| last.thing == thing);
         let step = before.map_or(0, |last| last.step + usize::from(last.slot != slot));
-        self.commands.push(Routed {
-            thing,
-            step,
-            slot,
-            key: if self.on_cluster {
-                key.to_owned()
-            } else {
-                Vec::new()
-            },
-            command,
-        });
+        self.routes.push(Route { thing, step, slot });
+        self.commands.add(words);
     }
 
     /// Does it all, and says of each thing what its first command answered, or what failed: after that,
@@ -72,50 +65,40 @@ impl Bundle {
             }
         };
         if !self.on_cluster {
-            for (thing, result) in run(deployment, self.commands).await {
-                note(&mut results, thing, result);
+            let answers = run(deployment, 0, &self.commands).await;
+            for (route, result) in self.routes.iter().zip(answers) {
+                note(&mut results, route.thing, result);
             }
             return results;
         }
-        let steps = self.commands.iter().map(|command| command.step + 1).max();
-        let mut left = self.commands;
+        let steps = self.routes.iter().map(|route| route.step + 1).max();
         for step in 0..steps.unwrap_or(0) {
-            let (now, later): (Vec<_>, _) = left.into_iter().partition(|c| c.step == step);
-            left = later;
-            let mut slots: BTreeMap<u16, Vec<Routed>> = BTreeMap::new();
-            for command in now.into_iter().filter(|c| results[c.thing].is_ok()) {
-                slots.entry(command.slot).or_default().push(command);
+            let mut slots: BTreeMap<u16, Vec<usize>> = BTreeMap::new();
+            for (place, route) in self.routes.iter().enumerate() {
+                if route.step == step && results[route.thing].is_ok() {
+                    slots.entry(route.slot).or_default().push(place);
+                }
             }
-            let slots = slots
-                .into_values()
-                .map(|commands| run(deployment, commands));
-            for (thing, result) in join_all(slots).await.into_iter().flatten() {
-                note(&mut results, thing, result);
+            let slots = slots.into_iter().map(|(slot, places)| {
+                let commands = self.commands.pick(&places, false);
+                async move { (places, run(deployment, slot, &commands).await) }
+            });
+            for (places, answers) in join_all(slots).await {
+                for (place, result) in places.into_iter().zip(answers) {
+                    note(&mut results, self.routes[place].thing, result);
+                }
             }
         }
         results
     }
 }
 
-/// Runs commands for one slot: what each answered, with its thing.
+/// Runs commands for one slot: what each answered.
 async fn run(
     deployment: &Deployment,
-    commands: Vec<Routed>,
-) -> Vec<(usize, Result<Value, Failure>)> {
-    let mut pipeline = redis::pipe();
-    let mut things = Vec::with_capacity(commands.len());
-    let mut first = None;
-    for command in commands {
-        first.get_or_insert(command.key);
-        things.push(command.thing);
-        pipeline.add_command(command.command);
-    }
-    let key = first.unwrap_or_default();
-    match deployment.each(&key, &pipeline).await {
-        Ok(answers) => things.into_iter().zip(answers).collect(),
-        Err(failure) => {
-            let failed = |thing| (thing, Err(failure.clone()));
-            things.into_iter().map(failed).collect()
-        }
-    }
+    slot: u16,
+    commands: &Commands,
+) -> Vec<Result<Value, Failure>> {
+    let answers = deployment.each_written(slot, commands).await;
+    answers.unwrap_or_else(|failure| vec![Err(failure); commands.len()])
 }

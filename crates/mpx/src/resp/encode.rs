@@ -1,7 +1,7 @@
 use bytes::{BufMut, BytesMut};
 
-/// Writes a command: an array of its words.
-pub(crate) fn command(out: &mut BytesMut, words: &[&[u8]]) {
+/// Appends a command as it goes over the wire: an array of its words.
+pub fn write_command(out: &mut BytesMut, words: &[&[u8]]) {
     head(out, words.len());
     for word in words {
         bulk(out, word);
@@ -55,7 +55,7 @@ mod tests {
     #[test]
     fn commands_are_arrays_of_their_words() {
         let mut out = BytesMut::new();
-        command(&mut out, &[b"PING"]);
+        write_command(&mut out, &[b"PING"]);
         command_of(&mut out, b"SUBSCRIBE", [&b"a b"[..], b""].into_iter());
         assert_eq!(
             &out[..],

@@ -1,5 +1,5 @@
 //! The part of the Redis protocol (RESP2 and RESP3) that a subscriber's connection needs, and
-//! where values end, for whoever reads other answers. Pure.
+//! for whoever has another one how commands are written and where values end. Pure.
 
 mod decode;
 mod encode;
@@ -7,5 +7,6 @@ mod value;
 
 pub(crate) use decode::Decoder;
 pub use decode::{DecodeError, Frames};
-pub(crate) use encode::{command, command_of};
+pub(crate) use encode::command_of;
+pub use encode::write_command;
 pub(crate) use value::Value;

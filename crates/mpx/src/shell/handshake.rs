@@ -1,6 +1,6 @@
 use super::Transport;
 use crate::LinkError;
-use crate::resp::{Decoder, Value, command};
+use crate::resp::{Decoder, Value, write_command};
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -20,7 +20,7 @@ pub(super) async fn log_in(stream: &mut impl Transport, login: Login<'_>) -> Res
     let mut out = BytesMut::new();
     let mut answers = 0;
     let mut say = |words: &[&[u8]]| {
-        command(&mut out, words);
+        write_command(&mut out, words);
         answers += 1;
     };
     let user = login.user.unwrap_or("default").as_bytes();

@@ -25,6 +25,8 @@ pub(super) struct Job {
     pub(super) bytes: Vec<u8>,
     /// How many there will be, at least one.
     pub(super) answers: usize,
+    /// Answers that are no errors are handed on as they came.
+    pub(super) raw: bool,
     pub(super) to: oneshot::Sender<RedisResult<Vec<Value>>>,
 }
 
@@ -32,6 +34,7 @@ pub(super) struct Job {
 struct Waiting {
     answers: Vec<Value>,
     left: usize,
+    raw: bool,
     to: oneshot::Sender<RedisResult<Vec<Value>>>,
 }
 
@@ -103,6 +106,7 @@ impl<S: Transport> Driver<S> {
                     self.waiting.push_back(Waiting {
                         answers: Vec::with_capacity(job.answers),
                         left: job.answers,
+                        raw: job.raw,
                         to: job.to,
                     });
                 }
@@ -143,7 +147,8 @@ impl<S: Transport> Driver<S> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         while let Some(end) = self.next_end()? {
-            let value = reply::parse(&self.input[..end])?;
+            let raw = self.waiting.front().is_some_and(|waiting| waiting.raw);
+            let value = reply::read(&self.input[..end], raw)?;
             self.input.advance(end);
             let Some(value) = value else {
                 continue;

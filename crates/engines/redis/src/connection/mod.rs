@@ -2,10 +2,14 @@
 //! place of the client library's, whose reading of answers costs more than everything else that a call over
 //! Redis does here; commands, values and errors are the library's.
 //!
-//! `driver.rs` moves the bytes, `reply.rs` reads values.
+//! `driver.rs` moves the bytes, `commands.rs` writes commands, `reply.rs` reads values.
 
+mod commands;
 mod driver;
 mod reply;
+
+pub(crate) use commands::Commands;
+pub(crate) use reply::Parts;
 
 use driver::{Driver, Job};
 use redis::{Cmd, Pipeline, ProtocolVersion, RedisConnectionInfo, RedisError, RedisResult, Value};
@@ -87,12 +91,17 @@ impl Connection {
 
     /// Sends commands as they go over the wire, and waits for as many answers, errors of the server among
     /// them.
-    async fn ask(&self, bytes: Vec<u8>, answers: usize) -> RedisResult<Vec<Value>> {
+    async fn ask(&self, bytes: Vec<u8>, answers: usize, raw: bool) -> RedisResult<Vec<Value>> {
         if answers == 0 {
             return Ok(Vec::new());
         }
         let (to, answered) = oneshot::channel();
-        let job = Job { bytes, answers, to };
+        let job = Job {
+            bytes,
+            answers,
+            raw,
+            to,
+        };
         if self.jobs.send(job).await.is_err() {
             return Err(over());
         }
@@ -101,7 +110,7 @@ impl Connection {
 
     /// What a command is answered, an error of the server among it.
     pub(crate) async fn send_packed_command(&self, command: &Cmd) -> RedisResult<Value> {
-        let mut answers = self.ask(command.get_packed_command(), 1).await?;
+        let mut answers = self.ask(command.get_packed_command(), 1, false).await?;
         answers.pop().ok_or_else(over)
     }
 
@@ -114,7 +123,7 @@ impl Connection {
         count: usize,
     ) -> RedisResult<Vec<Value>> {
         let bytes = commands.get_packed_pipeline();
-        let mut answers = self.ask(bytes, offset + count).await?;
+        let mut answers = self.ask(bytes, offset + count, false).await?;
         if commands.is_transaction() {
             let errors = answers.iter().find_map(|answer| match answer {
                 Value::ServerError(error) => Some(error.clone()),
@@ -126,6 +135,13 @@ impl Connection {
         }
         answers.drain(..offset);
         Ok(answers)
+    }
+
+    /// What commands are answered, errors of the server among it. Other answers are bulk strings that hold them
+    /// as they came if they are to be `raw`.
+    pub(crate) async fn send(&self, commands: &Commands, raw: bool) -> RedisResult<Vec<Value>> {
+        let bytes = commands.bytes().to_vec();
+        self.ask(bytes, commands.len(), raw).await
     }
 }
 

@@ -3,12 +3,64 @@
 use redis::Value;
 use std::io;
 
-/// Reads a value that is there as a whole; none if it is a push, which answers nothing.
-pub(super) fn parse(bytes: &[u8]) -> io::Result<Option<Value>> {
-    if bytes.first() == Some(&b'>') {
-        return Ok(None);
+/// Reads a value that is there as a whole; none if it is a push, which answers nothing. A `raw` one that is
+/// no error becomes a bulk string of its bytes.
+pub(super) fn read(bytes: &[u8], raw: bool) -> io::Result<Option<Value>> {
+    match bytes.first() {
+        Some(b'>') => Ok(None),
+        Some(kind) if raw && !matches!(kind, b'-' | b'!') => {
+            Ok(Some(Value::BulkString(bytes.to_vec())))
+        }
+        _ => value(bytes, &mut 0).map(Some),
     }
-    value(bytes, &mut 0).map(Some)
+}
+
+/// The parts of a raw answer, one after the other, without a value made of each.
+#[derive(Debug)]
+pub(crate) struct Parts<'b> {
+    bytes: &'b [u8],
+    at: usize,
+}
+
+impl<'b> Parts<'b> {
+    pub(crate) const fn new(bytes: &'b [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// How many parts follow that belong to the array, or to the map with its keys, which is the next one; none if it
+    /// is nothing.
+    ///
+    /// # Errors
+    /// It is neither.
+    pub(crate) fn members(&mut self) -> io::Result<Option<usize>> {
+        let kind = self.kind()?;
+        let line = line(self.bytes, &mut self.at)?;
+        match kind {
+            b'*' => Ok(usize::try_from(number(line)?).ok()),
+            b'%' => Ok(Some(length(line)?.saturating_mul(2))),
+            b'_' => Ok(None),
+            b'$' if number(line)? < 0 => Ok(None),
+            _ => Err(malformed()),
+        }
+    }
+
+    /// The next part, which is a string.
+    ///
+    /// # Errors
+    /// It is none.
+    pub(crate) fn string(&mut self) -> io::Result<&'b [u8]> {
+        let kind = self.kind()?;
+        let line = line(self.bytes, &mut self.at)?;
+        match kind {
+            b'$' => string(self.bytes, &mut self.at, length(line)?),
+            b'+' => Ok(line),
+            _ => Err(malformed()),
+        }
+    }
+
+    fn kind(&self) -> io::Result<u8> {
+        self.bytes.get(self.at).copied().ok_or_else(malformed)
+    }
 }
 
 fn value(bytes: &[u8], at: &mut usize) -> io::Result<Value> {
@@ -61,7 +113,8 @@ fn line<'b>(bytes: &'b [u8], at: &mut usize) -> io::Result<&'b [u8]> {
 }
 
 fn string<'b>(bytes: &'b [u8], at: &mut usize, length: usize) -> io::Result<&'b [u8]> {
-    let text = bytes.get(*at..*at + length).ok_or_else(malformed)?;
+    let end = at.saturating_add(length);
+    let text = bytes.get(*at..end).ok_or_else(malformed)?;
     *at += length + 2;
     Ok(text)
 }
@@ -116,10 +169,32 @@ mod tests {
             b"%2\r\n+k\r\n:1\r\n+l\r\n*1\r\n_\r\n",
         ] {
             let expected = redis::parse_redis_value(text).unwrap();
-            let read = parse(text).unwrap();
-            assert_eq!(read, Some(expected), "{}", text.escape_ascii());
+            let parsed = read(text, false).unwrap();
+            let parsed = parsed.expect("it answers something");
+            assert_eq!(parsed, expected, "{}", text.escape_ascii());
+            let expected = match parsed {
+                Value::ServerError(_) => parsed,
+                _ => Value::BulkString(text.to_vec()),
+            };
+            assert_eq!(read(text, true).unwrap(), Some(expected));
         }
-        assert_eq!(parse(b">2\r\n+invalidate\r\n_\r\n").unwrap(), None);
+        for raw in [false, true] {
+            assert_eq!(read(b">2\r\n+invalidate\r\n_\r\n", raw).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn parts_are_read_one_after_the_other() {
+        let mut parts = Parts::new(b"*2\r\n%1\r\n$4\r\na\r\nb\r\n+c\r\n*-1\r\n$-1\r\n_\r\n:1\r\n");
+        assert_eq!(parts.members().unwrap(), Some(2));
+        assert_eq!(parts.members().unwrap(), Some(2));
+        assert_eq!(parts.string().unwrap(), b"a\r\nb");
+        assert_eq!(parts.string().unwrap(), b"c");
+        for _ in 0..3 {
+            assert_eq!(parts.members().unwrap(), None);
+        }
+        assert!(parts.string().is_err(), "a number is no string");
+        assert!(parts.members().is_err(), "there is nothing more");
     }
 
     #[test]
@@ -133,7 +208,7 @@ mod tests {
             b"?\r\n",
             b"~-1\r\n",
         ] {
-            assert!(parse(text).is_err(), "{}", text.escape_ascii());
+            assert!(read(text, false).is_err(), "{}", text.escape_ascii());
         }
     }
 }

@@ -4,9 +4,9 @@ use super::request::Request;
 use super::{Shared, reply};
 use crate::bundle::Bundle;
 use bytes::Bytes;
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use hashbrown::HashMap;
-use redis::Cmd;
+use smallvec::SmallVec;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use tokio::sync::{Notify, watch};
@@ -16,14 +16,12 @@ use trunkline_mpx::{ChannelSubscription, Event, Multiplexer};
 /// Most requests of one round trip.
 const REQUESTS_AT_ONCE: usize = 512;
 
-/// Of a command that sends one, without the stream and the fields, about.
-const XADD_BYTES: usize = 40;
+/// Most words of the command that sends one.
+const WORDS_MAX: usize = 18;
 
 /// Calls that wait for their answers. Their number is bounded by who calls.
 pub(super) struct Asking {
     pub(super) who: String,
-    /// The same.
-    who_bytes: Bytes,
     mpx: Multiplexer,
     state: Mutex<State>,
     /// There is something to send, or it is over.
@@ -45,7 +43,6 @@ struct State {
 impl Asking {
     pub(super) fn new(mpx: Multiplexer, who: String) -> Self {
         Self {
-            who_bytes: Bytes::copy_from_slice(who.as_bytes()),
             who,
             mpx,
             state: Mutex::default(),
@@ -73,7 +70,7 @@ impl Asking {
         }
         state.last += 1;
         let number = state.last;
-        let request = Request::of(&call, stream, &self.who_bytes, number, now);
+        let request = Request::of(call, stream, number, now);
         state.pending.insert(number, completion);
         state.outgoing.push_back((number, request));
         drop(state);
@@ -234,12 +231,7 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
             }
             continue;
         }
-        let mut bundle = Bundle::new(&shared.deployment);
-        for (_, request) in &requests {
-            bundle.begin();
-            bundle.add(request.stream.as_bytes(), xadd(&shared, request));
-        }
-        let results = bundle.run(&shared.deployment).await;
+        let results = xadd(&shared, &requests).run(&shared.deployment).await;
         for ((number, _), result) in requests.into_iter().zip(results) {
             match result {
                 Ok(_) => shared.counting.sent.add(1),
@@ -255,34 +247,44 @@ pub(super) async fn send_calls(shared: Arc<Shared>) {
     }
 }
 
-fn xadd(shared: &Shared, request: &Request) -> Cmd {
-    let fields = request.fields.iter();
-    let bytes: usize = fields.map(|(name, value)| name.len() + value.len()).sum();
-    let words = 6 + 2 * request.fields.len();
-    let mut xadd = Cmd::with_capacity(words, bytes + request.stream.len() + XADD_BYTES);
-    let length = shared.options.stream_length_max;
-    xadd.arg("XADD").arg(&request.stream[..]);
-    xadd.arg("MAXLEN").arg("~").arg(length).arg("*");
-    for (name, value) in &request.fields {
-        xadd.arg(*name).arg(&value[..]);
+/// What adds requests to their streams, each a thing of its own.
+fn xadd(shared: &Shared, requests: &[(u64, Request)]) -> Bundle {
+    let mut bundle = Bundle::new(&shared.deployment);
+    let length = shared.options.stream_length_max.to_compact_string();
+    let who = shared.asking.who.as_bytes();
+    for (_, request) in requests {
+        let stream = request.stream.as_bytes();
+        let mut words: SmallVec<[&[u8]; WORDS_MAX]> = SmallVec::new();
+        words.extend([b"XADD", stream, b"MAXLEN", b"~", length.as_bytes(), b"*"]);
+        for (name, value) in request.fields(who) {
+            words.extend([name.as_bytes(), value]);
+        }
+        bundle.begin();
+        bundle.add(stream, &words);
     }
-    xadd
+    bundle
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use trunkline_model::{Caller, Timestamp};
 
     /// Redis was away for hours, and every call of that time was still there.
     #[test]
     fn requests_of_calls_that_are_over_are_let_go() {
         let mut state = State::default();
         let mut most = 0;
+        let call = Call {
+            method: "m".into(),
+            params: None,
+            caller: Arc::new(Caller::system()),
+            category: "general".into(),
+            deadline: Timestamp::from_millis(1_000),
+            traceparent: None,
+        };
         for number in 0..100_000 {
-            let request = Request {
-                stream: CompactString::const_new("general"),
-                fields: Vec::new(),
-            };
+            let request = Request::of(call.clone(), "general".into(), number, Timestamp::ZERO);
             state.outgoing.push_back((number, request));
             state.pending.insert(number, Completion::ignored());
             let over = state.pending.remove(&number.saturating_sub(10));

@@ -3,6 +3,7 @@
 
 mod asking;
 mod counters;
+mod entries;
 mod options;
 mod reply;
 mod request;

@@ -55,13 +55,20 @@ fn number_of(json: &str) -> Option<u64> {
 
 /// Reads an object; also an array would do for members in their order.
 fn object<'de, T: Deserialize<'de>>(json: &'de [u8]) -> Option<T> {
-    let begins = json.trim_ascii_start().first() == Some(&b'{');
-    serde_json::from_slice(json).ok().filter(|_| begins)
+    serde_json::from_slice(json)
+        .ok()
+        .filter(|_| is_object(json))
+}
+
+/// Whether JSON begins as an object does.
+fn is_object(json: &[u8]) -> bool {
+    json.trim_ascii_start().first() == Some(&b'{')
 }
 
 /// What an envelope says: with `error` a failure, else `result`, which may be missing.
 fn outcome(envelope: &str) -> CallOutcome {
-    let Some(Envelope { result, error }) = object(envelope.as_bytes()) else {
+    let read = serde_json::from_str(envelope).ok();
+    let Some(Envelope { result, error }) = read.filter(|_| is_object(envelope.as_bytes())) else {
         return CallOutcome::Result(Bytes::from_static(b"null"));
     };
     if let Some(error) = error {

@@ -1,8 +1,10 @@
 //! A request as a stream has it. Pure.
 
+use super::entries::Fields;
 use bytes::Bytes;
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString, format_compact};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 use trunkline_model::{Call, Timestamp};
 
 /// Most fields of a request.
@@ -12,105 +14,104 @@ const FIELDS_MAX: usize = 6;
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Request {
     pub(super) stream: CompactString,
-    /// Names and values, in the order in which they are written.
-    pub(super) fields: Vec<(&'static str, Bytes)>,
+    method: CompactString,
+    /// Seconds since the epoch.
+    deadline: CompactString,
+    params: Option<Bytes>,
+    /// A JSON object.
+    context: Option<String>,
+    number: CompactString,
 }
 
 impl Request {
-    /// What existing workers read.
-    pub(super) fn of(
-        call: &Call,
-        stream: CompactString,
-        who: &Bytes,
-        number: u64,
-        now: Timestamp,
-    ) -> Self {
-        let text = |text: &str| Bytes::copy_from_slice(text.as_bytes());
-        let mut fields = Vec::with_capacity(FIELDS_MAX);
-        fields.push(("rpc", text(&call.method)));
-        fields.push(("who", who.clone()));
-        fields.push(("deadline", Bytes::from(seconds(call.deadline, now))));
-        let args = call.params.clone();
-        fields.push(("args", args.unwrap_or(Bytes::from_static(b"{}"))));
-        if let Some(trace) = &call.traceparent {
+    pub(super) fn of(call: Call, stream: CompactString, number: u64, now: Timestamp) -> Self {
+        let context = call.traceparent.map(|trace| {
             let context = serde_json::json!({ "traceparent": trace });
-            fields.push(("req_log_context", Bytes::from(context.to_string())));
+            context.to_string()
+        });
+        Self {
+            stream,
+            method: call.method,
+            deadline: seconds(call.deadline, now),
+            params: call.params,
+            context,
+            number: number.to_compact_string(),
         }
-        fields.push(("message_id", Bytes::from(number.to_string())));
-        Self { stream, fields }
+    }
+
+    /// What existing workers read: names and values in the order in which they are written. `who` is the channel
+    /// for the reply.
+    pub(super) fn fields<'r>(
+        &'r self,
+        who: &'r [u8],
+    ) -> SmallVec<[(&'static str, &'r [u8]); FIELDS_MAX]> {
+        let mut fields = SmallVec::new();
+        fields.push(("rpc", self.method.as_bytes()));
+        fields.push(("who", who));
+        fields.push(("deadline", self.deadline.as_bytes()));
+        fields.push(("args", self.params.as_deref().unwrap_or(b"{}")));
+        if let Some(context) = &self.context {
+            fields.push(("req_log_context", context.as_bytes()));
+        }
+        fields.push(("message_id", self.number.as_bytes()));
+        fields
     }
 }
 
 /// A deadline in seconds since the epoch: whole ones, which all workers read, unless the deadline is
 /// so near that the part of a second counts.
-fn seconds(deadline: Timestamp, now: Timestamp) -> String {
+fn seconds(deadline: Timestamp, now: Timestamp) -> CompactString {
     let millis = deadline.as_millis();
     if deadline.since(now).as_millis() >= 1_000 {
-        (millis / 1_000).to_string()
+        (millis / 1_000).to_compact_string()
     } else {
-        format!("{}.{:03}", millis / 1_000, millis % 1_000)
+        format_compact!("{}.{:03}", millis / 1_000, millis % 1_000)
     }
 }
 
 /// A request as a worker reads it.
 #[derive(Debug)]
-pub(super) struct Incoming {
+pub(super) struct Incoming<'b> {
     /// Whom to answer.
-    pub(super) who: Bytes,
+    pub(super) who: &'b [u8],
     /// What the answer is to name.
-    pub(super) message_id: Option<Bytes>,
-    pub(super) method: CompactString,
+    pub(super) message_id: Option<&'b [u8]>,
+    pub(super) method: &'b str,
     /// JSON text.
-    pub(super) params: Option<Bytes>,
+    pub(super) params: Option<&'b [u8]>,
     pub(super) deadline: Option<Timestamp>,
 }
 
 /// Why an entry of a stream is no request. What can still be answered says so.
 #[derive(Debug)]
-pub(super) struct Malformed {
-    pub(super) who: Option<Bytes>,
-    pub(super) message_id: Option<Bytes>,
+pub(super) struct Malformed<'b> {
+    pub(super) who: Option<&'b [u8]>,
+    pub(super) message_id: Option<&'b [u8]>,
     pub(super) why: &'static str,
 }
 
-impl Incoming {
-    /// Reads the fields of an entry, in any order; others are passed over.
-    pub(super) fn read(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Result<Self, Malformed> {
-        let mut who = None;
-        let mut message_id = None;
-        let (mut rpc, mut args, mut deadline) = (None, None, None);
-        for (name, value) in fields {
-            let slot = match &name[..] {
-                b"who" => &mut who,
-                b"message_id" => &mut message_id,
-                b"rpc" => &mut rpc,
-                b"args" => &mut args,
-                b"deadline" => &mut deadline,
-                _ => continue,
-            };
-            *slot = Some(Bytes::from(value));
-        }
-        let some = |field: Option<Bytes>| field.filter(|value| !value.is_empty());
-        let (who, message_id) = (some(who), some(message_id));
+impl<'b> Incoming<'b> {
+    /// Reads the fields of an entry. What is empty is not there.
+    pub(super) fn read(fields: &Fields<'b>) -> Result<Self, Malformed<'b>> {
+        let some = |field: Option<&'b [u8]>| field.filter(|value| !value.is_empty());
+        let (who, message_id) = (some(fields.who), some(fields.message_id));
         let malformed = |who, why| Malformed {
             who,
-            message_id: message_id.clone(),
+            message_id,
             why,
         };
         let Some(who) = who else {
             return Err(malformed(None, "it has no field who"));
         };
-        let method = some(rpc).and_then(|rpc| CompactString::from_utf8(rpc).ok());
+        let method = some(fields.rpc).and_then(|rpc| std::str::from_utf8(rpc).ok());
         let Some(method) = method else {
             return Err(malformed(Some(who), "it has no field rpc"));
         };
-        let params = some(args);
-        if let Some(text) = &params
-            && serde_json::from_slice::<&RawValue>(text).is_err()
-        {
+        let params = some(fields.args);
+        if params.is_some_and(|text| !is_json(text)) {
             return Err(malformed(Some(who), "its field args is no JSON"));
         }
-        let deadline = match some(deadline).as_deref().map(parse_seconds) {
+        let deadline = match some(fields.deadline).map(parse_seconds) {
             None => None,
             // "0" is none, as for existing workers.
             Some(Some(Timestamp::ZERO)) => None,
@@ -127,6 +128,12 @@ impl Incoming {
     }
 }
 
+/// Looks at text once as a whole instead of at each string in it.
+fn is_json(text: &[u8]) -> bool {
+    let text = std::str::from_utf8(text).ok();
+    text.is_some_and(|text| serde_json::from_str::<&RawValue>(text).is_ok())
+}
+
 /// Decimal seconds since the epoch.
 fn parse_seconds(text: &[u8]) -> Option<Timestamp> {
     let text = std::str::from_utf8(text).ok()?;
@@ -141,8 +148,8 @@ fn parse_seconds(text: &[u8]) -> Option<Timestamp> {
         return None;
     }
     let whole: u64 = whole.parse().ok()?;
-    let micros = format!("{part:0<6}");
-    let micros: u64 = micros[..6].parse().ok()?;
+    let micros = part.bytes().chain(std::iter::repeat(b'0')).take(6);
+    let micros = micros.fold(0, |micros, digit| micros * 10 + u64::from(digit - b'0'));
     Some(Timestamp::from_micros(
         whole.checked_mul(1_000_000)?.checked_add(micros)?,
     ))
@@ -168,10 +175,10 @@ mod tests {
     }
 
     fn fields(call: &Call, now: u64) -> Vec<(&'static str, String)> {
-        let request = Request::of(call, "general".into(), &Bytes::from("9E93"), 1, AT(now));
-        let text = |value: &Bytes| String::from_utf8(value.to_vec()).unwrap();
-        let fields = request.fields.iter();
-        fields.map(|(name, value)| (*name, text(value))).collect()
+        let request = Request::of(call.clone(), "general".into(), 1, AT(now));
+        let text = |value: &[u8]| String::from_utf8(value.to_vec()).unwrap();
+        let fields = request.fields(b"9E93").into_iter();
+        fields.map(|(name, value)| (name, text(value))).collect()
     }
 
     #[test]
@@ -206,15 +213,18 @@ mod tests {
         }
     }
 
-    fn read(fields: &[(&str, &str)]) -> Result<Incoming, Malformed> {
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        Incoming::read(fields.iter().map(|(n, v)| (bytes(n), bytes(v))).collect())
+    fn read(pairs: &[(&str, &'static str)]) -> Result<Incoming<'static>, Malformed<'static>> {
+        let mut fields = Fields::default();
+        for (name, value) in pairs {
+            fields.note(name.as_bytes(), value.as_bytes());
+        }
+        Incoming::read(&fields)
     }
 
     #[test]
     fn case_47_what_is_no_request_says_why() {
         let least = read(&[("who", "w"), ("rpc", "r")]).unwrap();
-        assert_eq!((&least.who[..], &*least.method), (&b"w"[..], "r"));
+        assert_eq!((least.who, least.method), (&b"w"[..], "r"));
         assert!(least.params.is_none() && least.deadline.is_none() && least.message_id.is_none());
         let empty = read(&[("rpc", "r"), ("who", "w"), ("args", ""), ("deadline", "0")]);
         assert!(empty.is_ok_and(|e| e.params.is_none() && e.deadline.is_none()));

@@ -1,8 +1,11 @@
 //! What keeps a stream's consumer group in order.
 
 use super::Shared;
-use super::worker::{Entry, Worker};
+use super::entries;
+use super::worker::Worker;
+use crate::connection::Commands;
 use crate::deployment::{Failure, Refusal};
+use compact_str::ToCompactString;
 use hashbrown::HashSet;
 use redis::{Cmd, FromRedisValue, Value};
 use std::time::Duration;
@@ -64,30 +67,38 @@ pub(super) async fn give_up_own(shared: &Shared, worker: &Worker) -> Result<u64,
     }
 }
 
-/// Takes over what others have had for too long, at most so many entries. What was trimmed meanwhile is
+/// Takes over what others have had for too long, at most so many entries: the answer that has them, if there are any. What was trimmed meanwhile is
 /// acknowledged. In two steps, which every server knows (XAUTOCLAIM came with 6.2, and there doesn't say
 /// which entries are gone): who else wants an entry takes it in between, and then it isn't idle.
 pub(super) async fn claim(
     shared: &Shared,
     worker: &Worker,
     max: u32,
-) -> Result<Vec<Entry>, Failure> {
+) -> Result<Option<Vec<u8>>, Failure> {
     let idle = idle(shared, worker, max).await?;
     if idle.is_empty() {
-        return Ok(Vec::new());
+        return Ok(None);
     }
-    let mut claim = redis::cmd("XCLAIM");
-    claim.arg(&worker.own.stream[..]);
-    claim.arg(&shared.options.group).arg(&worker.own.consumer);
-    claim.arg(millis(shared.options.claim_after)).arg(&idle);
-    // Before version 7, what was trimmed is nil.
-    let claimed: Vec<Option<Entry>> = one(shared, worker, &claim).await?;
-    let claimed: Vec<Entry> = claimed.into_iter().flatten().collect();
+    let stream = worker.own.stream.as_bytes();
+    let claim_after = millis(shared.options.claim_after).to_compact_string();
+    let mut words: Vec<&[u8]> = vec![
+        b"XCLAIM",
+        stream,
+        shared.options.group.as_bytes(),
+        worker.own.consumer.as_bytes(),
+        claim_after.as_bytes(),
+    ];
+    words.extend(idle.iter().map(Vec::as_slice));
+    let mut claim = Commands::default();
+    claim.add(&words);
+    let answer = shared.deployment.raw(stream, &claim).await?;
+    let claimed = entries::of_claim(&answer);
+    let claimed = claimed.map_err(|error| shared.unreadable(&error))?;
     let missing = idle
         .iter()
-        .filter(|id| !claimed.iter().any(|(entry, _)| entry == *id));
+        .filter(|id| !claimed.iter().any(|entry| entry.id == *id));
     acknowledge_trimmed(shared, worker, missing.collect()).await?;
-    Ok(claimed)
+    Ok(Some(answer))
 }
 
 /// Ids of entries that were handed out too long ago, oldest first, but those that this process runs.
@@ -99,7 +110,11 @@ async fn idle(shared: &Shared, worker: &Worker, max: u32) -> Result<Vec<Vec<u8>>
     let pending: Vec<Pending> = one(shared, worker, &pending).await?;
     let running: HashSet<Vec<u8>> = shared.crew.map(|other, call| {
         let same = other.own.stream == worker.own.stream;
-        if same { call.entry.clone() } else { Vec::new() }
+        if same {
+            call.entry.to_vec()
+        } else {
+            Vec::new()
+        }
     });
     let longest = millis(shared.options.claim_after);
     let idle = pending

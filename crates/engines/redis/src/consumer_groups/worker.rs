@@ -1,15 +1,19 @@
 //! The side of the worker: requests come in, one read after the other, answers go out.
 
+use super::entries::{self, Entry};
 use super::request::{Incoming, Malformed};
 use super::{Shared, reply, tidying};
 use crate::bundle::Bundle;
+use crate::connection::Commands;
 use crate::deployment::{Deployment, Failure};
 use crate::serving::{self, Crew, Serve};
 use bytes::Bytes;
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use hashbrown::HashMap;
-use redis::{Cmd, Value};
+use redis::Value;
+use smallvec::SmallVec;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,10 +27,8 @@ const NO_DEADLINE: Duration = Duration::from_secs(24 * 3_600);
 /// Most that is added to the longest wait of a read, in milliseconds.
 const BLOCK_MORE_MS: u64 = 300;
 
-/// Fields of an entry, as Redis gives them.
-pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
-/// An entry with its id.
-pub(super) type Entry = (Vec<u8>, Option<Fields>);
+/// An id of an entry, or of a message: they are short.
+pub(super) type Id = SmallVec<[u8; 24]>;
 
 pub(super) type Worker = serving::Worker<Shared>;
 
@@ -40,9 +42,9 @@ pub(super) struct Own {
 
 /// A call that runs.
 pub(super) struct Running {
-    pub(super) entry: Vec<u8>,
+    pub(super) entry: Id,
     who: Bytes,
-    message_id: Option<Bytes>,
+    message_id: Option<Id>,
     method: CompactString,
     deadline: Timestamp,
 }
@@ -50,7 +52,7 @@ pub(super) struct Running {
 /// What is to be written: perhaps a reply, then the acknowledgement of its entry.
 pub(super) struct Answer {
     stream: CompactString,
-    entry: Vec<u8>,
+    entry: Id,
     reply: Option<(Bytes, String)>,
     /// When its caller waits no more.
     worth_until: Timestamp,
@@ -121,21 +123,28 @@ impl Serve for Shared {
         let block = self.options.block + Duration::from_millis(more);
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let block = left.map_or(block, |left| block.min(left));
-        let mut read = redis::cmd("XREADGROUP");
-        read.arg("GROUP")
-            .arg(&self.options.group)
-            .arg(&worker.own.consumer);
-        read.arg("COUNT").arg(worker.free());
+        let count = worker.free().to_compact_string();
         // 0 would be for ever.
-        read.arg("BLOCK").arg(block.as_millis().max(1) as u64);
-        read.arg("STREAMS").arg(&worker.own.stream[..]).arg(">");
-        type Streams = Vec<(Vec<u8>, Vec<Entry>)>;
-        let streams: Option<Streams> = reader.one(Self::key(self, worker), &read).await?;
-        let entries = streams
-            .into_iter()
-            .flatten()
-            .flat_map(|(_, entries)| entries);
-        hand_out(self, worker, entries.collect(), 1);
+        let block = (block.as_millis().max(1) as u64).to_compact_string();
+        let stream = worker.own.stream.as_bytes();
+        let mut read = Commands::default();
+        read.add(&[
+            b"XREADGROUP",
+            b"GROUP",
+            self.options.group.as_bytes(),
+            worker.own.consumer.as_bytes(),
+            b"COUNT",
+            count.as_bytes(),
+            b"BLOCK",
+            block.as_bytes(),
+            b"STREAMS",
+            stream,
+            b">",
+        ]);
+        let answer = reader.raw(stream, &read).await?;
+        let entries = entries::of_streams(&answer);
+        let entries = entries.map_err(|error| self.unreadable(&error))?;
+        hand_out(self, worker, &entries, 1);
         Ok(())
     }
 
@@ -165,15 +174,10 @@ impl Serve for Shared {
     fn write(&self, answer: &Answer, _again: bool, bundle: &mut Bundle) {
         let stream = answer.stream.as_bytes();
         if let Some((who, text)) = &answer.reply {
-            let mut publish = Cmd::with_capacity(3, who.len() + text.len() + 8);
-            publish.arg("PUBLISH").arg(&who[..]).arg(text);
-            bundle.add(stream, publish);
+            bundle.add(stream, &[b"PUBLISH", who, text.as_bytes()]);
         }
-        let group = &self.options.group;
-        let bytes = stream.len() + group.len() + answer.entry.len() + 8;
-        let mut ack = Cmd::with_capacity(4, bytes);
-        ack.arg("XACK").arg(stream).arg(group).arg(&answer.entry);
-        bundle.add(stream, ack);
+        let group = self.options.group.as_bytes();
+        bundle.add(stream, &[b"XACK", stream, group, &answer.entry]);
     }
 
     fn worth_until(&self, answer: &Answer) -> Timestamp {
@@ -191,14 +195,24 @@ impl Serve for Shared {
     }
 }
 
+impl Shared {
+    /// What Redis answered makes no sense.
+    pub(super) fn unreadable(&self, error: &io::Error) -> Failure {
+        Failure::Answer {
+            server: self.deployment.url().to_string(),
+            reason: error.to_string(),
+        }
+    }
+}
+
 /// Has an entry acknowledged that is not run: later, somebody else would claim it and do the same.
-fn settle(shared: &Shared, worker: &Worker, entry: Vec<u8>, reply: Option<(Bytes, String)>) {
+fn settle(shared: &Shared, worker: &Worker, entry: &[u8], reply: Option<(Bytes, String)>) {
     let until = shared.clock.now().after(shared.options.claim_after);
-    write(worker, entry, reply, until);
+    write(worker, Id::from_slice(entry), reply, until);
 }
 
 /// Has an entry acknowledged, after its reply if there is one.
-fn write(worker: &Worker, entry: Vec<u8>, reply: Option<(Bytes, String)>, worth_until: Timestamp) {
+fn write(worker: &Worker, entry: Id, reply: Option<(Bytes, String)>, worth_until: Timestamp) {
     let stream = worker.own.stream.clone();
     worker.write(Answer {
         stream,
@@ -214,54 +228,69 @@ async fn claim(shared: &Arc<Shared>, worker: &Arc<Worker>) -> Result<(), Failure
     if slots == 0 {
         return Ok(());
     }
-    let entries = tidying::claim(shared, worker, slots).await?;
+    let Some(answer) = tidying::claim(shared, worker, slots).await? else {
+        return Ok(());
+    };
+    let entries = entries::of_claim(&answer);
+    let entries = entries.map_err(|error| shared.unreadable(&error))?;
     shared.counting.claimed.add(entries.len() as u64);
-    let (again, over): (Vec<_>, Vec<_>) = entries.into_iter().partition(|(_, fields)| {
+    let (again, over): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| {
         // Read once more when it is handed out; it is rare.
-        let read = fields
-            .clone()
-            .and_then(|fields| Incoming::read(fields).ok());
-        read.is_some_and(|call| worker.own.methods.get(&call.method) == Some(&true))
+        let fields = entry.fields.as_ref();
+        let read = fields.and_then(|fields| Incoming::read(fields).ok());
+        read.is_some_and(|call| worker.own.methods.get(call.method) == Some(&true))
     });
-    for (entry, _) in over {
-        settle(shared, worker, entry, None);
+    for entry in over {
+        settle(shared, worker, entry.id, None);
     }
-    hand_out(shared, worker, again, 2);
+    hand_out(shared, worker, &again, 2);
     Ok(())
 }
 
 /// Hands requests to the worker; whatever is none, or too late, is settled here.
-fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, entries: Vec<Entry>, attempt: u32) {
+fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, entries: &[Entry<'_>], attempt: u32) {
     let now = shared.clock.now();
     let mut calls = Vec::with_capacity(entries.len());
-    for (entry, fields) in entries {
-        let Some(fields) = fields else {
+    let mut who = Bytes::new();
+    for entry in entries {
+        let Some(fields) = &entry.fields else {
             // Trimmed meanwhile.
-            settle(shared, worker, entry, None);
+            settle(shared, worker, entry.id, None);
             continue;
         };
         let incoming = match Incoming::read(fields) {
             Ok(incoming) => incoming,
             Err(malformed) => {
                 shared.counting.malformed.add(1);
-                refuse(shared, worker, entry, malformed);
+                refuse(shared, worker, entry.id, malformed);
                 continue;
             }
         };
         if incoming.deadline.is_some_and(|deadline| deadline <= now) {
             shared.counting.expired.add(1);
-            settle(shared, worker, entry, None);
+            settle(shared, worker, entry.id, None);
             continue;
         }
-        if !worker.own.methods.contains_key(&incoming.method) {
+        // Those that come together mostly come from one gateway.
+        if who != incoming.who {
+            who = Bytes::copy_from_slice(incoming.who);
+        }
+        if !worker.own.methods.contains_key(incoming.method) {
             shared.counting.unknown_methods.add(1);
             let outcome = CallOutcome::Failed(Error::internal());
-            let message_id = incoming.message_id.as_deref();
-            let text = reply::write(message_id, Some(&incoming.method), &outcome);
-            settle(shared, worker, entry, Some((incoming.who, text)));
+            let text = reply::write(incoming.message_id, Some(incoming.method), &outcome);
+            settle(shared, worker, entry.id, Some((who.clone(), text)));
             continue;
         }
-        calls.push(take(shared, worker, entry, incoming, now, attempt));
+        let deadline = incoming.deadline.unwrap_or(now.after(NO_DEADLINE));
+        let call = Running {
+            entry: Id::from_slice(entry.id),
+            who: who.clone(),
+            message_id: incoming.message_id.map(Id::from_slice),
+            method: incoming.method.into(),
+            deadline,
+        };
+        calls.push(take(shared, worker, call, incoming.params, attempt));
     }
     if !calls.is_empty() {
         shared.counting.dispatched.add(calls.len() as u64);
@@ -269,27 +298,21 @@ fn hand_out(shared: &Arc<Shared>, worker: &Arc<Worker>, entries: Vec<Entry>, att
     }
 }
 
+/// Has a call run. What outlives the read is copied: one slow call would hold all that came with it.
 fn take(
     shared: &Shared,
     worker: &Arc<Worker>,
-    entry: Vec<u8>,
-    incoming: Incoming,
-    now: Timestamp,
+    call: Running,
+    params: Option<&[u8]>,
     attempt: u32,
 ) -> IncomingCall {
-    let deadline = incoming.deadline.unwrap_or(now.after(NO_DEADLINE));
-    let call = Running {
-        entry,
-        who: incoming.who.clone(),
-        message_id: incoming.message_id,
-        method: incoming.method.clone(),
-        deadline,
-    };
+    let (method, deadline) = (call.method.clone(), call.deadline);
+    let caller = CompactString::from_utf8_lossy(&call.who);
     shared.crew.take(worker, call, |dispatch| IncomingCall {
         dispatch,
-        method: incoming.method,
-        params: incoming.params,
-        caller: CompactString::from_utf8_lossy(&incoming.who),
+        method,
+        params: params.map(Bytes::copy_from_slice),
+        caller,
         category: worker.spec.category.clone(),
         deadline,
         attempt,
@@ -298,16 +321,14 @@ fn take(
 }
 
 /// Answers what is no request, if it says whom, and removes it in any case.
-fn refuse(shared: &Shared, worker: &Worker, entry: Vec<u8>, malformed: Malformed) {
+fn refuse(shared: &Shared, worker: &Worker, entry: &[u8], malformed: Malformed<'_>) {
     // The fields may hold secrets.
     tracing::warn!(why = malformed.why, entry = %entry.escape_ascii(), "not a request");
     let reply = malformed.who.filter(|_| malformed.message_id.is_some());
     let reply = reply.map(|who| {
         let outcome = CallOutcome::Failed(Error::internal());
-        (
-            who,
-            reply::write(malformed.message_id.as_deref(), None, &outcome),
-        )
+        let text = reply::write(malformed.message_id, None, &outcome);
+        (Bytes::copy_from_slice(who), text)
     });
     settle(shared, worker, entry, reply);
 }

@@ -6,6 +6,7 @@ use super::open::{Request, error_of};
 use super::router::Router;
 use super::url::{Host, RedisUrl, Wait};
 use super::url_text::read_host;
+use crate::connection::Commands;
 use redis::aio::ConnectionLike;
 use redis::{Cmd, ErrorKind, Pipeline, RedisError, RedisFuture, RedisResult, ServerError, Value};
 use std::time::Duration;
@@ -79,17 +80,30 @@ impl<'d> Carrier<'d> {
     /// Carries commands, each for itself.
     pub(super) async fn carry_each(
         mut self,
-        commands: &Pipeline,
+        commands: Request<'_>,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
         if commands.is_empty() {
             return Ok(Vec::new());
         }
-        let answers = self.each(Request::Many(commands)).await?;
+        let answers = self.each(commands).await?;
         let told = answers.into_iter().map(|answer| match error_of(&answer) {
             Some(error) => Err(Failure::refused(&self.server, error, false)),
             None => Ok(answer),
         });
         Ok(told.collect())
+    }
+
+    /// Carries one command, whose answer stays as it came.
+    pub(super) async fn carry_raw(mut self, command: &Commands) -> Result<Vec<u8>, Failure> {
+        let mut answers = self.each(Request::Written(command, true)).await?;
+        match (self.failure, answers.pop()) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(Value::BulkString(bytes))) => Ok(bytes),
+            (None, _) => Err(Failure::Answer {
+                server: self.server,
+                reason: "there is no answer".to_owned(),
+            }),
+        }
     }
 
     /// Commands by themselves: each has its answer.
@@ -100,8 +114,8 @@ impl<'d> Carrier<'d> {
             let Some((places, ask)) = again else {
                 return Ok(self.look(answers));
             };
-            let sub = pick(request, &places, ask.is_some());
-            match self.deliver(Request::Many(&sub), ask.as_ref()).await {
+            let sub = Picked::of(request, &places, ask.is_some());
+            match self.deliver(sub.request(), ask.as_ref()).await {
                 Ok(repeated) => {
                     // With ASKING before each.
                     let step = if ask.is_some() { 2 } else { 1 };
@@ -394,18 +408,36 @@ fn is_read_only(answer: &Value) -> bool {
     error_of(answer).is_some_and(|error| error.code() == "READONLY")
 }
 
-/// The commands at these places, each after `ASKING` if a node is asked that doesn't own their slot yet.
-fn pick(request: Request<'_>, places: &[usize], asking: bool) -> Pipeline {
-    let commands: Vec<&Cmd> = match request {
-        Request::One(command) => vec![command],
-        Request::Many(commands) => commands.cmd_iter().collect(),
-    };
-    let mut picked = redis::pipe();
-    for place in places {
-        if asking {
-            picked.cmd("ASKING");
+/// Some commands of a request.
+enum Picked {
+    Many(Pipeline),
+    Written(Commands, bool),
+}
+
+impl Picked {
+    /// The commands at these places, each after `ASKING` if a node is asked that doesn't own their slot yet.
+    fn of(request: Request<'_>, places: &[usize], asking: bool) -> Self {
+        let commands: Vec<&Cmd> = match request {
+            Request::One(command) => vec![command],
+            Request::Many(commands) => commands.cmd_iter().collect(),
+            Request::Written(commands, raw) => {
+                return Self::Written(commands.pick(places, asking), raw);
+            }
+        };
+        let mut picked = redis::pipe();
+        for place in places {
+            if asking {
+                picked.cmd("ASKING");
+            }
+            picked.add_command(commands[*place].clone());
         }
-        picked.add_command(commands[*place].clone());
+        Self::Many(picked)
     }
-    picked
+
+    const fn request(&self) -> Request<'_> {
+        match self {
+            Self::Many(commands) => Request::Many(commands),
+            Self::Written(commands, raw) => Request::Written(commands, *raw),
+        }
+    }
 }

@@ -32,8 +32,10 @@ pub use failure::{Failure, Refusal};
 pub use features::{Features, Fsync, Persistence, ServerKind, Version};
 pub use url::{RedisUrl, RedisUrlError};
 
+use crate::connection::Commands;
 use carry::Carrier;
 use dial::Dialer;
+use open::Request;
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
 use router::{LaneMaker, Router};
 use std::fmt;
@@ -136,7 +138,29 @@ impl Deployment {
         commands: &Pipeline,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
         let carrier = Carrier::new(&self.shared.commands, &self.shared.url, slot_of(key), None);
-        carrier.carry_each(commands).await
+        carrier.carry_each(Request::Many(commands)).await
+    }
+
+    /// The same for commands that are written down already, and whose keys are all in this slot of a cluster.
+    ///
+    /// # Errors
+    /// [`Failure`], if there is no answer at all.
+    pub(crate) async fn each_written(
+        &self,
+        slot: u16,
+        commands: &Commands,
+    ) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        let carrier = Carrier::new(&self.shared.commands, &self.shared.url, slot, None);
+        carrier.carry_each(Request::Written(commands, false)).await
+    }
+
+    /// Runs one command that is written down already, and returns its answer as it came.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(crate) async fn raw(&self, key: &[u8], command: &Commands) -> Result<Vec<u8>, Failure> {
+        let carrier = Carrier::new(&self.shared.commands, &self.shared.url, slot_of(key), None);
+        carrier.carry_raw(command).await
     }
 
     /// Runs commands that write, as [`Deployment::run`] does, and waits until as many replicas and disks have

@@ -3,7 +3,7 @@
 use super::counted::{Counted, Sent};
 use super::failure::Failure;
 use super::lane::Lane;
-use crate::connection::Connection;
+use crate::connection::{Commands, Connection};
 use redis::{Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, RedisError, ServerError, Value};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,6 +17,18 @@ pub(super) enum Request<'r> {
     One(&'r Cmd),
     /// Never a transaction: its commands are sent as commands.
     Many(&'r Pipeline),
+    /// Commands that are written down already, and whether their answers stay as they came.
+    Written(&'r Commands, bool),
+}
+
+impl Request<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        match self {
+            Request::One(_) => false,
+            Request::Many(commands) => commands.is_empty(),
+            Request::Written(commands, _) => commands.is_empty(),
+        }
+    }
 }
 
 /// How long an answer may take.
@@ -109,6 +121,7 @@ impl Open {
                         .send_packed_commands(commands, 0, count)
                         .await
                 }
+                Request::Written(commands, raw) => self.connection.send(commands, raw).await,
             }
         };
         let waiting = async {

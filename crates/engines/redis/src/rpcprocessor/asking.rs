@@ -4,6 +4,7 @@ use super::options::{Queue, QueueMode};
 use super::{Shared, text};
 use crate::bundle::Bundle;
 use crate::unique::unique_name;
+use compact_str::ToCompactString;
 use hashbrown::HashMap;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -296,29 +297,23 @@ fn commands(shared: &Shared, requests: &[Outgoing], wakes: bool) -> Bundle {
     for request in requests {
         bundle.begin();
         let queue = shared.key(request.queue.key());
-        let mut push = redis::cmd("LPUSH");
-        push.arg(&queue);
+        let queue = queue.as_bytes();
+        let (id, text) = (request.id.as_bytes(), request.request.as_bytes());
         if request.queue.mode() == QueueMode::ByMethod {
-            push.arg(&request.request);
+            bundle.add(queue, &[b"LPUSH", queue, text]);
         } else {
-            let db = &shared.keys.db;
-            let mut hset = redis::cmd("HSET");
-            hset.arg(db).arg(&request.id).arg(&request.request);
-            bundle.add(db.as_bytes(), hset);
-            push.arg(&request.id);
+            let db = shared.keys.db.as_bytes();
+            bundle.add(db, &[b"HSET", db, id, text]);
+            bundle.add(queue, &[b"LPUSH", queue, id]);
         }
-        bundle.add(queue.as_bytes(), push);
     }
     if !wakes {
         return bundle;
     }
     bundle.begin();
-    let wake = &shared.keys.wake;
-    let mut push = redis::cmd("LPUSH");
-    push.arg(wake).arg("");
-    bundle.add(wake.as_bytes(), push);
-    let mut expire = redis::cmd("EXPIRE");
-    expire.arg(wake).arg(WAKE_SECONDS);
-    bundle.add(wake.as_bytes(), expire);
+    let wake = shared.keys.wake.as_bytes();
+    bundle.add(wake, &[b"LPUSH", wake, b""]);
+    let seconds = WAKE_SECONDS.to_compact_string();
+    bundle.add(wake, &[b"EXPIRE", wake, seconds.as_bytes()]);
     bundle
 }

@@ -6,7 +6,7 @@ use super::text::{self, Request};
 use crate::bundle::Bundle;
 use crate::deployment::{Deployment, Failure};
 use crate::serving::{self, Crew, Serve};
-use compact_str::CompactString;
+use compact_str::{CompactString, ToCompactString};
 use hashbrown::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -196,27 +196,21 @@ impl Serve for Shared {
         let list = self.key(key);
         if answer.stored {
             let db = &self.keys.db;
-            let mut hset = redis::cmd("HSET");
-            hset.arg(db).arg(format!("{key}_response")).arg(text);
-            bundle.add(db.as_bytes(), hset);
+            let field = format!("{key}_response");
+            let words = [b"HSET", db.as_bytes(), field.as_bytes(), text.as_bytes()];
+            bundle.add(db.as_bytes(), &words);
         }
         if again {
             // It may be there; if it was taken, this one stays until it expires.
-            let mut delete = redis::cmd("DEL");
-            delete.arg(&list);
-            bundle.add(list.as_bytes(), delete);
+            bundle.add(list.as_bytes(), &[b"DEL", list.as_bytes()]);
         }
-        let mut push = redis::cmd("LPUSH");
-        push.arg(&list).arg(text);
-        bundle.add(list.as_bytes(), push);
-        let mut expire = redis::cmd("PEXPIRE");
-        expire.arg(&list);
-        expire.arg(self.options.answers_for.as_millis() as u64);
-        bundle.add(list.as_bytes(), expire);
+        let list = list.as_bytes();
+        bundle.add(list, &[b"LPUSH", list, text.as_bytes()]);
+        let kept = (self.options.answers_for.as_millis() as u64).to_compact_string();
+        bundle.add(list, &[b"PEXPIRE", list, kept.as_bytes()]);
         if let Some(processing) = &answer.processing {
-            let mut remove = redis::cmd("LREM");
-            remove.arg(processing).arg(1).arg(key);
-            bundle.add(processing.as_bytes(), remove);
+            let processing = processing.as_bytes();
+            bundle.add(processing, &[b"LREM", processing, b"1", key.as_bytes()]);
         }
     }
 

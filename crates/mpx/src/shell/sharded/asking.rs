@@ -1,6 +1,6 @@
 use super::ClusterAddress;
 use crate::cluster::SlotMap;
-use crate::resp::{Decoder, Value, command};
+use crate::resp::{Decoder, Value, write_command};
 use crate::shell::{Connect, Transport};
 use crate::{LinkError, Node};
 use bytes::BytesMut;
@@ -51,7 +51,7 @@ async fn ask(address: &ClusterAddress, node: &Node) -> Result<SlotMap, LinkError
 
 async fn exchange(stream: &mut impl Transport) -> Result<Value, LinkError> {
     let mut out = BytesMut::new();
-    command(&mut out, &[b"CLUSTER", b"SLOTS"]);
+    write_command(&mut out, &[b"CLUSTER", b"SLOTS"]);
     stream.write_all(&out).await?;
     stream.flush().await?;
     let mut decoder = Decoder::new(ANSWER_BYTES_MAX);
