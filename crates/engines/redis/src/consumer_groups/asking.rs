@@ -5,6 +5,8 @@ use super::{Shared, reply};
 use crate::bundle::Bundle;
 use bytes::Bytes;
 use compact_str::{CompactString, ToCompactString};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 use std::collections::VecDeque;
@@ -15,6 +17,9 @@ use trunkline_mpx::{ChannelSubscription, Event, Multiplexer};
 
 /// Most requests of one round trip.
 const REQUESTS_AT_ONCE: usize = 512;
+
+/// Most portions of requests whose answers are waited for.
+const PORTIONS_MAX: usize = 4;
 
 /// Most words of the command that sends one.
 const WORDS_MAX: usize = 18;
@@ -211,37 +216,44 @@ impl Shared {
     }
 }
 
-/// Sends what is asked, in order, once replies would be heard, until it is over.
+/// Sends what is asked, in order, once replies would be heard, until it is over. Redis' answers to a portion are
+/// only waited for when many are on their way: the first call of a crowd comes alone, and the others needn't wait for
+/// its round trip.
 pub(super) async fn send_calls(shared: Arc<Shared>) {
     let mut active = shared.asking.active.subscribe();
-    loop {
-        if shared.asking.is_closed() {
-            return;
-        }
+    let mut portions = FuturesUnordered::new();
+    while !shared.asking.is_closed() {
         let heard = *active.borrow_and_update();
-        let requests = if heard {
-            shared.asking.take_outgoing()
-        } else {
-            Vec::new()
-        };
-        if requests.is_empty() {
-            tokio::select! {
-                () = shared.asking.work.notified() => {}
-                _ = active.changed() => {}
+        while heard && portions.len() < PORTIONS_MAX {
+            let requests = shared.asking.take_outgoing();
+            if requests.is_empty() {
+                break;
             }
-            continue;
+            portions.push(send(&shared, requests));
         }
-        let results = xadd(&shared, &requests).run(&shared.deployment).await;
-        for ((number, _), result) in requests.into_iter().zip(results) {
-            match result {
-                Ok(_) => shared.counting.sent.add(1),
-                Err(failure) => {
-                    let text = format!("Redis did not take the call: {failure}");
-                    let error = Error::new(ErrorCode::Unavailable, text)
-                        .with("executed", failure.executed());
-                    shared.counting.refused.add(1);
-                    shared.asking.fail(number, error);
-                }
+        let is_full = portions.len() >= PORTIONS_MAX;
+        tokio::select! {
+            // A portion is on its way once it is looked at.
+            biased;
+            Some(()) = portions.next() => {}
+            () = shared.asking.work.notified(), if !is_full => {}
+            _ = active.changed() => {}
+        }
+    }
+}
+
+/// Sends a portion, and fails those of it that Redis doesn't take.
+async fn send(shared: &Shared, requests: Vec<(u64, Request)>) {
+    let results = xadd(shared, &requests).run(&shared.deployment).await;
+    for ((number, _), result) in requests.into_iter().zip(results) {
+        match result {
+            Ok(_) => shared.counting.sent.add(1),
+            Err(failure) => {
+                let text = format!("Redis did not take the call: {failure}");
+                let error =
+                    Error::new(ErrorCode::Unavailable, text).with("executed", failure.executed());
+                shared.counting.refused.add(1);
+                shared.asking.fail(number, error);
             }
         }
     }
