@@ -30,9 +30,10 @@ fn serve_at(store: &Store, address: &str) -> Server {
     Server::start(&["--http", "127.0.0.1:0", "--stomp", address, "--data", data])
 }
 
+/// One that nobody else is given while the server is down.
 fn free_address() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    let [port] = trunkline_test_servers::ports();
+    format!("127.0.0.1:{port}")
 }
 
 #[test]
@@ -204,7 +205,9 @@ fn a_consumer_goes_on_after_kill_9_and_prints_nothing_twice() {
     server.kill();
     let server = serve_at(&store, &address);
     let (more, status) = consumer.finish();
-    assert!(status.success());
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut consumer.stderr, &mut said).unwrap();
+    assert!(status.success(), "{status}: {said}");
     let mut all: Vec<u64> = (printed + &more)
         .lines()
         .map(|line| line.parse().unwrap())

@@ -61,7 +61,7 @@ impl Calls {
                 *self.failed.entry(None).or_default() += 1;
                 Ok(())
             }
-            Err(error) => match error.code() {
+            Err(error) => match code_of(&error) {
                 Some(code) if ERRORS.contains(&code) => {
                     *self.failed.entry(Some(code.number())).or_default() += 1;
                     Ok(())
@@ -165,6 +165,14 @@ async fn finish(
         answer
     });
     (number, begun, outcome)
+}
+
+/// A time-out has a code of its own on the wire of lists.
+fn code_of(error: &RequestError) -> Option<ErrorCode> {
+    match error {
+        RequestError::Answer(error) if error.is_timeout() => Some(Timeout),
+        error => error.code(),
+    }
 }
 
 #[test]
