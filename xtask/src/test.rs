@@ -123,17 +123,17 @@ mod tests {
     fn programs_about_redis_are_found_in_what_cargo_tells() {
         let line = |folder: &str, test: bool, executable: &str| {
             format!(
-                r#"{{"reason":"compiler-artifact","manifest_path":"/root/{folder}/Cargo.toml",
+                r#"{{"reason":"compiler-artifact","manifest_path":"/repo/{folder}/Cargo.toml",
                     "profile":{{"opt_level":"0","test":{test}}},"executable":{executable}}}"#
             )
         };
-        let found = |line: String| program_about_redis(Path::new("/root"), &line);
-        let program = r#""/root/target/debug/deps/it-0""#;
+        let found = |line: String| program_about_redis(Path::new("/repo"), &line);
+        let program = r#""/repo/target/debug/deps/it-0""#;
         assert_eq!(
             found(line("crates/engines/redis", true, program)),
             Some(TestProgram {
-                executable: "/root/target/debug/deps/it-0".into(),
-                directory: "/root/crates/engines/redis".into(),
+                executable: "/repo/target/debug/deps/it-0".into(),
+                directory: "/repo/crates/engines/redis".into(),
             })
         );
         for other in [
